@@ -1,0 +1,78 @@
+# `make` lists what there is. Everything runs in a virtual environment of its own, .venv.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check lint test-services fix coverage clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
+
+install: .venv/installed ## Create .venv and install what is pinned
+
+.venv/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.env:
+	@$(PYTHON) scripts/write_env.py
+
+run: .venv/installed .env ## Serve on SQLite and memory; PORT=8001 for another port
+	@$(PY) manage.py migrate --verbosity 0
+	@echo
+	@echo "Get a first token and make a first call, in another terminal:"
+	@echo
+	@echo "    cd $(CURDIR)"
+	@echo "    TOKEN=\$$($(PY) manage.py issue_token alice)"
+	@echo "    curl -H \"Authorization: Bearer \$$TOKEN\" http://$(HOST):$(PORT)/me"
+	@echo
+	@echo "For the admin at http://$(HOST):$(PORT)/admin/ make a staff account first:"
+	@echo
+	@echo "    $(PY) manage.py createsuperuser"
+	@echo
+	@exec $(PY) manage.py runserver --noreload $(HOST):$(PORT)
+
+test: .venv/installed ## Run the whole suite on SQLite and memory
+	$(PY) -m pytest -q
+
+check: .venv/installed lint ## Run everything that CI runs
+	$(PY) -m pytest -q
+	$(MAKE) --no-print-directory test-services
+
+# Variables as a deployment sets them; nothing is connected to.
+PRODUCTION = env DEBUG=False ALLOWED_HOSTS=api.example.com CORS_ORIGINS=https://app.example.com \
+	SECRET_KEY=$(shell $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(50))') \
+	BETTER_AUTH_SECRET=$(shell $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32))') \
+	BETTER_AUTH_URL=https://auth.example.com REDIS_URL=redis://redis.example.com:6379/0 \
+	DATABASE_URL=postgresql://todolist@db.example.com/todolist
+
+lint: .venv/installed ## Check format, style, types, imports, settings, migrations
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy .
+	.venv/bin/lint-imports
+	@$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+	@$(PRODUCTION) DATABASE_URL=sqlite:///:memory: $(PY) manage.py makemigrations --check --dry-run
+
+# The same suite once more, against the services a deployment runs on.
+TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/postgres
+TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
+
+test-services: .venv/installed ## Run the whole suite against PostgreSQL and Redis
+	DATABASE_URL=$(TEST_DATABASE_URL) REDIS_URL=$(TEST_REDIS_URL) $(PY) -m pytest -q
+
+fix: .venv/installed ## Format, and mend what can be mended automatically
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+coverage: .venv/installed ## Run the suite and show what it does not reach
+	.venv/bin/coverage run -m pytest -q
+	.venv/bin/coverage report
+
+clean: ## Remove .venv and caches; leave .env and the database
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,10 @@
+"""The Django application that knows who is asking and what is theirs."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+
+    def ready(self) -> None:
+        from accounts import checks  # noqa: F401  registers itself

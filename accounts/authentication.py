@@ -1,0 +1,33 @@
+"""The door for HTTP: `Authorization: Bearer <token>` in, a `CurrentUser` out (RFC 6750)."""
+
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from accounts.bearer import bearer_token
+from accounts.tokens import TokenError, VerifiedToken, verify
+from accounts.users import CurrentUser
+
+
+class BearerAuthentication(BaseAuthentication):
+    """Authenticate by a Better Auth token; no database row is read or written."""
+
+    def authenticate(self, request: Request) -> tuple[CurrentUser, VerifiedToken] | None:
+        """`None` when no bearer token was sent; `AuthenticationFailed` when it is no good."""
+        try:
+            raw = bearer_token(get_authorization_header(request))
+            if raw is None:
+                return None
+            token = verify(raw)
+        except TokenError as error:
+            # `authenticate_header` is asked later, of another instance, with this same request.
+            request.bearer_error = str(error)  # type: ignore[attr-defined]
+            raise AuthenticationFailed(str(error)) from error
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401: RFC 6750 section 3, without an error when nothing was sent."""
+        error = getattr(request, "bearer_error", None)
+        if error is None:
+            return "Bearer"
+        return f'Bearer error="invalid_token", error_description="{error}"'

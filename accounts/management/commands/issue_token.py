@@ -1,0 +1,45 @@
+"""`manage.py issue_token`: a token for trying things out (contract section 6)."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.tokens import InvalidToken, issue
+
+MAX_MINUTES = 60 * 24 * 365
+
+
+class Command(BaseCommand):
+    help = "Print a token signed with the shared secret. Works only while DEBUG is on."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user_id", metavar="USER_ID", help="whom the token speaks for (sub)")
+        parser.add_argument("--email", default="", help="e-mail address to put into the token")
+        parser.add_argument("--name", default="", help="display name to put into the token")
+        parser.add_argument(
+            "--minutes", type=int, default=60, help="how long it is good (default: 60)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError(
+                "issue_token works only while DEBUG is on: in earnest, tokens come from Better Auth."
+            )
+        if not 1 <= options["minutes"] <= MAX_MINUTES:
+            raise CommandError(f"--minutes must be between 1 and {MAX_MINUTES}.")
+        try:
+            token = issue(
+                options["user_id"],
+                email=options["email"],
+                name=options["name"],
+                lifetime=options["minutes"] * 60,
+            )
+        except InvalidToken as error:
+            raise CommandError(f"USER_ID: {error}") from error
+        except LookupError as error:
+            raise CommandError(
+                "No shared secret is configured: set BETTER_AUTH_SECRET to sign tokens with."
+            ) from error
+        self.stdout.write(token)

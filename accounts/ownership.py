@@ -1,0 +1,55 @@
+"""What "mine" means: the one place that compares owners.
+
+Three faces of one rule: `owned_by` for lists and look-ups, `is_owned_by` for an object at hand,
+`owner_group` for the address of somebody's live events. All of them fail closed: whoever is not a
+`CurrentUser` with an id owns nothing, least of all a Django account that happens to have the same
+primary key.
+"""
+
+from hashlib import sha256
+from typing import ClassVar, Self, TypeVar
+
+from django.db import models
+
+from accounts.users import CurrentUser
+
+Owned = TypeVar("Owned", bound="OwnedModel", covariant=True)
+
+
+def owner_id(user: object) -> str:
+    """The id under which `user` owns things; "" for whoever cannot own anything."""
+    return user.id if isinstance(user, CurrentUser) else ""
+
+
+class OwnedQuerySet(models.QuerySet[Owned]):
+    """Rows that can be narrowed down to one person's."""
+
+    def owned_by(self, user: object) -> Self:
+        """Only what belongs to `user`; nothing at all for anybody who is not a `CurrentUser`."""
+        owner = owner_id(user)
+        return self.filter(user_id=owner) if owner else self.none()
+
+
+class OwnedModel(models.Model):
+    """A row that belongs to exactly one person, named by the `sub` of their tokens."""
+
+    user_id = models.CharField("owner", max_length=255, editable=False)
+
+    objects: ClassVar[OwnedQuerySet[Self]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        abstract = True
+
+    def is_owned_by(self, user: object) -> bool:
+        """Whether this row belongs to `user`."""
+        owner = owner_id(user)
+        return bool(owner) and self.user_id == owner
+
+
+def owner_group(user_id: str) -> str:
+    """The channel-layer group of one person's sockets.
+
+    A hash, because a user id may hold anything and a group name only ASCII letters, digits and
+    `-_.`, fewer than 100 of them.
+    """
+    return f"owner.{sha256(user_id.encode()).hexdigest()}"

@@ -1,0 +1,31 @@
+"""What a request must show before a view runs, and before an object is handed out."""
+
+from typing import TYPE_CHECKING, cast
+
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from accounts.ownership import OwnedModel
+from accounts.users import CurrentUser
+
+if TYPE_CHECKING:  # the views import the permissions
+    from rest_framework.views import APIView
+
+
+class IsSignedIn(BasePermission):
+    """The request carries a good token."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        if isinstance(cast("object", request.user), CurrentUser):
+            return True
+        raise NotAuthenticated("Authentication required")
+
+
+class IsOwner(IsSignedIn):
+    """The object belongs to the caller: the second belt, behind the scoped queryset."""
+
+    message = "Access denied"
+
+    def has_object_permission(self, request: Request, view: "APIView", obj: object) -> bool:
+        return isinstance(obj, OwnedModel) and obj.is_owned_by(request.user)

@@ -1,0 +1,221 @@
+"""What makes a token good: the acceptance rules of contract section 2.
+
+With `jwks` the only module that knows PyJWT. It knows nothing of requests, sockets or statuses.
+"""
+
+import math
+import re
+import time
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from accounts.conf import conf
+from accounts.users import CurrentUser
+
+SHARED_SECRET_ALGORITHM = "HS256"  # noqa: S105  a name, not a secret
+MAX_TOKEN_LENGTH = 16_384  # characters; HTTP servers stop headers at about the same length
+MAX_USER_ID_LENGTH = 255  # characters; the width of the owner columns
+
+# RFC 7515 section 3.1: three base64url parts. Checked before any decoding, so that blanks, padding
+# and bytes outside the alphabet never reach a more forgiving parser.
+_COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+
+
+class TokenError(Exception):
+    """A token that cannot be accepted. The text is fit for the caller to see."""
+
+
+class InvalidToken(TokenError):
+    """The token is wrong; it will not become right by trying again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid token: {reason}")
+
+
+class ExpiredToken(TokenError):
+    """The token was good until its `exp` passed."""
+
+    def __init__(self) -> None:
+        super().__init__("Token has expired")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """A good token: the person it speaks for, and until when (seconds since the epoch)."""
+
+    user: CurrentUser
+    expires_at: float
+
+
+def verify(raw: str) -> VerifiedToken:
+    """Check a token as received.
+
+    Raises `ExpiredToken` when its time has passed and `InvalidToken` for everything else.
+    """
+    header = _read_header(raw)
+    if header.get("alg") != SHARED_SECRET_ALGORITHM:
+        raise InvalidToken("algorithm not accepted")
+    if not conf.secrets:
+        raise InvalidToken("no shared secret is configured")
+    claims = _claims_signed_with_secret(raw)
+    # The time comes before the person, so that an old token of any kind is just "expired".
+    expires_at = _check_times(claims)
+    return VerifiedToken(user=_user_from(claims), expires_at=expires_at)
+
+
+def issue(
+    user_id: str, *, email: str = "", name: str = "", lifetime: int, now: float | None = None
+) -> str:
+    """Sign a token for `user_id` with the current shared secret, to live `lifetime` seconds.
+
+    Raises `InvalidToken` for a user id that `verify` would refuse and `LookupError` where no
+    shared secret is configured.
+    """
+    check_user_id(user_id)
+    if not conf.secrets:
+        raise LookupError("no shared secret is configured")
+    issued_at = int(time.time() if now is None else now)
+    claims: dict[str, Any] = {"sub": user_id, "iat": issued_at, "exp": issued_at + lifetime}
+    optional = {
+        "email": email,
+        "name": name,
+        "iss": conf.shared_secret_issuer,
+        "aud": conf.shared_secret_audience,
+    }
+    claims |= {claim: value for claim, value in optional.items() if value}
+    return jwt.encode(claims, conf.secrets[0], algorithm=SHARED_SECRET_ALGORITHM)
+
+
+def check_user_id(value: object) -> str:
+    """Return `value` when it may be a user id, byte for byte; raise `InvalidToken` otherwise."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise InvalidToken("missing user ID")
+    if not isinstance(value, str):
+        raise InvalidToken("user ID is not a string")
+    if len(value) > MAX_USER_ID_LENGTH:
+        raise InvalidToken("user ID is too long")
+    # Cc: control characters. Cs: lone surrogates, which no database and no UTF-8 text can hold.
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise InvalidToken("user ID holds characters that are not allowed")
+    return value
+
+
+def _read_header(raw: str) -> Mapping[str, Any]:
+    """The protected header, checked as far as it can be before the signature is."""
+    if len(raw) > MAX_TOKEN_LENGTH:
+        raise InvalidToken("too long")
+    if not _COMPACT_FORM.fullmatch(raw):
+        raise InvalidToken("not a JWT")
+    try:
+        header = jwt.get_unverified_header(raw)
+    except jwt.PyJWTError as error:
+        raise InvalidToken("malformed") from error
+    # RFC 7515 section 4.1.11: an extension we do not implement must be refused; we have none.
+    if "crit" in header:
+        raise InvalidToken("critical extensions are not supported")
+    # RFC 8725 section 3.11: tokens for other uses (`at+jwt`, session caches) name another type.
+    if header.get("typ", "JWT") != "JWT":
+        raise InvalidToken("type not accepted")
+    return header
+
+
+def _claims_signed_with_secret(raw: str) -> Mapping[str, Any]:
+    """The claims of a token that one of the shared secrets signed."""
+    for secret in conf.secrets:
+        try:
+            return _decode(
+                raw,
+                secret,
+                SHARED_SECRET_ALGORITHM,
+                issuer=conf.shared_secret_issuer,
+                audience=conf.shared_secret_audience,
+            )
+        except jwt.InvalidSignatureError:
+            continue  # perhaps it was signed before or after a rotation
+    raise InvalidToken("signature does not match")
+
+
+def _decode(raw: str, key: Any, algorithm: str, *, issuer: str, audience: str) -> Mapping[str, Any]:
+    """Let PyJWT check signature, issuer and audience; "" leaves one unchecked.
+
+    Raises `jwt.InvalidSignatureError` when another key may fit, `InvalidToken` otherwise.
+    """
+    try:
+        return jwt.decode(
+            raw,
+            key,
+            algorithms=[algorithm],
+            issuer=issuer or None,
+            audience=audience or None,
+            options={
+                "verify_iss": bool(issuer),
+                "verify_aud": bool(audience),
+                # Times and subject are stricter here than in PyJWT, which takes "12" for a time.
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+                "verify_sub": False,
+                "verify_jti": False,
+            },
+        )
+    except jwt.InvalidSignatureError:
+        raise
+    except jwt.InvalidIssuerError as error:
+        raise InvalidToken("wrong issuer") from error
+    except jwt.InvalidAudienceError as error:
+        raise InvalidToken("wrong audience") from error
+    except jwt.MissingRequiredClaimError as error:
+        raise InvalidToken(f"missing {error.claim}") from error
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise InvalidToken("malformed") from error
+
+
+def _check_times(claims: Mapping[str, Any]) -> float:
+    """Check `exp`, `iat` and `nbf` against this server's clock; return `exp`."""
+    now = time.time()
+    if "exp" not in claims:
+        raise InvalidToken("missing expiry")
+    expires_at = _numeric_date(claims, "exp")
+    # RFC 7519 section 4.1.4: on or after this moment the token must not be accepted.
+    if now >= expires_at:
+        raise ExpiredToken
+    for claim in ("iat", "nbf"):
+        if claim in claims and _numeric_date(claims, claim) > now + conf.leeway:
+            raise InvalidToken("not valid yet")
+    return expires_at
+
+
+def _numeric_date(claims: Mapping[str, Any], claim: str) -> float:
+    """A time claim as RFC 7519 section 2 has it: a JSON number of seconds since the epoch."""
+    value = claims[claim]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidToken(f"{claim} is not a time")
+    if isinstance(value, float) and not math.isfinite(
+        value
+    ):  # 1e999 and NaN pass as JSON in Python
+        raise InvalidToken(f"{claim} is not a time")
+    return value
+
+
+def _user_from(claims: Mapping[str, Any]) -> CurrentUser:
+    """The person: `sub` alone says who it is; e-mail and name are decoration."""
+    return CurrentUser(
+        id=check_user_id(claims.get("sub")),
+        email=_display_text(claims.get("email")),
+        name=_display_text(claims.get("name")),
+    )
+
+
+def _display_text(value: object) -> str:
+    """`value` if it is text that UTF-8 can carry, else ""."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return ""
+    return value

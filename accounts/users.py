@@ -1,0 +1,24 @@
+"""Who is asking: the person a verified token speaks for."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentUser:
+    """A signed-in person, as the token describes them; no database row stands behind it.
+
+    Two users are the same person when their `id` (the token's `sub`) is the same. `email` and
+    `name` are for display only: Better Auth does not promise that they are verified or unique.
+    """
+
+    id: str
+    email: str = field(default="", compare=False)
+    name: str = field(default="", compare=False)
+
+    # Django REST Framework and Channels ask users these questions.
+    is_authenticated: ClassVar[bool] = True
+    is_anonymous: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return self.id

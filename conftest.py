@@ -1,0 +1,243 @@
+"""People, their signed tokens, clients, and a real server, for every test."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.request import urlopen
+from uuid import uuid4
+
+import jwt
+import psycopg
+import pytest
+from django.conf import settings as django_settings
+from rest_framework.test import APIClient
+
+ROOT = Path(__file__).parent
+
+# At least 32 bytes, and not a placeholder: what a deployment would have.
+SECRET = "a-secret-that-only-the-tests-know-0123456789"
+OTHER_SECRET = "another-secret-that-this-server-does-not-know"
+DJANGO_SECRET_KEY = "only-for-tests-" + "0123456789abcdefghij" * 3
+
+ALICE = "alice-Kf83hD0sNq2XvB7mTzL1cRyWpQ9uEo5A"
+BOB = "bob-YCh51RZTUuoCEqAsOThxGJxVUAmekacs"
+PAGE_ORIGIN = "https://app.example.com"
+
+# What the environment may hold, set to nothing, so that a developer's `.env` plays no part.
+BLANK_ENVIRONMENT = dict.fromkeys(
+    re.findall(r"^(?:# )?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE), ""
+)
+
+
+@pytest.fixture(autouse=True)
+def configuration(settings):
+    """A known configuration, whatever the environment says."""
+    settings.SECRET_KEY = DJANGO_SECRET_KEY
+    settings.ALLOWED_HOSTS = ["testserver"]
+    settings.BETTER_AUTH_SECRET = SECRET
+    settings.BETTER_AUTH_SECRETS = ""
+    settings.BETTER_AUTH_URL = ""
+    settings.BETTER_AUTH_JWKS_URL = ""
+    settings.BETTER_AUTH_ISSUER = ""
+    settings.BETTER_AUTH_AUDIENCE = ""
+    settings.BETTER_AUTH_LEEWAY = 10
+    settings.CORS_ORIGINS = (PAGE_ORIGIN,)
+    settings.CORS_ALLOWED_ORIGINS = (PAGE_ORIGIN,)
+    settings.ENVIRONMENT_MISTAKES = ()
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return settings
+
+
+def sign(
+    sub: object = ALICE,
+    *,
+    key: str = SECRET,
+    algorithm: str = "HS256",
+    headers: dict[str, Any] | None = None,
+    without: tuple[str, ...] = (),
+    **claims: Any,
+) -> str:
+    """A really signed token for `sub`, good for five minutes unless `claims` say otherwise."""
+    now = int(time.time())
+    payload = {"sub": sub, "iat": now, "exp": now + 300, **claims}
+    for claim in without:
+        del payload[claim]
+    return jwt.encode(payload, key, algorithm=algorithm, headers=headers)
+
+
+@pytest.fixture
+def make_token() -> Callable[..., str]:
+    return sign
+
+
+def client_with(token: str | None) -> APIClient:
+    """An HTTP client that sends `token`, and JSON."""
+    client = APIClient(raise_request_exception=False)
+    client.default_format = "json"
+    if token is not None:
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    return client
+
+
+@pytest.fixture
+def alice_api() -> APIClient:
+    return client_with(sign(ALICE, email="alice@example.com", name="Alice"))
+
+
+@pytest.fixture
+def bob_api() -> APIClient:
+    return client_with(sign(BOB))
+
+
+@pytest.fixture
+def anonymous_api() -> APIClient:
+    return client_with(None)
+
+
+# A real server: another process, a port, a database of its own.
+
+
+class Server(NamedTuple):
+    """A running daphne."""
+
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes]
+    environment: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws/notifications"
+
+    def manage(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command with this server's configuration."""
+        return manage(*arguments, environment={**self.environment, **changes})
+
+
+def environment_for(database_url: str, **changes: str) -> dict[str, str]:
+    """A complete process environment for a server of the tests."""
+    return {
+        **os.environ,
+        **BLANK_ENVIRONMENT,
+        "SECRET_KEY": DJANGO_SECRET_KEY,
+        "BETTER_AUTH_SECRET": SECRET,
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "CORS_ORIGINS": PAGE_ORIGIN,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": django_settings.REDIS_URL,
+        "PYTHONUNBUFFERED": "1",
+        **changes,
+    }
+
+
+def manage(
+    *arguments: str, environment: dict[str, str], input: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py` in a process of its own."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        input=input,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@contextmanager
+def new_database(folder: Path) -> Iterator[str]:
+    """The URL of an empty database of the kind this run uses, gone afterwards."""
+    configured = django_settings.DATABASES["default"]
+    if "sqlite" in configured["ENGINE"]:
+        yield f"sqlite:///{folder / 'server.sqlite3'}"
+        return
+    name = f"todolist_{uuid4().hex}"
+    host, port, user = (configured[part] or "" for part in ("HOST", "PORT", "USER"))
+    password = f":{configured['PASSWORD']}" if configured["PASSWORD"] else ""
+    url = f"postgresql://{user}{password}@{host}:{port or 5432}"
+    with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield f"{url}/{name}"
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_server(folder: Path, environment: dict[str, str]) -> Iterator[Server]:
+    """daphne on a free port, answering, stopped afterwards."""
+    port = free_port()
+    log = folder / f"server-{port}.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(  # noqa: S603
+            [
+                *(sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port)),
+                "todolist.asgi:application",
+            ],
+            cwd=ROOT,
+            env=environment,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                urlopen(f"http://127.0.0.1:{port}/health/live", timeout=5).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"The server did not start:\n{log.read_text()}")
+                time.sleep(0.05)
+        yield Server(port, log, process, environment)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory) -> Iterator[Callable[..., Server]]:
+    """Start servers with a migrated database of their own; keywords are environment variables."""
+    with ExitStack() as stack:
+
+        def start(**changes: str) -> Server:
+            folder = tmp_path_factory.mktemp("server")
+            database_url = changes.pop("DATABASE_URL", "") or stack.enter_context(
+                new_database(folder)
+            )
+            environment = environment_for(database_url, **changes)
+            migrated = manage("migrate", environment=environment)
+            assert migrated.returncode == 0, migrated.stderr
+            server: Server = stack.enter_context(running_server(folder, environment))
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server(start_server) -> Server:
+    """One server for all tests that need no other configuration."""
+    return start_server()

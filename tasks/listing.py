@@ -1,0 +1,192 @@
+"""The parameters of a list, and keyset paging: every page costs what the first one costs.
+
+A cursor says where the last page ended, as the sort key and id of its last row. Rows that are added
+or removed meanwhile neither shift what follows nor make it repeat.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import F
+from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
+from django.http import QueryDict
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.request import Request
+
+from tasks.models import Task, TaskQuerySet
+from tasks.serializers import TimestampField
+
+MAX_LIMIT = 1000
+SORT_KEYS = ("created_at", "deadline", "order", "updated_at")
+
+
+class Cursor(NamedTuple):
+    """The place after one row of a list with this ordering."""
+
+    ordering: str
+    value: datetime | int | None
+    id: UUID
+
+    def encode(self) -> str:
+        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
+        text = json.dumps([self.ordering, value, self.id.hex], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> "Cursor":
+        """Raises `ValueError` for anything that `encode` did not make."""
+        try:
+            padded = text + "=" * (-len(text) % 4)
+            ordering, value, id_hex = json.loads(
+                base64.b64decode(padded, altchars=b"-_", validate=True)
+            )
+            if ordering.lstrip("-") not in SORT_KEYS:
+                raise ValueError("ordering")
+            if isinstance(value, str):
+                value = datetime.fromisoformat(value)
+                value.astimezone()
+            cursor = cls(ordering, value, UUID(hex=id_hex))
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            binascii.Error,
+        ) as error:
+            raise ValueError("not a cursor") from error
+        if cursor.encode() != text:
+            raise ValueError("not a cursor")
+        return cursor
+
+
+class TrueOrFalseField(serializers.BooleanField):
+    """`true` or `false`, as a query string writes them, and nothing else."""
+
+    TRUE_VALUES = {"true", "True"}
+    FALSE_VALUES = {"false", "False"}
+    NULL_VALUES = set()
+
+
+class CursorField(serializers.CharField):
+    """A cursor out of a `Link` header."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return Cursor.decode(super().to_internal_value(data))
+        except ValueError:
+            raise serializers.ValidationError(
+                "Not a cursor of this list; take it from the Link header."
+            ) from None
+
+
+class ListParameters(serializers.Serializer[Any]):
+    """What a client may ask of `GET /tasks` (contract section 3)."""
+
+    completed = TrueOrFalseField(required=False)
+    search = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, max_length=2000
+    )
+    deadline_before = TimestampField(required=False)
+    deadline_after = TimestampField(required=False)
+    ordering = serializers.ChoiceField(
+        [sign + key for key in SORT_KEYS for sign in ("", "-")], default="-created_at"
+    )
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=MAX_LIMIT)
+    cursor = CursorField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        cursor = attrs.get("cursor")
+        if cursor is not None and cursor.ordering != attrs["ordering"]:
+            raise serializers.ValidationError(
+                {"cursor": "Belongs to a list with another ordering."}
+            )
+        return attrs
+
+
+def list_parameters(request: Request) -> Mapping[str, Any]:
+    """The validated parameters of a request.
+
+    Raises `ParseError` (400), naming the parameter, for a bad value or one given twice.
+    """
+    # Not `request.query_params`: that is decoded by the charset of the body.
+    query = QueryDict(request.META.get("QUERY_STRING", ""), encoding="utf-8")
+    known = {name: values for name, values in query.lists() if name in ListParameters().fields}
+    for name, values in known.items():
+        if len(values) > 1:
+            raise ParseError(f"{name}: Give it once.")
+    parameters = ListParameters(data={name: values[0] for name, values in known.items()})
+    if not parameters.is_valid():
+        name, messages = next(iter(parameters.errors.items()))
+        raise ParseError(f"{name}: {' '.join(map(str, messages))}")
+    return dict(parameters.validated_data)
+
+
+def matching(tasks: TaskQuerySet, parameters: Mapping[str, Any]) -> TaskQuerySet:
+    """The tasks that the filters let through."""
+    if "completed" in parameters:
+        tasks = tasks.filter(completed=parameters["completed"])
+    if parameters.get("search"):
+        tasks = tasks.search(parameters["search"])
+    if "deadline_before" in parameters:
+        tasks = tasks.filter(deadline__lt=parameters["deadline_before"])
+    if "deadline_after" in parameters:
+        tasks = tasks.filter(deadline__gt=parameters["deadline_after"])
+    return tasks
+
+
+def page(
+    tasks: TaskQuerySet, *, ordering: str, limit: int, cursor: Cursor | None = None
+) -> tuple[list[Task], Cursor | None]:
+    """Up to `limit` tasks after `cursor`, and the cursor of the next page if there is one."""
+    rows: list[Task] = []
+    for segment in _segments(tasks, ordering, cursor):
+        rows += segment[: limit + 1 - len(rows)]
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            value = getattr(last, ordering.lstrip("-"))
+            return rows[:limit], Cursor(ordering, value, last.id)
+    return rows, None
+
+
+def _segments(tasks: TaskQuerySet, ordering: str, cursor: Cursor | None) -> list[TaskQuerySet]:
+    """The list from `cursor` on, as querysets to be read one after the other.
+
+    There is one, but for the deadline: tasks without one come last both ways, in a segment of
+    their own, as no index can be read in such an order backwards.
+    """
+    key, descending = ordering.lstrip("-"), ordering.startswith("-")
+    if key != "deadline":
+        return [_sorted(tasks, (key, "id"), descending, cursor and (cursor.value, cursor.id))]
+    with_deadline = tasks.filter(deadline__isnull=False)
+    without = tasks.filter(deadline__isnull=True)
+    if cursor is not None and cursor.value is None:
+        return [_sorted(without, ("id",), descending, (cursor.id,))]
+    return [
+        _sorted(
+            with_deadline, ("deadline", "id"), descending, cursor and (cursor.value, cursor.id)
+        ),
+        _sorted(without, ("id",), descending, None),
+    ]
+
+
+def _sorted(
+    tasks: TaskQuerySet, key: tuple[str, ...], descending: bool, after: tuple[Any, ...] | None
+) -> TaskQuerySet:
+    """`tasks` sorted by `key`, from behind `after` on."""
+    if after is not None:
+        if len(key) == 1:
+            lookup = "lt" if descending else "gt"
+            tasks = tasks.filter(**{f"{key[0]}__{lookup}": after[0]})
+        else:
+            # A row comparison, which an index answers by jumping to the place, however many rows
+            # share the sort key.
+            compare = TupleLessThan if descending else TupleGreaterThan
+            tasks = tasks.filter(compare(tuple(F(name) for name in key), after))
+    return tasks.order_by(*(F(name).desc() if descending else F(name).asc() for name in key))

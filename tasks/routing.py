@@ -1,0 +1,14 @@
+"""The socket routes of this application."""
+
+from typing import Any, cast
+
+from django.urls import re_path
+
+from accounts.websocket import refuse
+from tasks.consumers import NotificationConsumer
+
+# Any: the stubs know only views that answer HTTP.
+websocket_urlpatterns: list[Any] = [
+    re_path(r"^ws/notifications/?$", cast("Any", NotificationConsumer.as_asgi())),
+    re_path(r"", cast("Any", refuse)),  # Channels would answer an unknown path with a 500
+]

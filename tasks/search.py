@@ -1,0 +1,19 @@
+"""What "any case" means for search, the same on every database.
+
+SQLite folds only ASCII and PostgreSQL whatever its locale says, so the folded text is stored
+beside the original and compared with the folded term.
+"""
+
+import unicodedata
+
+SEPARATOR = "\x1f"  # between text and description, so that no term matches across them
+
+
+def fold(text: str) -> str:
+    """`text` without differences of case or of Unicode composition (Unicode 3.13, D145)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+
+
+def searchable(*texts: str) -> str:
+    """What is stored to be searched in."""
+    return SEPARATOR.join(fold(text) for text in texts)

@@ -1,0 +1,19 @@
+"""The routes of this application: the viewsets register here."""
+
+from rest_framework.routers import SimpleRouter
+
+from tasks.views import TaskViewSet
+
+
+class OptionalSlashRouter(SimpleRouter):
+    """Takes every path with and without a trailing slash; a redirect would lose the body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trailing_slash = "/?"
+
+
+router = OptionalSlashRouter()
+router.register("tasks", TaskViewSet, basename="task")
+
+urlpatterns = router.urls

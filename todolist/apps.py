@@ -1,0 +1,10 @@
+"""The Django application that composes the others."""
+
+from django.apps import AppConfig
+
+
+class TodolistConfig(AppConfig):
+    name = "todolist"
+
+    def ready(self) -> None:
+        from todolist import checks  # noqa: F401  registers itself

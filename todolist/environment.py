@@ -1,0 +1,139 @@
+"""Reads the environment and `.env`, and remembers what was wrong instead of raising.
+
+A mistake must not hide the next one: every value that cannot be understood is noted under its
+variable's name, a harmless value stands in, and `todolist.checks` reports them all together.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import environ
+
+from accounts.conf import origin_of
+
+TRUE_WORDS = frozenset({"1", "true", "yes", "y", "on", "ok"})
+FALSE_WORDS = frozenset({"0", "false", "no", "n", "off"})
+
+
+class Mistake(NamedTuple):
+    """One variable that could not be understood; never holds the value, which may be secret."""
+
+    variable: str
+    problem: str
+    hint: str
+    id: str
+
+
+class Environment:
+    """The variables of contract section 1, typed. The environment wins over the file."""
+
+    def __init__(self, env_file: Path) -> None:
+        self.mistakes: list[Mistake] = []
+        # django-environ warns of a line it cannot read by printing it, secret and all.
+        logging.getLogger("environ.environ").addFilter(lambda _: False)
+        environ.Env.read_env(env_file)
+
+    def text(self, name: str, default: str = "") -> str:
+        """The value as it is. (`Env.str` would take a leading `$` for another variable's name.)"""
+        return str(environ.Env.ENVIRON.get(name) or default)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        word = self.text(name).strip().lower()
+        if not word:
+            return default
+        if word not in TRUE_WORDS | FALSE_WORDS:
+            self._note(name, "is neither true nor false", "Write True or False.", "todolist.E001")
+            return default
+        return word in TRUE_WORDS
+
+    def whole_number(self, name: str, default: int, *, at_most: int) -> int:
+        """A number from 0 to `at_most`."""
+        text = self.text(name).strip()
+        if not text:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= at_most):
+            self._note(
+                name,
+                f"is not a whole number from 0 to {at_most}",
+                f"Leave it out for the default, {default}.",
+                "todolist.E002",
+            )
+            return default
+        return int(text)
+
+    def items(self, name: str, default: str = "") -> tuple[str, ...]:
+        """A comma-separated list; spaces around the commas do not matter."""
+        parts = (part.strip() for part in self.text(name, default).split(","))
+        return tuple(dict.fromkeys(part for part in parts if part))
+
+    def origins(self, name: str, default: str) -> tuple[str, ...]:
+        """A list of browser origins, as a browser writes them in `Origin` (RFC 6454 section 7)."""
+        return tuple(
+            origin for item in self.items(name, default) if (origin := self._origin(name, item))
+        )
+
+    def _origin(self, name: str, item: str) -> str:
+        if item == "*":
+            self._note(
+                name,
+                "allows every origin (*)",
+                "Name the origins of your pages: https://app.example.com",
+                "todolist.E003",
+            )
+        elif not (origin := origin_of(item.lower())) or urlsplit(item).path.strip("/"):
+            self._note(
+                name,
+                f"holds {item!r}, which is not an origin",
+                "An origin is scheme, host and, where needed, port: https://app.example.com",
+                "todolist.E004",
+            )
+        else:
+            return origin
+        return ""
+
+    def database(self, name: str, default: str) -> dict[str, Any]:
+        """A database for Django's `DATABASES`; one that refuses to work where the URL is wrong."""
+        url = self.text(name, default).strip()
+        scheme, separator, rest = url.partition("://")
+        # SQLAlchemy appends the driver, as in postgresql+asyncpg://; Django brings its own.
+        family = scheme.lower().partition("+")[0]
+        family = "postgres" if family == "postgresql" else family
+        try:
+            if not separator or family not in ("postgres", "sqlite"):
+                raise ValueError("scheme")
+            config: dict[str, Any] = environ.Env.db_url_config(f"{family}://{rest}")
+            if not config.get("NAME"):
+                raise ValueError("name")
+        except (ValueError, LookupError):
+            self._note(
+                name,
+                "is not a database URL that this project supports",
+                "Write postgresql://user:password@host:5432/name or sqlite:////absolute/path.",
+                "todolist.E005",
+            )
+            return {"ENGINE": "django.db.backends.dummy"}
+        if ssl := config.get("OPTIONS", {}).pop("ssl", None):  # asyncpg's name for sslmode
+            config["OPTIONS"]["sslmode"] = "require" if ssl == "true" else ssl
+        return config
+
+    def redis_url(self, name: str) -> str:
+        url = self.text(name).strip()
+        try:
+            parts = urlsplit(url)
+            good = not url or (parts.scheme in ("redis", "rediss") and (parts.port or 6379) > 0)
+        except ValueError:
+            good = False
+        if not good:
+            self._note(
+                name,
+                "is not a Redis URL",
+                "Write redis://host:6379/0, or rediss:// for TLS.",
+                "todolist.E006",
+            )
+            return ""
+        return url
+
+    def _note(self, variable: str, problem: str, hint: str, id: str) -> None:
+        self.mistakes.append(Mistake(variable, problem, hint, id))

@@ -1,0 +1,67 @@
+"""Whether this process answers, and whether what it depends on does (contract section 3)."""
+
+import asyncio
+import logging
+
+from asgiref.sync import async_to_sync
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import channel_layers
+from django.db import DatabaseError, connection
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+logger = logging.getLogger(__name__)
+
+CHANNEL_LAYER_TIMEOUT = 3  # seconds
+
+
+class PublicView(APIView):
+    """A view for everybody: it does not even look at `Authorization`."""
+
+    authentication_classes = []
+    permission_classes = []
+
+
+class LiveView(PublicView):
+    """`GET /health/live`: the process answers."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok"})
+
+
+class ReadyView(PublicView):
+    """`GET /health/ready`: the database and the channel layer answer; 503 otherwise."""
+
+    def get(self, request: Request) -> Response:
+        parts = {"database": database_answers(), "channel_layer": channel_layer_answers()}
+        report = {part: "ok" if answers else "unreachable" for part, answers in parts.items()}
+        if all(parts.values()):
+            return Response({"status": "ok", **report})
+        broken = ", ".join(part for part, answers in parts.items() if not answers)
+        return Response({"detail": f"Not ready: {broken}", **report}, status=503)
+
+
+def database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        logger.error("The database does not answer: %s", error)
+        return False
+    return True
+
+
+def channel_layer_answers() -> bool:
+    try:
+        async_to_sync(_ring_nobody)()
+    except Exception as error:  # noqa: BLE001  every layer fails in its own way
+        logger.error("The channel layer does not answer: %s", error)
+        return False
+    return True
+
+
+async def _ring_nobody() -> None:
+    """Send to a group that nobody is in: the layer's store must answer for that to succeed."""
+    async with asyncio.timeout(CHANNEL_LAYER_TIMEOUT):
+        await channel_layers[DEFAULT_CHANNEL_LAYER].group_send("health", {"type": "health.check"})

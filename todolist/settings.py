@@ -1,0 +1,204 @@
+"""Everything that can be configured, and how the parts are plugged together.
+
+The only reader of the environment. Which variables there are: `.env.example`. What happens to a
+value that makes no sense: `todolist/environment.py` and `todolist/checks.py`.
+"""
+
+from pathlib import Path
+
+from todolist.environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Environment(BASE_DIR / ".env")
+
+# Django itself
+
+SECRET_KEY = env.text("SECRET_KEY")
+DEBUG = env.flag("DEBUG", default=False)
+ALLOWED_HOSTS = list(env.items("ALLOWED_HOSTS"))
+
+ROOT_URLCONF = "todolist.urls"
+ASGI_APPLICATION = "todolist.asgi.application"
+
+INSTALLED_APPS = [
+    "daphne",  # first: it makes `runserver` an ASGI server
+    "accounts",
+    "tasks",
+    "todolist",
+    "corsheaders",
+    "rest_framework",
+    "channels",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",  # outside everything that may answer with an error
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    # From here on for the admin only; the API keeps no session and needs no CSRF token.
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Sign-in: what tokens are checked with (contract section 1)
+
+BETTER_AUTH_SECRET = env.text("BETTER_AUTH_SECRET")
+BETTER_AUTH_SECRETS = env.text("BETTER_AUTH_SECRETS")
+BETTER_AUTH_URL = env.text("BETTER_AUTH_URL").strip()
+BETTER_AUTH_JWKS_URL = env.text("BETTER_AUTH_JWKS_URL").strip()
+BETTER_AUTH_ISSUER = env.text("BETTER_AUTH_ISSUER").strip()
+BETTER_AUTH_AUDIENCE = env.text("BETTER_AUTH_AUDIENCE").strip()
+BETTER_AUTH_LEEWAY = env.whole_number("BETTER_AUTH_LEEWAY", 10, at_most=300)  # seconds
+
+# The API
+
+REST_FRAMEWORK = {
+    # No SessionAuthentication: a staff session must never become somebody in the API.
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
+    # Views over tasks say more; a view that says nothing still wants a token.
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.IsSignedIn"],
+    "DEFAULT_PARSER_CLASSES": ["todolist.parsers.LimitedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+MAX_BODY_SIZE = 1024 * 1024  # bytes (contract section 3)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE  # the same for forms of the admin
+
+CORS_ORIGINS = env.origins("CORS_ORIGINS", "http://localhost:3000")
+CORS_ALLOWED_ORIGINS = CORS_ORIGINS
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match"]
+CORS_ALLOW_METHODS = ["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"]
+CORS_EXPOSE_HEADERS = ["Link", "Location", "ETag", "WWW-Authenticate", "Retry-After"]
+CORS_URLS_REGEX = r"^/(?!admin)"  # pages of other origins have no business in the admin
+
+# Storage: SQLite until a database is configured
+
+DATABASES = {
+    "default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # Writers queue for `timeout` seconds from the start of their transaction; by default SQLite
+        # fails at once when two transactions want to become writers.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        # Readers and a writer do not block each other; safe against a crash of the process.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # Under ASGI every request runs on a thread of its own, so a connection that is kept with its
+    # thread (CONN_MAX_AGE) is never used again, and leaks. A pool is shared by all threads.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        {"pool": {"min_size": 2, "max_size": 20, "timeout": 10}, "connect_timeout": 5}
+    )
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Shared by several processes with Redis; within one process without
+
+REDIS_URL = env.redis_url("REDIS_URL")
+if REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {
+            # Several times the events per second of `channels_redis.core`, and no lost connections
+            # under load (measured before this project began).
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3}]},
+        }
+    }
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+        }
+    }
+else:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"capacity": 1000},  # events waiting for one socket
+        }
+    }
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# Language, time, files of the admin
+
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True  # serve the admin's files from where they are installed
+WHITENOISE_AUTOREFRESH = False
+
+# Staff accounts
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# Transport: TLS ends at a proxy in front of this server
+
+SESSION_COOKIE_SECURE = not DEBUG
+CSRF_COOKIE_SECURE = not DEBUG
+SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: not ours to decide, other services may live there
+    "security.W008",  # redirect to https: it would lose bodies and the Authorization header
+    "security.W021",  # HSTS preload: as W005
+]
+
+# Logs: to stderr, through a formatter that lets no token pass
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "redacting": {
+            "()": "todolist.logs.RedactingFormatter",
+            "format": "{asctime} {levelname} {name} {message}",
+            "style": "{",
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "redacting"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        # Loggers that come with handlers of their own, which know nothing of redaction.
+        name: {"handlers": ["console"], "level": "INFO", "propagate": False}
+        for name in ("django", "django.server", "uvicorn", "uvicorn.access", "uvicorn.error")
+    },
+}
+
+TEST_RUNNER = "todolist.test_runner.PytestRunner"
+
+ENVIRONMENT_MISTAKES = tuple(env.mistakes)

@@ -1,0 +1,39 @@
+"""Lets `manage.py test` run the suite that `pytest` runs."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+
+class PytestRunner:
+    """A Django test runner that hands over to pytest, with the options both know."""
+
+    def __init__(
+        self,
+        verbosity: int = 1,
+        failfast: bool = False,
+        keepdb: bool = False,
+        **options: Any,
+    ) -> None:
+        self.arguments = ["--quiet"] * (verbosity < 1) + ["--verbose"] * (verbosity - 1)
+        self.arguments += ["--exitfirst"] * failfast + ["--reuse-db"] * keepdb
+        if pattern := options.get("test_name_patterns"):
+            self.arguments += ["-k", " or ".join(pattern)]
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        parser.add_argument("--keepdb", action="store_true", help="keep the test database")
+        parser.add_argument(
+            "-k",
+            action="append",
+            dest="test_name_patterns",
+            help="run only tests whose names match (pytest's expressions)",
+        )
+
+    def run_tests(self, test_labels: list[str], **kwargs: Any) -> int:
+        """Run pytest on paths or node ids; answer with the number Django exits with, 0 for none."""
+        try:
+            import pytest
+        except ImportError:
+            sys.exit("pytest is not installed: pip install -r requirements-dev.txt")
+        return int(pytest.main([*self.arguments, *test_labels]))

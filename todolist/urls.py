@@ -1,0 +1,20 @@
+"""All routes: the API without trailing slashes (with one they work too), and the admin."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+
+from todolist import errors
+from todolist.health import LiveView, ReadyView
+
+urlpatterns = [
+    path("", include("accounts.urls")),
+    path("", include("tasks.urls")),
+    re_path(r"^health/live/?$", LiveView.as_view(), name="health-live"),
+    re_path(r"^health/ready/?$", ReadyView.as_view(), name="health-ready"),
+    path("admin/", admin.site.urls),
+    # JSON for every other path, with DEBUG on as well; below /admin Django's own pages.
+    re_path(r"^(?!admin(?:/|$))", errors.not_found),
+]
+
+handler400 = errors.bad_request
+handler500 = errors.server_error
