@@ -231,13 +231,12 @@ def start_server(tmp_path_factory) -> Iterator[Callable[..., Server]]:
             environment = environment_for(database_url, **changes)
             migrated = manage("migrate", environment=environment)
             assert migrated.returncode == 0, migrated.stderr
-            server: Server = stack.enter_context(running_server(folder, environment))
-            return server
+            return stack.enter_context(running_server(folder, environment))
 
         yield start
 
 
 @pytest.fixture(scope="session")
-def server(start_server) -> Server:
+def server(start_server: Callable[..., Server]) -> Server:
     """One server for all tests that need no other configuration."""
     return start_server()

@@ -1,2 +1,254 @@
-def test_nothing_yet(server):
-    assert server.manage("check").returncode == 0
+"""Settings that refuse to be wrong (contract section 1)."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.checks import run_checks
+
+from conftest import BLANK_ENVIRONMENT, ROOT, SECRET, environment_for, manage
+from todolist.checks import refuse_to_start_while_wrong
+from todolist.environment import Environment
+from todolist.settings import BASE_DIR
+
+EVERYTHING_WRONG = {
+    "DEBUG": "maybe",
+    "BETTER_AUTH_LEEWAY": "soon",
+    "CORS_ORIGINS": "*, app.example.com",
+    "DATABASE_URL": "mysql://somewhere/x",
+    "REDIS_URL": "http://somewhere",
+    "SECRET_KEY": "",
+    "BETTER_AUTH_SECRET": "",
+    "BETTER_AUTH_SECRETS": "only-one",
+    "BETTER_AUTH_URL": "auth.example.com",
+}
+ALL_IDS = [f"todolist.E00{number}" for number in range(1, 8)] + ["accounts.E004", "accounts.E005"]
+
+
+def test_all_mistakes_are_reported_at_once():
+    done = manage("check", environment=environment_for("", **EVERYTHING_WRONG))
+    assert done.returncode == 1
+    for id in ALL_IDS:
+        assert f"({id})" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "daphne", "todolist.asgi:application"], ["manage.py", "runserver", "--noreload"]],
+)
+def test_without_any_way_to_verify_tokens_no_server_starts(command):
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment_for("", BETTER_AUTH_SECRET=""),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode != 0
+    for variable in ("BETTER_AUTH_SECRET", "BETTER_AUTH_SECRETS", "BETTER_AUTH_URL"):
+        assert variable in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("debug", "outcome"), [("False", "accounts.E003"), ("True", "accounts.W003")]
+)
+def test_a_short_secret_is_refused_but_for_trying_out(debug, outcome):
+    short = "short-and-secret"
+    environment = environment_for("", BETTER_AUTH_SECRET=short, DEBUG=debug)
+    done = manage("check", environment=environment)
+    assert f"({outcome})" in done.stderr
+    assert done.returncode == (outcome[9] == "E")
+    assert short not in done.stderr
+
+
+def test_the_example_file_is_refused_as_it_is():
+    example = values_in(ROOT / ".env.example")
+    done = manage("check", environment=environment_for("", **example))
+    assert "(accounts.E002)" in done.stderr and "(todolist.E008)" in done.stderr
+
+
+def values_in(path: Path) -> dict[str, str]:
+    lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_every_variable_of_the_settings_is_in_the_example_file():
+    read = set(
+        re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (BASE_DIR / "todolist/settings.py").read_text())
+    )
+    assert read == set(BLANK_ENVIRONMENT)
+
+
+def test_a_deployment_passes_the_deployment_check():
+    done = manage(
+        *("check", "--deploy", "--fail-level", "WARNING"),
+        environment=environment_for(
+            "postgresql://todolist@db.example.com/todolist",
+            BETTER_AUTH_URL="https://auth.example.com",
+            REDIS_URL="redis://redis.example.com:6379/0",
+            ALLOWED_HOSTS="api.example.com",
+            SECRET_KEY="kX3-vN8_qT5zR1mW7bL9sD4gH6jP2yC0fA-uE_iO3rY5tK8wQ1nZ7xV",
+        ),
+    )
+    assert done.returncode == 0, done.stderr
+
+
+class TestEnvironment:
+    """The reader of the environment, one value at a time."""
+
+    @pytest.fixture
+    def read(self, monkeypatch, tmp_path):
+        def read(value: str | None) -> Environment:
+            if value is None:
+                monkeypatch.delenv("X", raising=False)
+            else:
+                monkeypatch.setenv("X", value)
+            return Environment(tmp_path / ".env")
+
+        return read
+
+    @pytest.mark.parametrize("word", ["True", "true", " 1", "YES", "on"])
+    def test_true(self, read, word):
+        assert read(word).flag("X", default=False) is True
+
+    @pytest.mark.parametrize("word", ["False", "0", "no", "OFF"])
+    def test_false(self, read, word):
+        assert read(word).flag("X", default=True) is False
+
+    def test_neither(self, read):
+        env = read("banana")
+        assert env.flag("X", default=False) is False
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.E001"]
+
+    @pytest.mark.parametrize("text", ["-1", "1.5", "ten", "301", "٣", "9" * 5000])
+    def test_not_a_number(self, read, text):
+        env = read(text)
+        assert env.whole_number("X", 10, at_most=300) == 10
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.E002"]
+
+    @pytest.mark.parametrize("text", ["0", " 30 ", "300"])
+    def test_number(self, read, text):
+        assert read(text).whole_number("X", 10, at_most=300) == int(text)
+
+    def test_origins(self, read):
+        text = " https://App.example.com/ ,http://localhost:3000,https://x.example:443 ,, "
+        env = read(text)
+        assert env.origins("X", "") == (
+            "https://app.example.com",
+            "http://localhost:3000",
+            "https://x.example",
+        )
+        assert env.mistakes == []
+
+    @pytest.mark.parametrize(
+        ("text", "id"),
+        [
+            ("*", "todolist.E003"),
+            ("app.example.com", "todolist.E004"),
+            ("https://app.example.com/path", "todolist.E004"),
+            ("http://[", "todolist.E004"),
+            ("http://x:port", "todolist.E004"),
+            ("null", "todolist.E004"),
+        ],
+    )
+    def test_not_an_origin(self, read, text, id):
+        env = read(f"http://good.example,{text}")
+        assert env.origins("X", "") == ("http://good.example",)
+        assert [mistake.id for mistake in env.mistakes] == [id]
+
+    @pytest.mark.parametrize(
+        "scheme", ["postgres", "postgresql", "postgresql+asyncpg", "postgresql+psycopg2"]
+    )
+    def test_postgresql(self, read, scheme):
+        config = read(f"{scheme}://u%40x:p%2Fw@db.example:6543/name?ssl=require").database("X", "")
+        assert config["ENGINE"] == "django.db.backends.postgresql"
+        assert (config["USER"], config["PASSWORD"]) == ("u@x", "p/w")
+        assert (config["HOST"], config["PORT"], config["NAME"]) == ("db.example", 6543, "name")
+        assert config["OPTIONS"] == {"sslmode": "require"}
+
+    @pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite"])
+    def test_sqlite(self, read, scheme):
+        config = read(f"{scheme}:////var/lib/x.sqlite3").database("X", "")
+        assert config["ENGINE"] == "django.db.backends.sqlite3"
+        assert config["NAME"] == "/var/lib/x.sqlite3"
+
+    @pytest.mark.parametrize(
+        "url",
+        ["mysql://x/y", "nonsense", "postgres://", "postgresql://h:port/x", "://", "postgres://["],
+    )
+    def test_not_a_database(self, read, url):
+        env = read(url)
+        assert env.database("X", "")["ENGINE"] == "django.db.backends.dummy"
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.E005"]
+
+    @pytest.mark.parametrize("url", ["http://x", "localhost:6379", "redis://x:port", "redis://["])
+    def test_not_redis(self, read, url):
+        env = read(url)
+        assert env.redis_url("X") == ""
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.E006"]
+
+    def test_a_secret_is_taken_as_it_is(self, read):
+        assert read("$not-a-variable #x").text("X") == "$not-a-variable #x"
+
+    def test_the_environment_wins_over_the_file(self, monkeypatch, tmp_path):
+        (tmp_path / ".env").write_text("X=file\nY_FROM_FILE=file\n")
+        monkeypatch.setenv("X", "environment")
+        monkeypatch.setenv("Y_FROM_FILE", "")
+        monkeypatch.delenv("Y_FROM_FILE")
+        env = Environment(tmp_path / ".env")
+        assert (env.text("X"), env.text("Y_FROM_FILE")) == ("environment", "file")
+
+    def test_a_line_that_cannot_be_read_is_not_printed(self, tmp_path, capfd):
+        (tmp_path / ".env").write_text("BETTER_AUTH_SECRET = spaces-around\n")
+        Environment(tmp_path / ".env")
+        assert "spaces-around" not in "".join(capfd.readouterr())
+
+
+def ids() -> set[str | None]:
+    return {message.id for message in run_checks()}
+
+
+def test_the_configuration_of_the_tests_is_sound(settings):
+    assert ids() <= {"todolist.W010"}
+
+
+def test_no_secret_key(settings):
+    settings.SECRET_KEY = ""
+    assert "todolist.E007" in ids()
+
+
+@pytest.mark.parametrize(("debug", "id"), [(False, "todolist.E008"), (True, "todolist.W008")])
+def test_the_example_secret_key(settings, debug, id):
+    settings.DEBUG = debug
+    settings.SECRET_KEY = "replace-this-with-a-long-random-string"
+    assert id in ids()
+
+
+def test_connections_kept_with_their_threads_are_refused():
+    url = "postgresql://u@h/n?conn_max_age=60"
+    done = manage("check", environment=environment_for(url))
+    assert "(todolist.E009)" in done.stderr and done.returncode == 1
+
+
+@pytest.mark.parametrize(("debug", "warned"), [(False, True), (True, False)])
+def test_events_that_stay_in_one_process(settings, debug, warned):
+    settings.DEBUG = debug
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    assert ("todolist.W010" in ids()) is warned
+
+
+def test_a_sound_configuration_starts():
+    refuse_to_start_while_wrong()
+
+
+def test_a_wrong_one_names_every_mistake(settings):
+    settings.BETTER_AUTH_SECRET = ""
+    settings.SECRET_KEY = ""
+    with pytest.raises(SystemExit) as refused:
+        refuse_to_start_while_wrong()
+    assert "accounts.E001" in str(refused.value) and "todolist.E007" in str(refused.value)
+    assert SECRET not in str(refused.value)

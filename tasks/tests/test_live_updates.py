@@ -1,0 +1,246 @@
+"""Live events, over real sockets to a real server (contract section 4)."""
+
+import json
+import time
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.cookies import SimpleCookie
+from urllib.parse import urlencode
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, Server, sign
+
+SECONDS = 5
+
+
+def call(server: Server, token: str, method: str, path: str, body: object = None):
+    """One HTTP request; answers with status, headers and decoded body."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    connection.request(method, path, None if body is None else json.dumps(body), headers)
+    response = connection.getresponse()
+    text = response.read()
+    connection.close()
+    return response.status, response.headers, json.loads(text) if text else None
+
+
+def received(socket: ClientConnection) -> dict:
+    message: dict = json.loads(socket.recv(timeout=SECONDS))
+    return message
+
+
+@contextmanager
+def opened(server: Server, token: str, **options):
+    """A socket that has been greeted."""
+    with connect(f"{server.socket_url}?token={token}", **options) as socket:
+        assert received(socket)["type"] == "ready"
+        yield socket
+
+
+def receives_nothing(socket: ClientConnection) -> bool:
+    """Whether a ping is answered next, with nothing before it."""
+    socket.send('{"type": "ping"}')
+    return received(socket) == {"type": "pong"}
+
+
+def close_code(socket: ClientConnection) -> int:
+    """How the server closes the socket, once everything before is read."""
+    try:
+        while True:
+            socket.recv(timeout=SECONDS)
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else 1006
+
+
+def test_the_greeting_says_until_when_the_token_is_good(server):
+    token = sign(exp=4102444800)
+    with connect(f"{server.socket_url}?token={token}") as socket:
+        assert received(socket) == {"type": "ready", "expires_at": "2100-01-01T00:00:00Z"}
+
+
+def test_create_update_and_delete_arrive_with_the_task_as_rest_shows_it(server):
+    token = sign(ALICE)
+    with opened(server, token) as socket:
+        _, _, created = call(server, token, "POST", "/tasks", {"text": "naïve ☕", "order": 7})
+        event = received(socket)
+        assert event.keys() == {"type", "at", "data"}
+        assert (event["type"], event["data"]) == ("task.created", created)
+        assert event["at"].endswith("Z")
+
+        path = f"/tasks/{created['id']}"
+        _, _, changed = call(server, token, "PATCH", path, {"completed": True})
+        event = received(socket)
+        assert (event["type"], event["data"]) == ("task.updated", changed)
+
+        call(server, token, "DELETE", path)
+        event = received(socket)
+        assert (event["type"], event["data"]) == ("task.deleted", {"id": created["id"]})
+
+
+def test_all_sockets_of_the_owner_hear_and_nobody_elses(server):
+    alice, bob = sign(ALICE), sign(BOB)
+    with opened(server, alice) as one, opened(server, alice) as two, opened(server, bob) as other:
+        call(server, alice, "POST", "/tasks", {"text": "for both of my windows"})
+        assert received(one) == received(two)
+        assert receives_nothing(other)
+        call(server, bob, "POST", "/tasks", {"text": "mine"})
+        assert received(other)["data"]["user_id"] == BOB
+        assert receives_nothing(one) and receives_nothing(two)
+
+
+def test_a_refused_change_is_no_event(server):
+    alice, bob = sign(ALICE), sign(BOB)
+    with opened(server, alice) as socket:
+        _, _, task = call(server, alice, "POST", "/tasks", {"text": "keep"})
+        received(socket)
+        path = f"/tasks/{task['id']}"
+        assert call(server, bob, "PATCH", path, {"text": "taken"})[0] == 403
+        assert call(server, bob, "DELETE", path)[0] == 403
+        assert call(server, alice, "PATCH", path, {"text": " "})[0] == 400
+        assert receives_nothing(socket)
+
+
+@pytest.mark.parametrize("place", ["query", "header", "subprotocol"])
+def test_the_token_may_come_in_three_places(server, place):
+    token = sign()
+    options = {
+        "query": {"uri": f"{server.socket_url}?token={token}"},
+        "header": {"additional_headers": {"Authorization": f"bearer {token}"}},
+        "subprotocol": {"subprotocols": ["bearer", token]},
+    }[place]
+    with connect(**{"uri": server.socket_url, **options}) as socket:
+        assert socket.subprotocol == ("bearer" if place == "subprotocol" else None)
+        assert received(socket)["type"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("", id="empty"),
+        pytest.param("garbage", id="garbage"),
+        pytest.param(sign(key=OTHER_SECRET), id="another secret"),
+        pytest.param(sign(exp=1), id="expired"),
+        pytest.param(sign(without=("sub",)), id="nobody"),
+    ],
+)
+def test_a_bad_token_is_accepted_and_then_closed_with_4001(server, token):
+    url = server.socket_url if token is None else f"{server.socket_url}?token={token}"
+    with connect(url) as socket:
+        assert close_code(socket) == 4001
+
+
+def test_a_bad_token_in_the_subprotocol_is_answered_like_a_good_one_and_closed(server):
+    with connect(server.socket_url, subprotocols=["bearer", sign(exp=1)]) as socket:
+        assert socket.subprotocol == "bearer"
+        assert close_code(socket) == 4001
+
+
+def test_the_socket_closes_when_the_token_expires(server):
+    expires_at = int(time.time()) + 2
+    with opened(server, sign(exp=expires_at)) as socket:
+        assert close_code(socket) == 4001
+        assert 0 <= time.time() - expires_at < 1
+
+
+def test_origins(server):
+    with opened(server, sign(), origin=PAGE_ORIGIN):
+        pass
+    for origin in ("https://evil.example.com", "null", PAGE_ORIGIN + ".evil.com"):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"{server.socket_url}?token={sign()}", origin=origin)
+        assert refused.value.response.status_code == 403
+
+
+def test_paths(server):
+    with connect(f"{server.socket_url}/?token={sign()}") as socket:
+        assert received(socket)["type"] == "ready"
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://127.0.0.1:{server.port}/ws/elsewhere?token={sign()}")
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *("no JSON", "", "[]", "null", "3", '"ping"', "{}", '{"type": null}', '{"type": []}'),
+        *('{"type": "unknown"}', "[" * 60_000, "\x00", b"", b"\x00\xff", b'{"type": "ping"}'),
+    ],
+)
+def test_whatever_a_client_sends_the_socket_stays(server, message):
+    with opened(server, sign()) as socket:
+        socket.send(message)
+        answer = received(socket)
+        assert answer.keys() == {"type", "detail"} and answer["type"] == "error"
+        assert receives_nothing(socket)
+
+
+def test_a_frame_over_the_limit_closes_with_4009_under_daphne(server):
+    with opened(server, sign()) as socket:
+        socket.send("x" * 65_536)
+        assert received(socket)["type"] == "error"
+        socket.send("é" * 32_769)  # bytes count, not characters
+        assert close_code(socket) == 4009
+
+
+class Staff:
+    """A browser at the admin: keeps cookies, sends the form's CSRF token."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.cookies: SimpleCookie = SimpleCookie()
+        server.manage(
+            *("createsuperuser", "--noinput", "--username=staff", "--email=staff@example.com"),
+            DJANGO_SUPERUSER_PASSWORD="a long one for tests",
+        )
+        self.request("GET", "/admin/login/")
+        self.post("/admin/login/", username="staff", password="a long one for tests")
+
+    def request(self, method: str, path: str, body: str | None = None) -> int:
+        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+        cookies = "; ".join(f"{name}={value.value}" for name, value in self.cookies.items())
+        form = {"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request(method, path, body, form)
+        response = connection.getresponse()
+        response.read()
+        for header in response.headers.get_all("Set-Cookie", ()):
+            self.cookies.load(header)
+        connection.close()
+        return response.status
+
+    def post(self, path: str, **fields: str) -> None:
+        csrf = self.cookies["csrftoken"].value
+        body = urlencode({"csrfmiddlewaretoken": csrf, **fields})
+        assert self.request("POST", path, body) == 302, path  # elsewhere, when all went well
+
+
+def test_what_staff_change_in_the_admin_arrives_too(server):
+    token = sign(ALICE)
+    _, _, task = call(server, token, "POST", "/tasks", {"text": "mispelt"})
+    staff = Staff(server)
+    with opened(server, token) as socket:
+        staff.post(f"/admin/tasks/task/{task['id']}/change/", text="misspelt", order="0")
+        event = received(socket)
+        assert (event["type"], event["data"]["text"]) == ("task.updated", "misspelt")
+        staff.post(
+            "/admin/tasks/task/",
+            action="delete_selected",
+            post="yes",
+            _selected_action=task["id"],
+        )
+        event = received(socket)
+        assert (event["type"], event["data"]) == ("task.deleted", {"id": task["id"]})
+
+
+def test_a_command_in_another_process_arrives_where_redis_is_shared(server, settings):
+    code = f"from tasks.models import Task; Task(user_id={BOB!r}, text='from a command').save()"
+    with opened(server, sign(BOB)) as socket:
+        done = server.manage("shell", "-c", code)
+        assert done.returncode == 0, done.stderr
+        if settings.REDIS_URL:
+            assert received(socket)["data"]["text"] == "from a command"
+        else:
+            assert receives_nothing(socket)

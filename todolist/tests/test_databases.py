@@ -1,0 +1,82 @@
+"""Many at once: nothing is lost, nothing fails, and no connection stays behind."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Barrier
+
+import psycopg
+import pytest
+from django.conf import settings as django_settings
+
+from conftest import Server, sign
+
+THREADS = 50
+POOL_SIZE = 20  # settings.DATABASES, OPTIONS, pool, max_size
+
+
+def call(server: Server, token: str, method: str, path: str, body: object = None) -> tuple:
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    connection.request(method, path, None if body is None else json.dumps(body), headers)
+    response = connection.getresponse()
+    text = response.read()
+    connection.close()
+    return response.status, json.loads(text)
+
+
+@pytest.fixture(scope="module")
+def busy_server(start_server) -> Iterator[Server]:
+    """A server of its own: its tasks and connections are counted."""
+    return start_server()
+
+
+def test_200_creates_at_once_by_20_people_make_200_tasks(busy_server):
+    tokens = [sign(f"person-{number}") for number in range(20)]
+    start = Barrier(THREADS)
+
+    def create_four(thread: int) -> list[int]:
+        start.wait()
+        return [
+            call(busy_server, tokens[(thread * 4 + n) % 20], "POST", "/tasks", {"text": f"{n}"})[0]
+            for n in range(4)
+        ]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        statuses = [status for batch in pool.map(create_four, range(THREADS)) for status in batch]
+    assert statuses == [201] * 200
+    found = [call(busy_server, token, "GET", "/tasks")[1] for token in tokens]
+    assert [len(tasks) for tasks in found] == [10] * 20
+    assert len({task["id"] for tasks in found for task in tasks}) == 200
+
+
+def connections(server: Server) -> int:
+    """How many connections the server process holds to its database."""
+    url = server.environment["DATABASE_URL"]
+    if url.startswith("sqlite"):
+        name = url.removeprefix("sqlite:///")
+        files = Path(f"/proc/{server.process.pid}/fd").iterdir()
+        return sum(1 for file in files if file.is_symlink() and str(file.readlink()) == name)
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_connections_do_not_leak(busy_server):
+    token = sign()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in range(4):
+            answers = pool.map(lambda _: call(busy_server, token, "GET", "/tasks"), range(100))
+            assert {status for status, _ in answers} == {200}
+    most = POOL_SIZE if "postgresql" in django_settings.DATABASES["default"]["ENGINE"] else 0
+    deadline = time.monotonic() + 5
+    while connections(busy_server) > most and time.monotonic() < deadline:
+        time.sleep(0.1)  # the last answers are sent before their connections are closed
+    assert connections(busy_server) <= most

@@ -1,0 +1,113 @@
+"""No token ever reaches a log, whoever writes it and wherever the token was sent."""
+
+import logging
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from http.client import HTTPConnection
+
+import pytest
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from conftest import OTHER_SECRET, ROOT, Server, free_port, sign
+from todolist.logs import RedactingFormatter, redact
+
+
+def send_everywhere(port: int, token: str) -> None:
+    """Put `token` wherever a client may, and may not, put one."""
+    for path in ("/me", f"/me?token={token}", f"/ws/notifications?token={token}", f"/{token}"):
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        connection.getresponse().read()
+        connection.close()
+    address = f"ws://127.0.0.1:{port}/ws/notifications"
+    for url, options in (
+        (f"{address}?token={token}", {}),
+        (f"{address}?x=1&token={token}&y=2", {}),
+        (address, {"additional_headers": {"Authorization": f"Bearer {token}"}}),
+        (address, {"subprotocols": ["bearer", token]}),
+        (f"ws://127.0.0.1:{port}/elsewhere?token={token}", {}),
+    ):
+        with suppress(WebSocketException), connect(url, **options) as socket:
+            socket.send(token)
+            socket.recv(timeout=5)
+
+
+def tokens() -> list[str]:
+    return [
+        sign("marker-good"),
+        sign("marker-expired", exp=1),
+        sign("marker-foreign", key=OTHER_SECRET),
+        "opaque-marker-0123456789abcdef",
+    ]
+
+
+def assert_clean(log: str) -> None:
+    assert "GET /me" in log  # there is a log to look at
+    assert "token=[redacted]" in log
+    for token in tokens()[3:]:
+        # As a path it is not known to be a token; as a token it must not appear.
+        assert token not in log.replace(f"/{token}", "")
+    assert "eyJ" not in log
+    assert "Traceback" not in log
+
+
+def test_daphnes_access_log(server: Server):
+    for token in tokens():
+        send_everywhere(server.port, token)
+    assert_clean(server.log.read_text())
+
+
+def test_the_development_server(start_server, server: Server, tmp_path):
+    port = free_port()
+    log = tmp_path / "runserver.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
+            cwd=ROOT,
+            env={**server.environment, "DEBUG": "True"},
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while "Listening on" not in log.read_text():
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        for token in tokens():
+            send_everywhere(port, token)
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
+    assert_clean(log.read_text())
+
+
+JWT = sign()
+
+
+@pytest.mark.parametrize(
+    ("line", "clean"),
+    [
+        ("GET /ws?token=abc HTTP/1.1", "GET /ws?token=[redacted] HTTP/1.1"),
+        ("GET /ws?a=1&TOKEN=abc&b=2", "GET /ws?a=1&TOKEN=[redacted]&b=2"),
+        ("Authorization: Bearer abc", "Authorization: Bearer [redacted]"),
+        ("bearer, abc", "bearer, [redacted]"),
+        (f"odd {JWT} place", "odd [redacted] place"),
+        (f"{JWT}.{JWT}", "[redacted].[redacted]"),
+        ("an ordinary line", "an ordinary line"),
+    ],
+)
+def test_redact(line, clean):
+    assert redact(line) == clean
+
+
+def test_arguments_and_tracebacks_are_redacted_too():
+    try:
+        raise ValueError(f"failed on {JWT}")
+    except ValueError:
+        record = logging.LogRecord("x", 40, "f", 1, "%s", (f"?token={JWT}",), sys.exc_info())
+    text = RedactingFormatter().format(record)
+    assert "ValueError: failed on [redacted]" in text
+    assert JWT not in text
