@@ -25,6 +25,7 @@ class OwnedViewMixin(GenericViewSet[Owned]):
     """
 
     permission_classes = [IsOwner]
+    lookup_value_regex = "[^/]+"  # whatever is no UUID is unknown here, rather than to the router
 
     def get_queryset(self) -> QuerySet[Owned]:
         everyones = cast("OwnedQuerySet[Owned]", super().get_queryset())

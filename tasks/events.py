@@ -4,7 +4,6 @@ Connected to the models' signals, so that whatever writes takes part: REST, admi
 """
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Literal, TypedDict
 
 from asgiref.sync import async_to_sync
@@ -47,8 +46,12 @@ def announce(user_id: str, event_type: EventType, data: dict[str, Any]) -> None:
     """
     at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     event = Event(type=event_type, at=at, data=data)
+
+    def send() -> None:  # not a `partial`: Django logs a failed callback by its name
+        _send(user_id, event)
+
     # Robust: a channel layer that fails is logged and must not fail what is already committed.
-    transaction.on_commit(partial(_send, user_id, event), robust=True)
+    transaction.on_commit(send, robust=True)
 
 
 def _send(user_id: str, event: Event) -> None:

@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -46,11 +46,7 @@ class Cursor(NamedTuple):
             ordering, value, id_hex = json.loads(
                 base64.b64decode(padded, altchars=b"-_", validate=True)
             )
-            if ordering.lstrip("-") not in SORT_KEYS:
-                raise ValueError("ordering")
-            if isinstance(value, str):
-                value = datetime.fromisoformat(value)
-                value.astimezone()
+            value = _value_of(ordering.lstrip("-"), value)
             cursor = cls(ordering, value, UUID(hex=id_hex))
         except (
             ValueError,
@@ -64,6 +60,22 @@ class Cursor(NamedTuple):
         if cursor.encode() != text:
             raise ValueError("not a cursor")
         return cursor
+
+
+def _value_of(key: str, value: Any) -> datetime | int | None:
+    """The value of a sort key, out of the JSON of a cursor. Raises `ValueError` or `TypeError`."""
+    if key not in SORT_KEYS:
+        raise ValueError("ordering")
+    if key == "order":
+        if type(value) is not int or not -(2**31) <= value < 2**31:
+            raise ValueError("order")
+        return value
+    if key == "deadline" and value is None:
+        return None
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("no offset")
+    return moment.astimezone(UTC)
 
 
 class TrueOrFalseField(serializers.BooleanField):

@@ -11,7 +11,8 @@ SEPARATOR = "\x1f"  # between text and description, so that no term matches acro
 
 def fold(text: str) -> str:
     """`text` without differences of case or of Unicode composition (Unicode 3.13, D145)."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+    return folded.replace(SEPARATOR, "\x1e")
 
 
 def searchable(*texts: str) -> str:

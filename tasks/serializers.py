@@ -23,11 +23,19 @@ class TimestampField(serializers.DateTimeField):
         return super().to_internal_value(value.upper())
 
 
+class TextField(serializers.CharField):
+    """Text, and not a number that could be written as text."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class TaskSerializer(serializers.ModelSerializer[Task]):
     # PUT replaces the whole task, so what is left out takes its default (contract section 3).
-    description = serializers.CharField(
-        max_length=2000, allow_blank=True, default="", trim_whitespace=False
-    )
+    text = TextField(max_length=500)
+    description = TextField(max_length=2000, allow_blank=True, default="", trim_whitespace=False)
     completed = serializers.BooleanField(default=False)
     deadline = TimestampField(allow_null=True, default=None)
     order = serializers.IntegerField(default=0, min_value=-(2**31), max_value=2**31 - 1)

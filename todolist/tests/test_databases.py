@@ -2,11 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,7 +18,9 @@ THREADS = 50
 POOL_SIZE = 20  # settings.DATABASES, OPTIONS, pool, max_size
 
 
-def call(server: Server, token: str, method: str, path: str, body: object = None) -> tuple:
+def call(
+    server: Server, token: str, method: str, path: str, body: object = None
+) -> tuple[int, Any]:
     connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -29,7 +31,7 @@ def call(server: Server, token: str, method: str, path: str, body: object = None
 
 
 @pytest.fixture(scope="module")
-def busy_server(start_server) -> Iterator[Server]:
+def busy_server(start_server) -> Any:
     """A server of its own: its tasks and connections are counted."""
     return start_server()
 

@@ -1,0 +1,245 @@
+"""What the database itself holds tasks to, ids, and what search compares."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+from uuid import RFC_4122, UUID
+
+import pytest
+from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import QuerySet
+
+from conftest import ALICE
+from tasks.ids import uuid7
+from tasks.models import Task
+from tasks.search import fold
+
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+
+
+def saved(**fields: Any) -> Task:
+    task = Task(**{"user_id": ALICE, "text": "Buy milk", **fields})
+    task.save()
+    return task
+
+
+# Columns that follow from others
+
+
+@pytest.mark.django_db
+def test_saving_keeps_the_columns_that_follow_up_to_date():
+    task = saved(text="Café", description="SCHWARZ")
+    assert task.created_at == task.updated_at
+    assert Task.objects.search("café").get() == task
+
+    created = task.created_at
+    task.completed = True
+    task.description = "weiß"
+    task.save(update_fields=["completed", "description"])
+
+    task.refresh_from_db()
+    assert task.created_at == created
+    assert task.completed_at == task.updated_at > created
+    assert Task.objects.search("WEISS").get() == task
+    assert not Task.objects.search("schwarz").exists()
+
+
+@pytest.mark.django_db
+def test_completed_at_follows_completed_whoever_writes():
+    task = saved(completed=False, completed_at=NOON)
+    assert task.completed_at is None
+
+    task.completed = True
+    task.completed_at = NOON
+    task.save()
+    assert task.completed_at == NOON
+
+
+def test_a_task_reads_as_its_text():
+    assert str(Task(text="Buy milk")) == "Buy milk"
+
+
+# Constraints, for writers that know nothing of the model
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"text": ""},
+        {"completed": True, "completed_at": None},
+        {"completed": False, "completed_at": NOON},
+        {"user_id": None},
+        {"text": None},
+        {"order": None},
+    ],
+)
+def test_the_database_refuses_what_no_task_may_be(values):
+    saved()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        QuerySet.update(Task.objects.all(), **values)
+
+
+@pytest.mark.django_db
+def test_the_database_refuses_an_empty_text_in_sql():
+    saved()
+
+    with (
+        pytest.raises(IntegrityError, match="task_text_not_empty"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("UPDATE tasks_task SET text = ''")
+
+
+@pytest.mark.django_db
+def test_the_database_refuses_a_completion_without_its_moment_in_sql():
+    saved()
+
+    with (
+        pytest.raises(IntegrityError, match="task_completed_at_fits_completed"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("UPDATE tasks_task SET completed = %s", [True])
+
+
+@pytest.mark.django_db
+def test_the_database_refuses_the_same_id_twice():
+    task = saved()
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        saved(id=task.id)
+
+
+@pytest.mark.django_db
+def test_texts_that_are_too_long_for_their_column_do_not_get_in():
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no column widths")
+    with pytest.raises(DataError), transaction.atomic():
+        saved(text="x" * 501)
+
+
+# Bulk writes, which would tell nobody
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(lambda: Task.objects.update(text="x"), id="update"),
+        pytest.param(lambda: Task.objects.filter(text="x").update(order=1), id="filtered update"),
+        pytest.param(lambda: Task.objects.bulk_create([Task(text="x")]), id="bulk_create"),
+        pytest.param(lambda: Task.objects.all().bulk_update([], ["text"]), id="bulk_update"),
+    ],
+)
+def test_bulk_writes_are_refused(write):
+    saved()
+
+    with pytest.raises(NotImplementedError, match="one by one"):
+        write()
+    assert Task.objects.get().text == "Buy milk"
+
+
+# Ids
+
+
+def test_an_id_is_a_uuid_of_version_7():
+    for _ in range(1000):
+        made = uuid7()
+        assert made.version == 7
+        assert made.variant == RFC_4122
+
+
+def test_an_id_begins_with_the_time_it_was_made():
+    before = time.time_ns() // 1_000_000
+    made = uuid7()
+    after = time.time_ns() // 1_000_000
+
+    assert before <= made.int >> 80 <= after
+
+
+def test_ids_sort_by_the_time_they_were_made(monkeypatch):
+    moments = [0, 1, 1_700_000_000_000, 1_700_000_000_001, 4_102_444_800_000, 2**48 - 1]
+    ids = []
+    for moment in moments:
+        monkeypatch.setattr(time, "time_ns", lambda moment=moment: moment * 1_000_000)
+        ids.append(uuid7())
+
+    assert ids == sorted(ids)
+    assert [str(made) for made in ids] == sorted(map(str, ids))
+    assert [made.int >> 80 for made in ids] == moments
+
+
+def test_all_other_bits_are_random(monkeypatch):
+    """74 of them, also within a millisecond: the neighbours of a known id cannot be guessed."""
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    ids = [uuid7() for _ in range(200)]
+
+    fixed = 0b1111 << 76 | 0b11 << 62  # version and variant
+    ever_set = ever_unset = 0
+    for made in ids:
+        ever_set |= made.int
+        ever_unset |= ~made.int
+    varying = ever_set & ever_unset & (1 << 80) - 1
+    assert varying == (1 << 80) - 1 & ~fixed
+    assert varying.bit_count() == 74
+    assert len(set(ids)) == len(ids)
+    assert ids != sorted(ids)  # no counter
+
+
+@pytest.mark.django_db
+def test_a_task_has_its_id_before_it_is_saved():
+    task = Task(user_id=ALICE, text="x")
+    given = task.id
+    assert isinstance(given, UUID)
+
+    task.save()
+    assert Task.objects.get().id == given
+
+
+# Folding
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("café", "CAFÉ", "Café", "cafe\u0301", "CAFE\u0301"),
+        ("straße", "STRASSE", "STRAßE", "STRAẞE"),
+        ("σίσυφος", "ΣΊΣΥΦΟΣ"),
+        ("ёжик", "ЁЖИК", "\u0435\u0308жик"),
+        ("ﬁn", "FIN", "fin"),
+        ("k", "K", "\u212a"),  # the Kelvin sign
+        ("å", "Å", "\u212b", "A\u030a"),  # the Ångström sign
+        ("i\u0307", "\u0130"),  # the Turkish capital
+        # An iota subscript under an accent: needs decomposing before the case is dropped.
+        ("\u1f84", "\u1f8c", "\u03b1\u0313\u0301\u0345", "\u03b1\u0345\u0313\u0301"),
+        # Two accents in either order.
+        ("ậ", "Ậ", "a\u0323\u0302", "a\u0302\u0323"),
+        ("한글", "\u1112\u1161\u11ab\u1100\u1173\u11af"),
+    ],
+    ids=lambda spellings: ascii(spellings[0]),
+)
+def test_spellings_of_the_same_fold_to_the_same(spellings):
+    assert len({fold(spelling) for spelling in spellings}) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("cafe", "café"), ("a", "ä"), ("l", "1"), ("①", "1"), ("milk", "milk "), ("\u0131", "i")],
+)
+def test_what_differs_by_more_stays_different(one, other):
+    assert fold(one) != fold(other)
+
+
+@pytest.mark.parametrize("text", ["", "100%_\\", "🦊", "tab\tnew\nline", "漢字"])
+def test_what_has_no_case_stays_as_it_is(text):
+    assert fold(text) == text
+
+
+def test_folding_twice_is_folding_once():
+    """Else a stored text and a search term might never meet."""
+    for number in (*range(0xD800), *range(0xE000, 0x20000)):
+        once = fold(chr(number))
+        assert fold(once) == once

@@ -1,0 +1,436 @@
+"""What HTTP promises on every path: slashes, methods, media types, errors, CORS, health, headers."""
+
+import asyncio
+import json
+
+import pytest
+from channels.layers import channel_layers
+from django.db import InterfaceError, OperationalError, connection
+from django.utils.module_loading import import_string
+from rest_framework.test import APIClient
+
+from conftest import ALICE, PAGE_ORIGIN, client_with, sign
+from tasks.models import Task
+from tasks.serializers import TaskSerializer
+from tasks.tests.calls import made
+from todolist import health
+
+pytestmark = pytest.mark.django_db
+
+FOREIGN_ORIGIN = "https://evil.example.com"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+STRANGE_METHODS = (
+    *("TRACE", "CONNECT", "PROPFIND", "QUERY", "X", "OPTIONS2"),
+    # Names that a view has for other purposes.
+    *("INITIAL", "DISPATCH", "get_queryset", "http_method_not_allowed", "__CLASS__"),
+)
+EXPOSED = {"link", "location", "etag", "www-authenticate", "retry-after"}
+
+
+def words(header: str) -> set[str]:
+    """The comma-separated names in a header, which know no case."""
+    return {word.strip().lower() for word in header.split(",")}
+
+
+# Slashes
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/me", "/health/live", "/health/ready"])
+def test_a_trailing_slash_makes_no_difference(alice_api, path):
+    plain, slashed = alice_api.get(path), alice_api.get(f"{path}/")
+
+    assert plain.status_code == slashed.status_code == 200
+    assert plain.json() == slashed.json()
+
+
+def test_every_call_works_with_a_slash_and_keeps_its_body(alice_api):
+    created = alice_api.post("/tasks/", {"text": "Buy milk"})
+    assert created.status_code == 201
+    assert created.json()["text"] == "Buy milk"
+
+    path = f"/tasks/{created.json()['id']}/"
+    assert alice_api.get(path).json() == created.json()
+    assert alice_api.put(path, {"text": "one"}).json()["text"] == "one"
+    assert alice_api.patch(path, {"text": "two"}).json()["text"] == "two"
+    assert alice_api.delete(path).status_code == 204
+
+
+def test_the_query_is_kept_with_a_slash(alice_api):
+    made(alice_api, "one")
+    made(alice_api, "two")
+
+    assert len(alice_api.get("/tasks/?limit=1").json()) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/tasks//", "//tasks", "/tasks/.", "/Tasks", "/tasks/a/b", "/me/x"]
+)
+def test_no_other_spelling_is_a_route(alice_api, path):
+    response = alice_api.generic("GET", path)
+
+    assert response.status_code == 404
+    assert response.json().keys() == {"detail"}
+
+
+# Methods
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/tasks", {"get", "post"}),
+        ("/tasks/{id}", {"get", "put", "patch", "delete"}),
+        ("/me", {"get"}),
+        ("/health/live", {"get"}),
+        ("/health/ready", {"get"}),
+    ],
+)
+def test_another_method_is_405_and_says_which_there_are(alice_api, path, allowed):
+    path = path.format(id=made(alice_api)["id"])
+
+    for method in {*METHODS, *STRANGE_METHODS} - {word.upper() for word in allowed}:
+        response = alice_api.generic(method, path, "{}", content_type="application/json")
+
+        assert response.status_code == 405, method
+        assert response.json().keys() == {"detail"}
+        assert words(response["Allow"]) - {"head", "options"} == allowed
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/{id}", "/me", "/health/live", "/health/ready"])
+def test_head_is_get_without_a_body(alice_api, path):
+    path = path.format(id=made(alice_api)["id"])
+
+    get, head = alice_api.get(path), alice_api.head(path)
+
+    assert head.status_code == get.status_code == 200
+    assert head.content == b""
+    assert head["Content-Type"] == get["Content-Type"]
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/{id}"])
+def test_options_tells_the_methods(alice_api, path):
+    path = path.format(id=made(alice_api)["id"])
+
+    response = alice_api.options(path)
+
+    assert response.status_code in (200, 204)
+    assert words(response["Allow"]) >= {"get", "options"}
+
+
+# Media types
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml", "text/html;q=0.9, image/*"])
+@pytest.mark.parametrize("path", ["/tasks", "/me", "/health/live", "/tasks/unknown"])
+def test_only_json_can_be_had(alice_api, path, accept):
+    response = alice_api.get(path, HTTP_ACCEPT=accept)
+
+    assert response.status_code == 406
+    assert response["Content-Type"] == "application/json"
+    assert response.json().keys() == {"detail"}
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *("application/json", "*/*", "application/*", "APPLICATION/JSON"),
+        *("text/html, */*;q=0.1", "application/json; charset=utf-8", "application/json, garbage"),
+    ],
+)
+def test_whoever_takes_json_gets_it(alice_api, accept):
+    response = alice_api.get("/tasks", HTTP_ACCEPT=accept)
+
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "accept", ["", "garbage", ";", ",", "/", "a/b/c", "\x00", "ÿ", "x" * 10_000]
+)
+def test_no_accept_header_makes_a_500(alice_api, accept):
+    assert alice_api.get("/tasks", HTTP_ACCEPT=accept).status_code in (200, 406)
+
+
+def test_a_parameter_does_not_choose_the_format(alice_api):
+    for parameter in ("format", "_format"):
+        assert alice_api.get("/tasks", {parameter: "html"}).status_code == 200
+
+
+# Unknown paths
+
+
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize(
+    "path", ["/", "/unknown", "/unknown/", "/tasks.json", "/adminx", "/%00", "/%ff", "/api/tasks"]
+)
+def test_an_unknown_path_is_404_in_json_for_every_method(settings, debug, path):
+    """Also with CSRF checks, as a browser meets them, and without a token."""
+    settings.DEBUG = debug
+    browser = APIClient(raise_request_exception=False, enforce_csrf_checks=True)
+
+    for method in (*METHODS, "OPTIONS", "PROPFIND"):
+        response = browser.generic(method, path, "{}", content_type="application/json")
+
+        assert response.status_code == 404, method
+        assert response["Content-Type"] == "application/json"
+        assert response.json().keys() == {"detail"}
+
+
+def test_csrf_is_of_no_concern_where_no_cookie_signs_in():
+    browser = APIClient(enforce_csrf_checks=True)
+    browser.credentials(HTTP_AUTHORIZATION=f"Bearer {sign()}", HTTP_ORIGIN=PAGE_ORIGIN)
+
+    assert browser.post("/tasks", {"text": "Buy milk"}, format="json").status_code == 201
+
+
+def test_a_mistake_of_ours_is_a_500_in_json_that_a_page_can_read(alice_api, monkeypatch):
+    def fails(self):
+        raise RuntimeError("something with a secret in it")
+
+    monkeypatch.setattr(TaskSerializer, "data", property(fails))
+    response = alice_api.post("/tasks", {"text": "x"}, HTTP_ORIGIN=PAGE_ORIGIN)
+
+    assert response.status_code == 500
+    assert response.json().keys() == {"detail"}
+    assert b"secret" not in response.content
+    assert response["Access-Control-Allow-Origin"] == PAGE_ORIGIN
+    assert not Task.objects.exists()  # half of a creation is none
+
+
+# CORS
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/some-id", "/me", "/health/live", "/unknown"])
+def test_a_preflight_is_answered_without_a_token(anonymous_api, path):
+    response = anonymous_api.options(
+        path,
+        HTTP_ORIGIN=PAGE_ORIGIN,
+        HTTP_ACCESS_CONTROL_REQUEST_METHOD="PATCH",
+        HTTP_ACCESS_CONTROL_REQUEST_HEADERS="authorization,content-type",
+    )
+
+    assert response.status_code in (200, 204)
+    assert response["Access-Control-Allow-Origin"] == PAGE_ORIGIN
+    assert words(response["Access-Control-Allow-Methods"]) >= words(",".join(METHODS))
+    assert words(response["Access-Control-Allow-Headers"]) >= {
+        *("authorization", "content-type", "idempotency-key", "if-match"),
+    }
+    assert "origin" in words(response["Vary"])
+
+
+def test_cookies_of_a_page_are_not_asked_for(anonymous_api):
+    response = anonymous_api.get("/health/live", HTTP_ORIGIN=PAGE_ORIGIN)
+
+    assert "Access-Control-Allow-Credentials" not in response
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/tasks", "", 200),
+        ("POST", "/tasks", '{"text": "Buy milk"}', 201),
+        ("POST", "/tasks", "{}", 400),
+        ("GET", "/tasks?limit=0", "", 400),
+        ("GET", "/tasks/00000000-0000-7000-8000-000000000000", "", 404),
+        ("GET", "/unknown", "", 404),
+        ("DELETE", "/tasks", "", 405),
+        ("POST", "/tasks", " " * (1024 * 1024 + 1), 413),
+    ],
+)
+def test_a_page_sees_every_answer(alice_api, method, path, body, status):
+    response = alice_api.generic(
+        method, path, body, content_type="application/json", HTTP_ORIGIN=PAGE_ORIGIN
+    )
+
+    assert response.status_code == status
+    assert response["Access-Control-Allow-Origin"] == PAGE_ORIGIN
+    assert words(response["Access-Control-Expose-Headers"]) >= EXPOSED
+
+
+@pytest.mark.parametrize(
+    "token", [None, sign(exp=1), "garbage"], ids=["none", "expired", "garbage"]
+)
+def test_a_page_sees_a_401_as_a_401(token):
+    response = client_with(token).get("/tasks", HTTP_ORIGIN=PAGE_ORIGIN)
+
+    assert response.status_code == 401
+    assert response["Access-Control-Allow-Origin"] == PAGE_ORIGIN
+    assert words(response["Access-Control-Expose-Headers"]) >= EXPOSED
+
+
+def test_a_page_sees_a_403_and_a_415(alice_api, bob_api):
+    path = f"/tasks/{made(alice_api)['id']}"
+    refused = bob_api.get(path, HTTP_ORIGIN=PAGE_ORIGIN)
+    form = alice_api.post("/tasks", "x", content_type="text/plain", HTTP_ORIGIN=PAGE_ORIGIN)
+
+    for response, status in [(refused, 403), (form, 415)]:
+        assert response.status_code == status
+        assert response["Access-Control-Allow-Origin"] == PAGE_ORIGIN
+
+
+NOT_OURS = [
+    *(FOREIGN_ORIGIN, "null", "http://app.example.com", "https://app.example.com:8443"),
+    *("https://app.example.com.evil.com", "https://evil.com/https://app.example.com"),
+    *("https://xapp.example.com", "https://app.example.com@evil.com", "*", "file://"),
+    *("http://[", "http://[::1", "//", "://", "\x00", "ÿ", "http://\ud7ff", "x" * 10_000, ""),
+    "https://app.example.com:port",
+]
+
+
+@pytest.mark.parametrize("origin", NOT_OURS, ids=ascii)
+def test_another_origin_gets_no_permission_and_no_500(alice_api, anonymous_api, origin):
+    actual = alice_api.get("/tasks", HTTP_ORIGIN=origin)
+    preflight = anonymous_api.options(
+        "/tasks", HTTP_ORIGIN=origin, HTTP_ACCESS_CONTROL_REQUEST_METHOD="POST"
+    )
+    created = alice_api.post("/tasks", {"text": "x"}, HTTP_ORIGIN=origin)
+    unknown = alice_api.post("/unknown", {}, HTTP_ORIGIN=origin)
+
+    assert (actual.status_code, created.status_code, unknown.status_code) == (200, 201, 404)
+    assert preflight.status_code < 500
+    for response in (actual, preflight, created, unknown):
+        assert "Access-Control-Allow-Origin" not in response
+
+
+def test_pages_have_no_business_in_the_admin(anonymous_api):
+    for call in (anonymous_api.get, anonymous_api.options):
+        response = call(
+            "/admin/login/", HTTP_ORIGIN=PAGE_ORIGIN, HTTP_ACCESS_CONTROL_REQUEST_METHOD="GET"
+        )
+        assert "Access-Control-Allow-Origin" not in response
+
+
+# Health
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+@pytest.mark.parametrize(
+    "authorization", [None, "Bearer garbage", "Basic x", f"Bearer {sign(exp=1)}"]
+)
+def test_health_is_for_everybody(path, authorization):
+    client = APIClient()
+    if authorization is not None:
+        client.credentials(HTTP_AUTHORIZATION=authorization)
+
+    response = client.get(path)
+
+    assert response.status_code == 200
+    assert response.json()["status"] == "ok"
+
+
+@pytest.fixture
+def broken_database(monkeypatch, request):
+    """A database to which no connection can be had, or whose connection broke."""
+
+    def fails(*args, **kwargs):
+        raise request.param("a sentence with the password in it")
+
+    monkeypatch.setattr(connection, "ensure_connection", fails)
+    # Already open, it is asked for a cursor without being opened once more.
+    monkeypatch.setattr(connection, "create_cursor", fails)
+
+
+@pytest.mark.parametrize("broken_database", [OperationalError, InterfaceError], indirect=True)
+def test_without_its_database_the_server_is_alive_and_not_ready(anonymous_api, broken_database):
+    ready = anonymous_api.get("/health/ready", HTTP_ORIGIN=PAGE_ORIGIN)
+    live = anonymous_api.get("/health/live")
+
+    assert ready.status_code == 503
+    assert "database" in ready.json()["detail"]
+    assert "password" not in json.dumps(ready.json())
+    assert ready["Access-Control-Allow-Origin"] == PAGE_ORIGIN
+    assert live.status_code == 200
+
+
+@pytest.fixture
+def broken_channel_layer(monkeypatch):
+    """A channel layer whose Redis nobody can reach: nothing listens on port 1."""
+    layer = import_string("channels_redis.pubsub.RedisPubSubChannelLayer")
+    nowhere = layer(hosts=["redis://127.0.0.1:1"])
+    monkeypatch.setitem(channel_layers.backends, "default", nowhere)
+
+
+def test_without_its_channel_layer_the_server_is_alive_and_not_ready(
+    anonymous_api, broken_channel_layer
+):
+    ready = anonymous_api.get("/health/ready")
+    live = anonymous_api.get("/health/live")
+
+    assert ready.status_code == 503
+    assert "channel_layer" in ready.json()["detail"]
+    assert live.status_code == 200
+
+
+def test_a_channel_layer_that_hangs_does_not_hang_the_question(anonymous_api, monkeypatch):
+    async def hangs(*args):
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(channel_layers["default"], "group_send", hangs)
+    monkeypatch.setattr(health, "CHANNEL_LAYER_TIMEOUT", 0.05)
+
+    assert anonymous_api.get("/health/ready").status_code == 503
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_its_channel_layer_the_server_still_writes(alice_api, broken_channel_layer):
+    """What is committed is answered as done; sockets fill the gap when the layer is back."""
+    task = made(alice_api)
+
+    assert alice_api.patch(f"/tasks/{task['id']}", {"order": 1}).status_code == 200
+    assert alice_api.delete(f"/tasks/{task['id']}").status_code == 204
+
+
+# The caller
+
+
+def test_me():
+    response = client_with(sign("some one", email="a@example.com", name="Ann")).get("/me")
+
+    assert response.status_code == 200
+    assert response.json() == {"id": "some one", "email": "a@example.com", "name": "Ann"}
+
+
+@pytest.mark.parametrize("claims", [{}, {"email": None, "name": None}, {"email": 1, "name": []}])
+def test_me_without_a_name(claims):
+    response = client_with(sign(ALICE, **claims)).get("/me")
+
+    assert response.json() == {"id": ALICE, "email": "", "name": ""}
+
+
+def test_me_wants_a_token_and_no_database(anonymous_api, alice_api, django_assert_num_queries):
+    response = anonymous_api.get("/me")
+    assert response.status_code == 401
+    assert response.json() == {"detail": "Authentication required"}
+    assert response["WWW-Authenticate"] == "Bearer"
+
+    with django_assert_num_queries(0):
+        assert alice_api.get("/me").status_code == 200
+
+
+# Headers
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/unknown", "/health/live", "/admin/login/"])
+def test_security_headers(alice_api, path):
+    response = alice_api.get(path)
+
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["X-Frame-Options"] == "DENY"
+    assert response["Referrer-Policy"] == "same-origin"
+
+
+def test_the_api_sets_no_cookie(alice_api):
+    for response in (alice_api.get("/tasks"), alice_api.post("/tasks", {"text": "x"})):
+        assert not response.cookies
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example.com", "testserver.evil.example.com", "a b", "http://[", "\x00", "ÿ", "@"]
+)
+@pytest.mark.parametrize("path", ["/tasks", "/health/live", "/unknown"])
+def test_another_host_is_refused_in_json(alice_api, host, path):
+    response = alice_api.get(path, HTTP_HOST=host)
+
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/json"
+    assert response.json().keys() == {"detail"}
