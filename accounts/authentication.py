@@ -1,12 +1,24 @@
 """The door for HTTP: `Authorization: Bearer <token>` in, a `CurrentUser` out (RFC 6750)."""
 
+from rest_framework import status
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts.bearer import bearer_token
+from accounts.jwks import KeysUnavailable
 from accounts.tokens import TokenError, VerifiedToken, verify
 from accounts.users import CurrentUser
+
+
+class TryAgainLater(APIException):
+    """503 with `Retry-After`: nothing is known against the token, it just cannot be checked."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+
+    def __init__(self, error: KeysUnavailable) -> None:
+        super().__init__(str(error), code="keys_unavailable")
+        self.wait = error.retry_after  # REST framework makes the header of it
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -19,6 +31,8 @@ class BearerAuthentication(BaseAuthentication):
             if raw is None:
                 return None
             token = verify(raw)
+        except KeysUnavailable as error:
+            raise TryAgainLater(error) from error
         except TokenError as error:
             # `authenticate_header` is asked later, of another instance, with this same request.
             request.bearer_error = str(error)  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 
 from accounts.conf import conf
+from accounts.jwks import PUBLISHED_ALGORITHMS, key_set
 from accounts.users import CurrentUser
 
 SHARED_SECRET_ALGORITHM = "HS256"  # noqa: S105  a name, not a secret
@@ -34,6 +35,7 @@ class InvalidToken(TokenError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Invalid token: {reason}")
+        self.reason = reason
 
 
 class ExpiredToken(TokenError):
@@ -51,17 +53,23 @@ class VerifiedToken:
     expires_at: float
 
 
-def verify(raw: str) -> VerifiedToken:
+def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
     """Check a token as received.
 
-    Raises `ExpiredToken` when its time has passed and `InvalidToken` for everything else.
+    Raises `ExpiredToken` when its time has passed, `InvalidToken` for everything else that is wrong
+    with it, and `jwks.KeysUnavailable` where the keys to check it with cannot be had. Where that
+    would take waiting for the network and `wait` is false, raises `jwks.MustWait`.
     """
     header = _read_header(raw)
-    if header.get("alg") != SHARED_SECRET_ALGORITHM:
+    # One kind of key for each kind of algorithm, so that no token can have its signature checked
+    # with a key of another kind (RFC 8725 section 3.1).
+    algorithm = header.get("alg")
+    if algorithm == SHARED_SECRET_ALGORITHM:
+        claims = _claims_signed_with_secret(raw)
+    elif isinstance(algorithm, str) and algorithm in PUBLISHED_ALGORITHMS:
+        claims = _claims_signed_with_published_key(raw, header.get("kid"), algorithm, wait=wait)
+    else:
         raise InvalidToken("algorithm not accepted")
-    if not conf.secrets:
-        raise InvalidToken("no shared secret is configured")
-    claims = _claims_signed_with_secret(raw)
     # The time comes before the person, so that an old token of any kind is just "expired".
     expires_at = _check_times(claims)
     return VerifiedToken(user=_user_from(claims), expires_at=expires_at)
@@ -104,6 +112,18 @@ def check_user_id(value: object) -> str:
     return value
 
 
+def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Header and claims as they are written, with nothing verified: to explain, never to trust.
+
+    Raises `InvalidToken` where they cannot be read.
+    """
+    header = _read_header(raw)
+    try:
+        return header, jwt.decode(raw, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise InvalidToken("malformed") from error
+
+
 def _read_header(raw: str) -> Mapping[str, Any]:
     """The protected header, checked as far as it can be before the signature is."""
     if len(raw) > MAX_TOKEN_LENGTH:
@@ -125,6 +145,8 @@ def _read_header(raw: str) -> Mapping[str, Any]:
 
 def _claims_signed_with_secret(raw: str) -> Mapping[str, Any]:
     """The claims of a token that one of the shared secrets signed."""
+    if not conf.secrets:
+        raise InvalidToken("no shared secret is configured")
     for secret in conf.secrets:
         try:
             return _decode(
@@ -136,6 +158,28 @@ def _claims_signed_with_secret(raw: str) -> Mapping[str, Any]:
             )
         except jwt.InvalidSignatureError:
             continue  # perhaps it was signed before or after a rotation
+    raise InvalidToken("signature does not match")
+
+
+def _claims_signed_with_published_key(
+    raw: str, kid: str | None, algorithm: str, *, wait: bool
+) -> Mapping[str, Any]:
+    """The claims of a token that one of the Better Auth server's keys signed."""
+    if not conf.jwks_url:
+        raise InvalidToken("no published keys are configured")
+    if not (conf.issuer and conf.audience):
+        # The same keys sign tokens for other uses; only these two claims tell them apart.
+        raise InvalidToken("no issuer and audience are configured")
+    keys = key_set(conf.jwks_url).find(kid, algorithm, wait=wait)
+    if not keys:
+        raise InvalidToken("unknown key")
+    for published in keys:
+        try:
+            return _decode(
+                raw, published.key, algorithm, issuer=conf.issuer, audience=conf.audience
+            )
+        except jwt.InvalidSignatureError:
+            continue
     raise InvalidToken("signature does not match")
 
 

@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from accounts.bearer import bearer_token
+from accounts.jwks import KeysUnavailable, MustWait
 from accounts.tokens import ExpiredToken, InvalidToken, TokenError, VerifiedToken, verify
 
 Scope = MutableMapping[str, Any]
@@ -20,6 +21,7 @@ ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
 # RFC 6455 section 7.4.2 leaves 4000 to 4999 to applications.
 CLOSE_UNAUTHORIZED = 4001
+CLOSE_TRY_AGAIN_LATER = 4503
 SUBPROTOCOL = "bearer"
 
 
@@ -54,10 +56,11 @@ class TokenMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             token = await verify_async(_raw_token(scope))
-        except TokenError as error:
+        except (TokenError, KeysUnavailable) as error:
             await receive()  # websocket.connect
             await send({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
-            await send(close_message(CLOSE_UNAUTHORIZED, close_reason(error)))
+            code, reason = close_code_and_reason(error)
+            await send({"type": "websocket.close", "code": code, "reason": reason})
             return
         await self.inner({**scope, "user": token.user, "token": token}, receive, send)
 
@@ -69,18 +72,25 @@ async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def verify_async(raw: str) -> VerifiedToken:
-    """`verify`, off the event loop: it may have to wait for published keys."""
-    return await sync_to_async(verify, thread_sensitive=False)(raw)
+    """`verify`, which leaves the event loop only where it has to wait for published keys.
+
+    So those who make up key ids wait among themselves, and keep no thread from anybody else.
+    """
+    try:
+        return verify(raw, wait=False)
+    except MustWait:
+        return await sync_to_async(verify, thread_sensitive=False)(raw)
 
 
-def close_reason(error: TokenError) -> str:
-    """The reason that goes with 4001; it says no more than a page needs to know."""
-    return str(error) if isinstance(error, ExpiredToken) else "Unauthorized"
+def close_code_and_reason(error: TokenError | KeysUnavailable) -> tuple[int, str]:
+    """How a socket whose token cannot be accepted is closed.
 
-
-def close_message(code: int, reason: str) -> dict[str, Any]:
-    """The ASGI message that closes a socket; servers older than ASGI 2.3 ignore the reason."""
-    return {"type": "websocket.close", "code": code, "reason": reason}
+    The reason says no more than a page needs to know, and servers older than ASGI 2.3, such as
+    daphne, cannot send it: the code alone must tell.
+    """
+    if isinstance(error, KeysUnavailable):
+        return CLOSE_TRY_AGAIN_LATER, "Try again later"
+    return CLOSE_UNAUTHORIZED, str(error) if isinstance(error, ExpiredToken) else "Unauthorized"
 
 
 def chosen_subprotocol(scope: Scope) -> str | None:

@@ -9,16 +9,22 @@ from typing import Any, cast
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from accounts.jwks import KeysUnavailable
 from accounts.ownership import owner_group
-from accounts.tokens import ExpiredToken, VerifiedToken
-from accounts.websocket import CLOSE_UNAUTHORIZED, chosen_subprotocol, close_reason
+from accounts.tokens import ExpiredToken, InvalidToken, TokenError, VerifiedToken
+from accounts.websocket import (
+    CLOSE_TRY_AGAIN_LATER,
+    chosen_subprotocol,
+    close_code_and_reason,
+    verify_async,
+)
 
 logger = logging.getLogger(__name__)
 
 MAX_FRAME_SIZE = 64 * 1024  # bytes
+WARN_BEFORE = 60  # seconds before the token expires
 CLOSE_TOO_BIG = 1009
 CLOSE_TOO_BIG_FOR_DAPHNE = 4009
-CLOSE_TRY_AGAIN_LATER = 4503
 
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
@@ -39,8 +45,8 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             logger.exception("The channel layer does not answer; a socket is sent away")
             await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
             return
-        self.expiry = asyncio.create_task(self.close_at_expiry())
         await self.send_message({"type": "ready", "expires_at": timestamp(self.token.expires_at)})
+        self.expiry = asyncio.create_task(self.watch_expiry())
 
     async def disconnect(self, code: int) -> None:
         if self.expiry is not None:
@@ -60,6 +66,8 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             await self.send_error("Messages are JSON objects")
         elif message.get("type") == "ping":
             await self.send_message({"type": "pong"})
+        elif message.get("type") == "auth":
+            await self.renew(message.get("token"))
         else:
             await self.send_error("Unknown message type")
 
@@ -67,14 +75,28 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         """Forward an event that the channel layer brought."""
         await self.send_message(message["event"])
 
-    async def close_at_expiry(self) -> None:
-        """Close when the token expires, to the second.
+    async def renew(self, raw: object) -> None:
+        """Let the socket live on to the expiry of a new token of the same person."""
+        try:
+            token = await verify_async(raw if isinstance(raw, str) else "")
+            if token.user != self.token.user:
+                raise InvalidToken("another user")
+        except (TokenError, KeysUnavailable) as error:
+            await self.close(*close_code_and_reason(error))
+            return
+        if self.expiry is not None:
+            self.expiry.cancel()
+        self.token = token
+        await self.send_message({"type": "auth.ok", "expires_at": timestamp(token.expires_at)})
+        self.expiry = asyncio.create_task(self.watch_expiry())
 
-        Sleeps in bounded steps by the wall clock, which `exp` is told by and which may be set.
-        """
-        while (left := self.token.expires_at - time.time()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(left, 60))
-        await self.close(CLOSE_UNAUTHORIZED, close_reason(ExpiredToken()))
+    async def watch_expiry(self) -> None:
+        """Warn a minute before the token expires, and close when it does, to the second."""
+        await sleep_until(self.token.expires_at - WARN_BEFORE)
+        expires_at = timestamp(self.token.expires_at)
+        await self.send_message({"type": "auth.expiring", "expires_at": expires_at})
+        await sleep_until(self.token.expires_at)
+        await self.close(*close_code_and_reason(ExpiredToken()))
 
     async def send_message(self, message: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(message, ensure_ascii=False, separators=(",", ":")))
@@ -86,6 +108,12 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         """1009, or 4009 on servers older than ASGI 2.3, such as daphne, which cannot send 1009."""
         version = cast("dict[str, Any]", self.scope).get("asgi", {}).get("spec_version", "2.0")
         return CLOSE_TOO_BIG_FOR_DAPHNE if version < "2.3" else CLOSE_TOO_BIG
+
+
+async def sleep_until(moment: float) -> None:
+    """Sleep until the wall clock, by which `exp` is told and which may be set, shows `moment`."""
+    while (left := moment - time.time()) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(min(left, 60))
 
 
 def frame_size(text: str | None, data: bytes | None) -> int:

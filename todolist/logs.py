@@ -9,6 +9,7 @@ REDACTED = "[redacted]"
 _SECRETS = re.compile(
     r"(?P<query>\btoken=)[^&\s\"'#]+"  # ?token=… in access logs
     r"|(?P<scheme>\bbearer[\s,]+)[^\s\"',]+"  # header values, and offered subprotocols
+    r"|(?P<account>://)[^/\s:@]*:[^/\s@]+(?=@)"  # the password in a URL
     r"|eyJ[\w-]*\.[\w-]+\.[\w-]*",  # a JWT anywhere: its header starts with {"
     re.IGNORECASE,
 )
@@ -17,7 +18,7 @@ _SECRETS = re.compile(
 def redact(text: str) -> str:
     """`text` without anything that looks like a token."""
     return _SECRETS.sub(
-        lambda match: (match["query"] or match["scheme"] or "") + REDACTED,
+        lambda match: (match["query"] or match["scheme"] or match["account"] or "") + REDACTED,
         text,
     )
 

@@ -146,6 +146,34 @@ def test_the_socket_closes_when_the_token_expires(server):
         assert 0 <= time.time() - expires_at < 1
 
 
+def test_a_warning_comes_a_minute_before_and_at_once_if_less_is_left(server):
+    in_61_seconds, in_30_seconds = (int(time.time()) + left for left in (62, 30))
+    with opened(server, sign(exp=in_61_seconds)) as socket:
+        event = received(socket)  # within a second or two: no `SECONDS` could wait a minute
+        assert event["type"] == "auth.expiring"
+        assert 58 < in_61_seconds - time.time() <= 60
+    with opened(server, sign(exp=in_30_seconds)) as socket:
+        assert received(socket)["type"] == "auth.expiring"
+
+
+def test_a_new_token_of_the_same_person_lets_the_socket_live_on(server):
+    with opened(server, sign(exp=int(time.time()) + 2)) as socket:
+        assert received(socket)["type"] == "auth.expiring"
+        socket.send(json.dumps({"type": "auth", "token": sign(exp=4102444800)}))
+        assert received(socket) == {"type": "auth.ok", "expires_at": "2100-01-01T00:00:00Z"}
+        time.sleep(2.2)
+        assert receives_nothing(socket)
+
+
+@pytest.mark.parametrize(
+    "token", [sign(BOB), sign(exp=1), "garbage", "", None, 7], ids=lambda token: str(token)[:8]
+)
+def test_anything_else_instead_of_a_new_token_closes(server, token):
+    with opened(server, sign(ALICE)) as socket:
+        socket.send(json.dumps({"type": "auth", "token": token}))
+        assert close_code(socket) == 4001
+
+
 def test_origins(server):
     with opened(server, sign(), origin=PAGE_ORIGIN):
         pass

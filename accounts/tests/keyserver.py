@@ -1,0 +1,134 @@
+"""A real key server on a real port, and the keys it publishes."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+ALGORITHMS = ("EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "PS256")
+CURVES = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
+
+
+class SigningKey:
+    """A private key, with the JWK that Better Auth would publish for it."""
+
+    def __init__(self, algorithm: str = "EdDSA", kid: str | None = None, bits: int = 2048) -> None:
+        self.algorithm = algorithm
+        self.kid = kid or uuid4().hex
+        self.private: Any
+        if algorithm in CURVES:
+            self.private = ec.generate_private_key(CURVES[algorithm]())
+            jwk = ECAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
+        elif algorithm.startswith("Ed"):
+            self.private = ed25519.Ed25519PrivateKey.generate()
+            jwk = OKPAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
+        else:
+            self.private = rsa.generate_private_key(65537, bits)
+            jwk = RSAAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
+            jwk.pop("key_ops", None)
+        self.jwk: dict[str, Any] = {**jwk, "alg": algorithm, "kid": self.kid}
+
+    def sign(
+        self, origin: str, sub: str = "alice", headers: dict[str, Any] | None = None, **claims: Any
+    ) -> str:
+        """A token as Better Auth's jwt plugin makes them: no `typ`, `iss` and `aud` its origin."""
+        now = int(time.time())
+        payload = {"sub": sub, "iat": now, "exp": now + 900, "iss": origin, "aud": origin, **claims}
+        payload = {claim: value for claim, value in payload.items() if value is not None}
+        header = {"kid": self.kid, **(headers or {})}
+        header = {name: value for name, value in header.items() if value is not None}
+        header.setdefault("typ", None)  # PyJWT's way of leaving it out
+        return jwt.encode(payload, self.private, algorithm=self.algorithm, headers=header)
+
+
+class KeyServer:
+    """Publishes `keys` at /api/auth/jwks, or misbehaves as `mood` says; counts who asks."""
+
+    def __init__(self, *keys: SigningKey) -> None:
+        self.keys = list(keys)
+        self.mood = "well"
+        self.fetches = 0
+        self.asked = Event()
+        self.may_answer = Event()
+        self.may_answer.set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.fetches += 1
+                outer.asked.set()
+                outer.may_answer.wait(10)
+                with suppress(OSError):  # the client had enough
+                    outer.answer(self)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.origin = f"http://127.0.0.1:{self.http.server_address[1]}"
+        self.url = f"{self.origin}/api/auth/jwks"
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        published = json.dumps({"keys": [key.jwk for key in self.keys]}).encode()
+        status, body = 200, published
+        if handler.path not in ("/api/auth/jwks", "/elsewhere"):
+            status, body = 404, b"{}"
+        elif self.mood == "redirecting" and handler.path != "/elsewhere":
+            status, body = 302, b""
+        elif self.mood == "failing":
+            status, body = 500, b"<h1>Oops</h1>"
+        elif self.mood in BODIES:
+            body = BODIES[self.mood]
+        elif self.mood == "dripping headers":
+            while True:  # never ends by itself
+                handler.wfile.write(b"X")
+                time.sleep(0.05)
+        handler.send_response(status)
+        if status == 302:
+            handler.send_header("Location", f"{self.origin}/elsewhere")
+        if self.mood == "endless":
+            handler.end_headers()
+            while True:
+                handler.wfile.write(b" " * 65536)
+        if self.mood == "dripping":
+            handler.end_headers()
+            while True:
+                handler.wfile.write(b" ")
+                time.sleep(0.05)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+
+BODIES = {
+    "HTML": b"<!doctype html><title>Sign in</title>",
+    "garbage": b"\xff\xfe\x00{",
+    "deep": b"[" * 100_000,
+    "another document": b'{"issuer": "x"}',
+    "no list": b'{"keys": {}}',
+    "no keys": b'{"keys": []}',
+    "useless keys": b'{"keys": [null, 1, {}, {"kty": "oct", "k": "AAAA", "alg": "HS256"}]}',
+}
+
+
+@contextmanager
+def serving(*keys: SigningKey) -> Iterator[KeyServer]:
+    server = KeyServer(*keys)
+    thread = Thread(target=server.http.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.may_answer.set()
+        server.http.shutdown()
+        server.http.server_close()
+        thread.join()

@@ -1,0 +1,363 @@
+"""Published keys: which are used, when they are fetched, and what an outage does (contract 2)."""
+
+import hmac
+import json
+import threading
+from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from accounts import jwks
+from accounts.jwks import FetchError, KeySet, KeysUnavailable, MustWait, parse_keys
+from accounts.tests.keyserver import ALGORITHMS, BODIES, KeyServer, SigningKey, serving
+from accounts.tokens import InvalidToken, verify
+from conftest import SECRET, client_with, sign
+
+HOUR = 3600
+
+
+class Clock:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def signing_keys() -> dict[str, SigningKey]:
+    return {algorithm: SigningKey(algorithm) for algorithm in ALGORITHMS}
+
+
+@pytest.fixture
+def key_server(signing_keys, settings):
+    """A server that publishes one key of each kind, and settings that trust it."""
+    with serving(*signing_keys.values()) as server:
+        settings.BETTER_AUTH_URL = f"{server.origin}/some/path/"
+        yield server
+
+
+@pytest.fixture
+def clock(monkeypatch, key_server) -> Clock:
+    """The clock of the process's own key set for this server."""
+    clock = Clock()
+    monkeypatch.setattr(jwks.key_set(key_server.url), "_clock", clock)
+    return clock
+
+
+def finish(server: KeyServer) -> None:
+    """Wait until no fetch is running."""
+    for thread in threading.enumerate():
+        if thread.name == "jwks":
+            thread.join(10)
+
+
+# Which keys, which tokens
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_of_the_jwt_plugin_is_accepted(key_server, signing_keys, algorithm):
+    api = client_with(signing_keys[algorithm].sign(key_server.origin, "alice"))
+    assert api.get("/me").json() == {"id": "alice", "email": "", "name": ""}
+
+
+@pytest.mark.parametrize(("key", "name"), [("EdDSA", "Ed25519"), ("Ed25519", "EdDSA")])
+def test_ed25519_is_accepted_under_either_name(key_server, signing_keys, key, name):
+    token = signing_keys[key].sign(key_server.origin, headers={"alg": name})
+    assert verify(token).user.id == "alice"
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_key_without_alg_is_used_as_its_kind_allows(settings, algorithm):
+    key = SigningKey(algorithm)
+    del key.jwk["alg"]
+    with serving(key) as server:
+        settings.BETTER_AUTH_URL = server.origin
+        assert verify(key.sign(server.origin)).user.id == "alice"
+
+
+def test_a_token_without_kid_is_checked_with_the_keys_of_its_algorithm(key_server, signing_keys):
+    key_server.keys.insert(0, SigningKey("ES256"))
+    token = signing_keys["ES256"].sign(key_server.origin, headers={"kid": None})
+    assert verify(token).user.id == "alice"
+    with pytest.raises(InvalidToken, match="signature does not match"):
+        verify(SigningKey("ES256").sign(key_server.origin, headers={"kid": None}))
+
+
+def test_shared_secret_and_published_keys_side_by_side(key_server, signing_keys):
+    assert verify(sign("by-secret")).user.id == "by-secret"
+    assert verify(signing_keys["EdDSA"].sign(key_server.origin, "by-key")).user.id == "by-key"
+
+
+def test_a_public_key_is_never_an_hmac_secret(key_server, signing_keys):
+    def part(data: bytes) -> str:
+        return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    key = signing_keys["RS256"]
+    pem = key.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for secret in (pem, pem.strip(), json.dumps(key.jwk).encode()):
+        header = part(json.dumps({"alg": "HS256", "kid": key.kid}).encode())
+        claims = part(
+            json.dumps(
+                {
+                    "sub": "alice",
+                    "exp": 4102444800,
+                    "iss": key_server.origin,
+                    "aud": key_server.origin,
+                }
+            ).encode()
+        )
+        signature = part(hmac.digest(secret, f"{header}.{claims}".encode(), "sha256"))
+        with pytest.raises(InvalidToken, match="signature does not match"):
+            verify(f"{header}.{claims}.{signature}")
+
+
+def test_a_key_is_used_only_with_its_own_algorithm(key_server, signing_keys):
+    token = signing_keys["RS256"].sign(key_server.origin)
+    signing_keys["RS256"].algorithm = "PS256"
+    try:
+        other = signing_keys["RS256"].sign(key_server.origin)
+    finally:
+        signing_keys["RS256"].algorithm = "RS256"
+    assert verify(token)
+    with pytest.raises(InvalidToken, match="unknown key"):
+        verify(other)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "reason"),
+    [
+        ({"iss": "https://evil.example.com"}, "wrong issuer"),
+        ({"iss": None}, "missing iss"),
+        ({"aud": "https://evil.example.com"}, "wrong audience"),
+        ({"aud": None}, "missing aud"),
+        ({"aud": "better-auth:session-cache"}, "wrong audience"),
+        ({"aud": ["a", "b"]}, "wrong audience"),
+        ({"headers": {"typ": "at+jwt"}}, "type not accepted"),
+        ({"headers": {"typ": "better-auth.session-cache+jwt"}}, "type not accepted"),
+        ({"headers": {"kid": "nobody's"}}, "unknown key"),
+        ({"sub": ""}, "missing user ID"),
+    ],
+)
+def test_issuer_audience_and_type_are_pinned(key_server, signing_keys, spoiled, reason):
+    with pytest.raises(InvalidToken, match=reason):
+        verify(signing_keys["EdDSA"].sign(key_server.origin, **spoiled))
+
+
+def test_an_audience_among_others_is_fine(key_server, signing_keys):
+    token = signing_keys["EdDSA"].sign(key_server.origin, aud=["x", key_server.origin])
+    assert verify(token).user.id == "alice"
+
+
+def test_a_host_header_does_not_move_the_origin(key_server, signing_keys, settings):
+    settings.ALLOWED_HOSTS = ["*"]
+    token = signing_keys["EdDSA"].sign("http://evil.example.com")
+    answer = client_with(token).get("/me", HTTP_HOST="evil.example.com")
+    assert answer.status_code == 401
+
+
+def test_where_the_keys_are_and_whom_they_speak_for_can_be_set_apart(
+    key_server, signing_keys, settings
+):
+    settings.BETTER_AUTH_URL = ""
+    settings.BETTER_AUTH_JWKS_URL = f"{key_server.url}"
+    token = signing_keys["EdDSA"].sign("https://auth.example.com", aud="todos")
+    with pytest.raises(InvalidToken, match="no issuer and audience"):
+        verify(token)
+    settings.BETTER_AUTH_ISSUER = "https://auth.example.com"
+    settings.BETTER_AUTH_AUDIENCE = "todos"
+    assert verify(token).user.id == "alice"
+
+
+def test_without_a_url_no_published_key_is_trusted(signing_keys):
+    with pytest.raises(InvalidToken, match="no published keys"):
+        verify(signing_keys["EdDSA"].sign("http://x"))
+
+
+def test_useless_keys_are_skipped_and_the_good_one_is_used():
+    good = SigningKey("ES256")
+    weak = SigningKey("RS256", bits=1024)
+    for_encryption = {**SigningKey("RS256").jwk, "use": "enc"}
+    to_sign_only = {**SigningKey("ES256").jwk, "key_ops": ["sign"]}
+    odd = {**SigningKey("ES256").jwk, "key_ops": 3}
+    agreement = {**SigningKey("ES256").jwk, "alg": "ECDH-ES"}
+    mislabelled = {**SigningKey("ES256").jwk, "alg": "ES384"}
+    confused = {**SigningKey("ES256").jwk, "alg": "HS256"}
+    broken = {**SigningKey("ES256").jwk, "x": "AAAA"}
+    numbered = {**SigningKey("ES256").jwk, "kid": 7}
+    secret = {"kty": "oct", "k": "c2VjcmV0", "alg": "HS256", "kid": "s"}
+    ed448 = {"kty": "OKP", "crv": "Ed448", "x": "AAAA", "alg": "EdDSA", "kid": "4"}
+    mixed = {"kty": "EC", "crv": "Ed25519", "x": "AAAA", "y": "AAAA", "kid": "m"}
+    others = [weak.jwk, for_encryption, to_sign_only, odd, agreement, mislabelled, confused]
+    others += [broken, numbered, secret, ed448, mixed, None, 1, [], {}, {"kty": []}]
+    keys = parse_keys(json.dumps({"keys": [*others, good.jwk]}).encode())
+    assert [key.kid for key in keys] == [good.kid]
+
+
+# When they are fetched
+
+
+def test_warm_keys_cost_no_fetch(key_server, signing_keys):
+    for _ in range(50):
+        for key in signing_keys.values():
+            verify(key.sign(key_server.origin))
+    assert key_server.fetches == 1
+
+
+def test_a_cold_start_under_load_is_one_fetch(key_server, signing_keys):
+    token = signing_keys["EdDSA"].sign(key_server.origin)
+    with ThreadPoolExecutor(16) as pool:
+        people = {verified.user.id for verified in pool.map(verify, [token] * 64)}
+    assert people == {"alice"} and key_server.fetches == 1
+
+
+def test_a_new_key_is_accepted_on_its_first_request(key_server, signing_keys, clock):
+    verify(signing_keys["EdDSA"].sign(key_server.origin))
+    clock.now += jwks.COOLDOWN
+    fresh = SigningKey("EdDSA")
+    key_server.keys.append(fresh)
+    assert verify(fresh.sign(key_server.origin)).user.id == "alice"
+    assert key_server.fetches == 2
+
+
+def test_under_a_flood_of_made_up_keys_a_new_one_is_accepted_within_five_seconds(
+    key_server, signing_keys, clock
+):
+    verify(signing_keys["EdDSA"].sign(key_server.origin))
+    fresh = SigningKey("EdDSA")
+    key_server.keys.append(fresh)
+    with pytest.raises(InvalidToken, match="unknown key"):
+        verify(fresh.sign(key_server.origin))
+    assert jwks.COOLDOWN < 5
+    clock.now += jwks.COOLDOWN
+    assert verify(fresh.sign(key_server.origin)).user.id == "alice"
+
+
+def test_10_000_made_up_keys_are_one_fetch_per_cooldown(key_server, signing_keys, clock):
+    verify(signing_keys["EdDSA"].sign(key_server.origin))
+    keys = jwks.key_set(key_server.url)
+    clock.now += jwks.COOLDOWN
+    for _ in range(10_000):
+        assert keys.find(uuid4().hex, "EdDSA", wait=True) == ()
+    assert key_server.fetches == 2
+    clock.now += jwks.COOLDOWN
+    for _ in range(1000):
+        keys.find(uuid4().hex, "EdDSA", wait=True)
+    assert key_server.fetches == 3
+
+
+def test_the_same_while_the_key_server_fails(key_server, clock):
+    key_server.mood = "failing"
+    keys = jwks.key_set(key_server.url)
+    for _ in range(10_000):
+        with pytest.raises(KeysUnavailable):
+            keys.find(uuid4().hex, "EdDSA", wait=True)
+    assert key_server.fetches == 1
+
+
+def test_old_keys_are_refreshed_without_anybody_waiting(key_server, signing_keys, clock):
+    token = signing_keys["EdDSA"].sign(key_server.origin)
+    verify(token)
+    clock.now += jwks.REFRESH_AFTER
+    key_server.asked.clear()
+    key_server.may_answer.clear()  # the key server hangs: whoever waited for it would hang too
+    for _ in range(10):
+        assert verify(token).user.id == "alice"
+    assert key_server.asked.wait(5)
+    key_server.keys = [SigningKey("EdDSA")]
+    key_server.may_answer.set()
+    finish(key_server)
+    assert key_server.fetches == 2
+    with pytest.raises(InvalidToken, match="unknown key"):  # withdrawn by its server
+        verify(token)
+
+
+def test_whoever_must_not_wait_is_told(key_server, signing_keys):
+    token = signing_keys["EdDSA"].sign(key_server.origin)
+    with pytest.raises(MustWait):
+        verify(token, wait=False)
+    finish(key_server)
+    assert verify(token, wait=False).user.id == "alice"
+
+
+# What an outage does
+
+
+MISBEHAVIOUR = ["failing", "redirecting", "endless", *BODIES]
+
+
+@pytest.mark.parametrize("mood", MISBEHAVIOUR)
+def test_known_keys_go_on_for_a_day_and_unknown_ones_are_refused(
+    key_server, signing_keys, clock, mood
+):
+    token = signing_keys["ES256"].sign(key_server.origin)
+    verify(token)
+    key_server.mood = mood
+    for _ in range(5):
+        clock.now += 5 * HOUR
+        assert verify(token).user.id == "alice"
+        finish(key_server)
+        with pytest.raises(InvalidToken, match="unknown key"):
+            verify(SigningKey("EdDSA").sign(key_server.origin))
+    keys = jwks.key_set(key_server.url)
+    assert keys.age is not None and keys.age >= 24 * HOUR
+    assert keys.last_error
+    key_server.mood = "well"
+    clock.now += jwks.RETRY_REFRESH_AFTER
+    verify(token)
+    finish(key_server)
+    assert keys.age == 0 and not keys.last_error
+
+
+def test_after_two_days_old_keys_count_no_more(key_server, signing_keys, clock):
+    token = signing_keys["ES256"].sign(key_server.origin)
+    verify(token)
+    key_server.mood = "failing"
+    clock.now += jwks.MAX_STALE + 1
+    with pytest.raises(KeysUnavailable):
+        verify(token)
+
+
+def test_where_nothing_was_ever_fetched_the_answer_is_503(key_server, signing_keys):
+    key_server.mood = "failing"
+    api = client_with(signing_keys["EdDSA"].sign(key_server.origin))
+    for _ in range(3):
+        answer = api.get("/me")
+        assert answer.status_code == 503
+        assert answer.json()["detail"]
+        assert 1 <= int(answer["Retry-After"]) <= 6
+    assert key_server.fetches == 1
+    assert client_with(sign(key=SECRET)).get("/me").status_code == 200  # needs no published key
+
+
+@pytest.mark.parametrize("mood", ["dripping", "dripping headers"])
+def test_a_server_that_answers_ever_so_slowly_is_given_up(key_server, monkeypatch, mood):
+    monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.3)
+    key_server.mood = mood
+    with pytest.raises(FetchError, match="no answer within"):
+        KeySet(key_server.url).refresh()
+
+
+def test_a_server_that_is_not_there(settings):
+    with serving() as server:
+        url = server.url
+    with pytest.raises(FetchError, match="not reachable"):
+        KeySet(url).refresh()
+
+
+def test_what_went_wrong_is_logged_with_the_age_of_the_keys(
+    key_server, signing_keys, clock, caplog
+):
+    caplog.set_level("INFO", "accounts.jwks")
+    verify(signing_keys["EdDSA"].sign(key_server.origin))
+    key_server.mood = "failing"
+    clock.now += 1000
+    verify(signing_keys["EdDSA"].sign(key_server.origin))
+    finish(key_server)
+    assert "Fetched the published keys" in caplog.text
+    assert "the answer was 500, not 200; those on hand are 1000 s old" in caplog.text
