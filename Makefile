@@ -6,10 +6,10 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint test-services fix coverage clean
+.PHONY: help install run test demo e2e check lint test-services fix coverage clean
 
 help: ## Say what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 install: .venv/installed ## Create .venv and install what is pinned
 
@@ -40,9 +40,29 @@ run: .venv/installed .env ## Serve on SQLite and memory; PORT=8001 for another p
 test: .venv/installed ## Run the whole suite on SQLite and memory
 	$(PY) -m pytest -q
 
+DEMO_PORT ?= 3000
+TOKEN_MODE ?= jwks
+
+demo: .venv/installed .env demo/node_modules/installed ## Serve with a real Better Auth server and a page; TOKEN_MODE=secret for the other way
+	@$(PY) manage.py migrate --verbosity 0
+	@exec $(PY) scripts/demo.py $(PORT) $(DEMO_PORT) $(TOKEN_MODE)
+
+demo/node_modules/installed: demo/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js is missing: install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm)." >&2; exit 1; }
+	cd demo && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.venv/installed-e2e: .venv/installed e2e/requirements.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r e2e/requirements.txt
+	@touch $@
+
+e2e: .venv/installed-e2e demo/node_modules/installed ## Run the tests with a real Better Auth and a real Chromium
+	$(PY) -m pytest -q e2e
+
 check: .venv/installed lint ## Run everything that CI runs
 	$(PY) -m pytest -q
 	$(MAKE) --no-print-directory test-services
+	$(MAKE) --no-print-directory e2e
 
 # Variables as a deployment sets them; nothing is connected to.
 PRODUCTION = env DEBUG=False ALLOWED_HOSTS=api.example.com CORS_ORIGINS=https://app.example.com \

@@ -1,0 +1,42 @@
+"""The page and the API are of different origins, and only the page's may call."""
+
+TRY_TO_READ = """async (url) => {
+    try { return (await fetch(url)).status; } catch { return "kept out"; }
+}"""
+
+TRY_TO_LISTEN = """(url) => new Promise((resolve) => {
+    const socket = new WebSocket(url, ["bearer", "token"]);
+    socket.onopen = () => resolve("let in");
+    socket.onerror = () => resolve("kept out");
+})"""
+
+
+def test_the_page_may_call_across_origins(stack, make_browser_of):
+    window = make_browser_of(stack.page_url)()
+    window.sign_up("Grace")
+    window.expect_live()
+
+    def is_the_call(response):
+        return response.url == f"{stack.api_url}/tasks" and response.request.method == "POST"
+
+    with window.page.expect_response(is_the_call) as answer:
+        window.add("Across origins")
+
+    assert not stack.page_url.startswith(stack.api_url)
+    assert answer.value.status == 201
+    assert answer.value.headers["access-control-allow-origin"] == stack.page_url
+    window.expect_task("Across origins")
+
+
+def test_a_refusal_can_be_read_across_origins(stack, make_browser_of):
+    window = make_browser_of(stack.page_url)()
+
+    assert window.page.evaluate(TRY_TO_READ, f"{stack.api_url}/tasks") == 401
+
+
+def test_a_page_of_another_origin_is_kept_out(stack, make_browser_of):
+    window = make_browser_of(stack.start_second_demo())()
+    socket_url = stack.api_url.replace("http", "ws") + "/ws/notifications"
+
+    assert window.page.evaluate(TRY_TO_READ, f"{stack.api_url}/tasks") == "kept out"
+    assert window.page.evaluate(TRY_TO_LISTEN, socket_url) == "kept out"
