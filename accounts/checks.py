@@ -1,12 +1,15 @@
 """System checks for sign-in: one per way of getting `BETTER_AUTH_*` wrong (contract section 1)."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from accounts.conf import MINIMUM_SECRET_BYTES, conf, origin_of, parse_secret_ring
+from accounts.tokens import is_usable_secret
 
 GENERATE = "Generate one with `openssl rand -base64 32` and give it to both servers."
 
@@ -66,6 +69,13 @@ def check_secrets(**kwargs: Any) -> Iterator[CheckMessage]:
                 hint=GENERATE,
                 id=f"accounts.{level}003",
             )
+        elif not is_usable_secret(secret):
+            yield Error(
+                f"{variable} holds no text that can be a shared secret: a PEM or SSH key, or bytes "
+                "that are not UTF-8.",
+                hint=GENERATE,
+                id="accounts.E008",
+            )
     for mistake in ring.mistakes:
         yield Error(
             f"BETTER_AUTH_SECRETS is malformed: {mistake}.",
@@ -107,5 +117,8 @@ def check_published_keys_are_pinned(**kwargs: Any) -> Iterator[CheckMessage]:
 
 
 def _is_loopback(origin: str) -> bool:
-    host = origin.removeprefix("http://")
-    return host.startswith(("localhost", "127.", "[::1]"))
+    host = urlsplit(origin).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # another name
+        return False

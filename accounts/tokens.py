@@ -19,6 +19,7 @@ from accounts.users import CurrentUser
 
 SHARED_SECRET_ALGORITHM = "HS256"  # noqa: S105  a name, not a secret
 MAX_TOKEN_LENGTH = 16_384  # characters; HTTP servers stop headers at about the same length
+FAR_AWAY = 1e15  # seconds; JSON numbers know no bounds, but the time that is left must be a float
 MAX_USER_ID_LENGTH = 255  # characters; the width of the owner columns
 
 # RFC 7515 section 3.1: three base64url parts. Checked before any decoding, so that blanks, padding
@@ -110,6 +111,15 @@ def check_user_id(value: object) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise InvalidToken("user ID holds characters that are not allowed")
     return value
+
+
+def is_usable_secret(secret: str) -> bool:
+    """Whether tokens can be signed and checked with a secret: it is text, and no PEM or SSH key."""
+    try:
+        jwt.encode({}, secret, algorithm=SHARED_SECRET_ALGORITHM)
+    except (jwt.PyJWTError, UnicodeEncodeError):
+        return False
+    return True
 
 
 def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -230,7 +240,7 @@ def _check_times(claims: Mapping[str, Any]) -> float:
     for claim in ("iat", "nbf"):
         if claim in claims and _numeric_date(claims, claim) > now + conf.leeway:
             raise InvalidToken("not valid yet")
-    return expires_at
+    return min(expires_at, FAR_AWAY)
 
 
 def _numeric_date(claims: Mapping[str, Any], claim: str) -> float:

@@ -5,6 +5,7 @@ import json
 import threading
 from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -193,7 +194,15 @@ def test_useless_keys_are_skipped_and_the_good_one_is_used():
     secret = {"kty": "oct", "k": "c2VjcmV0", "alg": "HS256", "kid": "s"}
     ed448 = {"kty": "OKP", "crv": "Ed448", "x": "AAAA", "alg": "EdDSA", "kid": "4"}
     mixed = {"kty": "EC", "crv": "Ed25519", "x": "AAAA", "y": "AAAA", "kid": "m"}
-    others = [weak.jwk, for_encryption, to_sign_only, odd, agreement, mislabelled, confused]
+    others: list[Any] = [
+        weak.jwk,
+        for_encryption,
+        to_sign_only,
+        odd,
+        agreement,
+        mislabelled,
+        confused,
+    ]
     others += [broken, numbered, secret, ed448, mixed, None, 1, [], {}, {"kty": []}]
     keys = parse_keys(json.dumps({"keys": [*others, good.jwk]}).encode())
     assert [key.kid for key in keys] == [good.kid]

@@ -5,9 +5,11 @@ import time
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from websockets import Origin
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -27,8 +29,8 @@ def call(server: Server, token: str, method: str, path: str, body: object = None
     return response.status, response.headers, json.loads(text) if text else None
 
 
-def received(socket: ClientConnection) -> dict:
-    message: dict = json.loads(socket.recv(timeout=SECONDS))
+def received(socket: ClientConnection) -> Any:
+    message = json.loads(socket.recv(timeout=SECONDS))
     return message
 
 
@@ -43,7 +45,11 @@ def opened(server: Server, token: str, **options):
 def receives_nothing(socket: ClientConnection) -> bool:
     """Whether a ping is answered next, with nothing before it."""
     socket.send('{"type": "ping"}')
-    return received(socket) == {"type": "pong"}
+    return bool(received(socket) == {"type": "pong"})
+
+
+def offering(token: str) -> dict[str, Any]:
+    return {"subprotocols": ["bearer", token]}
 
 
 def close_code(socket: ClientConnection) -> int:
@@ -106,12 +112,12 @@ def test_a_refused_change_is_no_event(server):
 @pytest.mark.parametrize("place", ["query", "header", "subprotocol"])
 def test_the_token_may_come_in_three_places(server, place):
     token = sign()
-    options = {
+    places: dict[str, dict[str, Any]] = {
         "query": {"uri": f"{server.socket_url}?token={token}"},
         "header": {"additional_headers": {"Authorization": f"bearer {token}"}},
-        "subprotocol": {"subprotocols": ["bearer", token]},
-    }[place]
-    with connect(**{"uri": server.socket_url, **options}) as socket:
+        "subprotocol": offering(token),
+    }
+    with connect(**{"uri": server.socket_url, **places[place]}) as socket:
         assert socket.subprotocol == ("bearer" if place == "subprotocol" else None)
         assert received(socket)["type"] == "ready"
 
@@ -134,7 +140,7 @@ def test_a_bad_token_is_accepted_and_then_closed_with_4001(server, token):
 
 
 def test_a_bad_token_in_the_subprotocol_is_answered_like_a_good_one_and_closed(server):
-    with connect(server.socket_url, subprotocols=["bearer", sign(exp=1)]) as socket:
+    with connect(server.socket_url, **offering(sign(exp=1))) as socket:
         assert socket.subprotocol == "bearer"
         assert close_code(socket) == 4001
 
@@ -175,11 +181,11 @@ def test_anything_else_instead_of_a_new_token_closes(server, token):
 
 
 def test_origins(server):
-    with opened(server, sign(), origin=PAGE_ORIGIN):
+    with opened(server, sign(), origin=Origin(PAGE_ORIGIN)):
         pass
     for origin in ("https://evil.example.com", "null", PAGE_ORIGIN + ".evil.com"):
         with pytest.raises(InvalidStatus) as refused:
-            connect(f"{server.socket_url}?token={sign()}", origin=origin)
+            connect(f"{server.socket_url}?token={sign()}", origin=Origin(origin))
         assert refused.value.response.status_code == 403
 
 
