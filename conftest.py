@@ -37,6 +37,11 @@ BLANK_ENVIRONMENT = dict.fromkeys(
 )
 
 
+def pytest_configure() -> None:
+    # Before any fixture: the database is set up and cleared outside of them, and asks for it.
+    django_settings.SECRET_KEY = DJANGO_SECRET_KEY
+
+
 @pytest.fixture(autouse=True)
 def configuration(settings):
     """A known configuration, whatever the environment says."""
