@@ -1,16 +1,19 @@
-"""One person's socket: greets, forwards their events, answers, and closes when the token expires."""
+"""One person's socket: greets, replays, forwards, answers, and closes when the token expires."""
 
 import asyncio
 import json
 import logging
 import time
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any, cast
+from urllib.parse import parse_qs
 
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
 
 from accounts.jwks import KeysUnavailable
-from accounts.ownership import owner_group
 from accounts.tokens import ExpiredToken, InvalidToken, TokenError, VerifiedToken
 from accounts.websocket import (
     CLOSE_TRY_AGAIN_LATER,
@@ -18,40 +21,81 @@ from accounts.websocket import (
     close_code_and_reason,
     verify_async,
 )
+from tasks.events import EventMessage, last_seq, parse_seq, replay
+from tasks.hub import Hub, current_hub
 
 logger = logging.getLogger(__name__)
 
 MAX_FRAME_SIZE = 64 * 1024  # bytes
 WARN_BEFORE = 60  # seconds before the token expires
+SEND_TIMEOUT = 20  # seconds that a client may take to read, on servers that wait for it
+REPLAY_BATCH = 200  # events read from the record at a time
+RUNG_AT_MOST = 100  # events waiting to be sent; the record has the others
 CLOSE_TOO_BIG = 1009
 CLOSE_TOO_BIG_FOR_DAPHNE = 4009
+CLOSE_TOO_MANY = 4008
+CLOSE_TOO_SLOW = 1013
 
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
 class NotificationConsumer(AsyncWebsocketConsumer):
-    """`/ws/notifications` (contract section 4). Only sockets with a good token get this far."""
+    """`/ws/notifications` (contract section 4). Only sockets with a good token get this far.
+
+    A client sees its owner's events once and in order: `position` is the number of the last one
+    sent, and only the next number is ever sent. What the channel layer brings is forwarded if it is
+    that one; whatever is missing before it comes out of the record.
+    """
+
+    channel_layer_alias = "none: the hub listens for all sockets"
 
     async def connect(self) -> None:
         scope = cast("dict[str, Any]", self.scope)
         self.token: VerifiedToken = scope["token"]
-        self.group = owner_group(self.token.user.id)
+        self.user_id = self.token.user.id
+        self.position: int | None = None
+        self.hub: Hub = current_hub()
         self.expiry: asyncio.Task[None] | None = None
+        self.forwarding: asyncio.Task[None] | None = None
+        self.rung: deque[EventMessage] = deque(maxlen=RUNG_AT_MOST)
+        self.behind = False
         await self.accept(subprotocol=chosen_subprotocol(scope))
+        if self.hub.count(self.user_id) >= settings.SOCKETS_PER_USER:
+            await self.close(CLOSE_TOO_MANY, "Too many sockets")
+            return
+        # Before the look at the record: whatever comes after that look rings.
+        await self.hub.join(self.user_id, self)
         try:
-            # Before the greeting: whoever has been greeted misses nothing from then on.
-            await self.channel_layer.group_add(self.group, self.channel_name)
+            newest = await database_sync_to_async(last_seq)(self.user_id)
         except Exception:
-            logger.exception("The channel layer does not answer; a socket is sent away")
+            logger.exception("The record of events cannot be read; a socket is sent away")
             await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
             return
-        await self.send_message({"type": "ready", "expires_at": timestamp(self.token.expires_at)})
+        await self.greet(newest, requested_since(scope))
+
+    async def greet(self, newest: int, since: str | None) -> None:
+        """Say where the client stands, and start to send what comes after that."""
+        seq = newest if since is None else parse_seq(since)
+        await self.send_message(
+            {
+                "type": "ready",
+                "seq": newest if seq is None else seq,
+                "expires_at": timestamp(self.token.expires_at),
+            }
+        )
+        if seq is None:
+            await self.send_message({"type": "resync", "seq": newest})
+            seq = newest
+        self.position = seq
+        self.behind = seq != newest
+        self.wake()
         self.expiry = asyncio.create_task(self.watch_expiry())
 
     async def disconnect(self, code: int) -> None:
-        if self.expiry is not None:
-            self.expiry.cancel()
-            await self.channel_layer.group_discard(self.group, self.channel_name)
+        for task in (self.expiry, self.forwarding):
+            if task is not None:
+                task.cancel()
+        await self.hub.leave(self.user_id, self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer a message of the client; whatever it is, it does not end the socket by an error."""
@@ -71,9 +115,61 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         else:
             await self.send_error("Unknown message type")
 
-    async def live_event(self, message: dict[str, Any]) -> None:
-        """Forward an event that the channel layer brought."""
-        await self.send_message(message["event"])
+    # Events
+
+    def ring(self, event: EventMessage | None) -> None:
+        """Called by the hub: there is this event, or something in the record."""
+        if event is None:
+            self.behind = True
+        else:
+            self.rung.append(event)
+        self.wake()
+
+    def wake(self) -> None:
+        """See to it that what is due is being sent, by one task at a time."""
+        if self.position is None or (self.forwarding is not None and not self.forwarding.done()):
+            return
+        if self.rung or self.behind:
+            self.forwarding = asyncio.create_task(self.forward())
+
+    async def forward(self) -> None:
+        """Send what is due, until nothing is."""
+        try:
+            while self.rung or self.behind:
+                if self.behind:
+                    await self.catch_up()
+                else:
+                    await self.send_if_next(self.rung.popleft())
+        except TimeoutError:
+            await self.close(CLOSE_TOO_SLOW, "Read faster, and go on by since")
+        except Exception:
+            # What was not sent is on record: the client asks for it when it comes back.
+            logger.exception("Events cannot be sent; a socket is sent away")
+            await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
+
+    async def send_if_next(self, event: EventMessage) -> None:
+        assert self.position is not None  # noqa: S101  nothing is forwarded before the greeting
+        if event["seq"] <= self.position:
+            return  # sent already
+        if event["seq"] > self.position + 1:
+            self.behind = True  # a ring got lost; the record has this event too
+            return
+        await self.send_message(event)
+        self.position = event["seq"]
+
+    async def catch_up(self) -> None:
+        """Send what the record holds after `position`."""
+        assert self.position is not None  # noqa: S101
+        self.behind = False
+        result = await database_sync_to_async(replay)(self.user_id, self.position, REPLAY_BATCH)
+        if not result.complete:
+            await self.send_message({"type": "resync", "seq": result.last_seq})
+            self.position = result.last_seq
+        for event in result.events:
+            await self.send_if_next(event)
+        self.behind = self.behind or self.position < result.last_seq
+
+    # The token
 
     async def renew(self, raw: object) -> None:
         """Let the socket live on to the expiry of a new token of the same person."""
@@ -98,8 +194,13 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         await sleep_until(self.token.expires_at)
         await self.close(*close_code_and_reason(ExpiredToken()))
 
-    async def send_message(self, message: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(message, ensure_ascii=False, separators=(",", ":")))
+    # What goes out
+
+    async def send_message(self, message: dict[str, Any] | EventMessage) -> None:
+        """Send one JSON object. Raises `TimeoutError` where the client does not read."""
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await self.send(text_data=text)
 
     async def send_error(self, detail: str) -> None:
         await self.send_message({"type": "error", "detail": detail})
@@ -108,6 +209,12 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         """1009, or 4009 on servers older than ASGI 2.3, such as daphne, which cannot send 1009."""
         version = cast("dict[str, Any]", self.scope).get("asgi", {}).get("spec_version", "2.0")
         return CLOSE_TOO_BIG_FOR_DAPHNE if version < "2.3" else CLOSE_TOO_BIG
+
+
+def requested_since(scope: dict[str, Any]) -> str | None:
+    """`?since=` as it was sent; `None` where it was not."""
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    return query["since"][-1] if "since" in query else None
 
 
 async def sleep_until(moment: float) -> None:

@@ -5,6 +5,7 @@ record is the truth; the channel layer only rings a bell.
 """
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -18,6 +19,9 @@ from django.dispatch import receiver
 from accounts.ownership import owner_group
 from tasks.models import Event, Stream, Task
 from tasks.serializers import TaskSerializer
+
+KEPT_DAYS = 7
+PRUNE_BATCH = 1000
 
 EventType = Literal[
     "task.created",
@@ -100,6 +104,16 @@ def _ring(user_id: str, message: EventMessage) -> None:
     async_to_sync(layer.group_send)(owner_group(user_id), envelope)
 
 
+def newest_seqs(user_ids: list[str]) -> dict[str, int]:
+    """The number of the newest event of each of these people who has any."""
+    return dict(Stream.objects.filter(pk__in=user_ids).values_list("user_id", "last_seq"))
+
+
+def parse_seq(text: str) -> int | None:
+    """The number that a client names; `None` where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 class Replay(NamedTuple):
     """What the record holds after a number.
 
@@ -120,15 +134,34 @@ def last_seq(user_id: str) -> int:
 def replay(user_id: str, since: int, limit: int) -> Replay:
     """Up to `limit` of somebody's events after number `since`, oldest first.
 
-    The events are read before the stream's row: what is pruned in between shows there, so nothing
-    is ever skipped silently.
+    The stream's row is read before the events: whatever is pruned in between leaves a gap behind
+    `since`, and a gap is never passed over in silence.
     """
-    rows = list(Event.objects.filter(user_id=user_id, seq__gt=since).order_by("seq")[:limit])
     stream = Stream.objects.filter(pk=user_id).first()
     newest, pruned = (0, 0) if stream is None else (stream.last_seq, stream.pruned_seq)
-    complete = pruned <= since <= newest
-    events = [message_of(row) for row in rows] if complete else []
-    return Replay(events, newest, complete)
+    rows = list(Event.objects.filter(user_id=user_id, seq__gt=since).order_by("seq")[:limit])
+    reaches_back = rows[0].seq == since + 1 if rows else since == newest
+    if not (pruned <= since <= newest and reaches_back):
+        return Replay([], newest, complete=False)
+    return Replay([message_of(row) for row in rows], newest, complete=True)
+
+
+def prune(before: datetime) -> Iterator[int]:
+    """Drop events older than `before`, in batches; yields how many each one dropped.
+
+    Each batch is one person's. Their stream says first that the events are gone, so whoever
+    replays meanwhile is told to fetch the list again; its row, for which writers queue, is held for
+    that one statement only.
+    """
+    while True:
+        oldest = Event.objects.filter(at__lt=before).order_by("at").first()
+        if oldest is None:
+            return
+        theirs = Event.objects.filter(user_id=oldest.user_id, at__lt=before)
+        upto = max(theirs.order_by("seq").values_list("seq", flat=True)[:PRUNE_BATCH], default=0)
+        Stream.objects.filter(pk=oldest.user_id, pruned_seq__lt=upto).update(pruned_seq=upto)
+        dropped, _ = theirs.filter(seq__lte=upto).delete()
+        yield dropped
 
 
 def message_of(event: Event) -> EventMessage:

@@ -122,18 +122,37 @@ class ListParameters(serializers.Serializer[Any]):
         return attrs
 
 
+class EventParameters(serializers.Serializer[Any]):
+    """What a client may ask of `GET /events` (contract section 3)."""
+
+    since = serializers.IntegerField(min_value=0, max_value=2**63 - 2, default=0)
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=MAX_LIMIT)
+
+
 def list_parameters(request: Request) -> Mapping[str, Any]:
-    """The validated parameters of a request.
+    """The validated parameters of `GET /tasks`. Raises `ParseError` as `validated` does."""
+    return validated(ListParameters, request)
+
+
+def event_parameters(request: Request) -> Mapping[str, Any]:
+    """The validated parameters of `GET /events`. Raises `ParseError` as `validated` does."""
+    return validated(EventParameters, request)
+
+
+def validated(
+    serializer_class: type[serializers.Serializer[Any]], request: Request
+) -> Mapping[str, Any]:
+    """The query parameters that a serializer describes.
 
     Raises `ParseError` (400), naming the parameter, for a bad value or one given twice.
     """
     # Not `request.query_params`: that is decoded by the charset of the body.
     query = QueryDict(request.META.get("QUERY_STRING", ""), encoding="utf-8")
-    known = {name: values for name, values in query.lists() if name in ListParameters().fields}
+    known = {name: values for name, values in query.lists() if name in serializer_class().fields}
     for name, values in known.items():
         if len(values) > 1:
             raise ParseError(f"{name}: Give it once.")
-    parameters = ListParameters(data={name: values[0] for name, values in known.items()})
+    parameters = serializer_class(data={name: values[0] for name, values in known.items()})
     if not parameters.is_valid():
         name, messages = next(iter(parameters.errors.items()))
         raise ParseError(f"{name}: {' '.join(map(str, messages))}")

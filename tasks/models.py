@@ -135,6 +135,8 @@ class Event(OwnedModel):
     at = models.DateTimeField()
     data = models.JSONField()
 
+    objects: ClassVar[OwnedQuerySet["Event"]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user_id", "seq"], name="event_seq")]
         indexes = [models.Index(fields=["at"], name="event_at")]  # for `prune_events`

@@ -1,8 +1,9 @@
 """The routes of this application: the viewsets register here."""
 
+from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
-from tasks.views import TaskViewSet
+from tasks.views import EventsView, TaskViewSet
 
 
 class OptionalSlashRouter(SimpleRouter):
@@ -16,4 +17,7 @@ class OptionalSlashRouter(SimpleRouter):
 router = OptionalSlashRouter()
 router.register("tasks", TaskViewSet, basename="task")
 
-urlpatterns = router.urls
+urlpatterns = [
+    *router.urls,
+    re_path(r"^events/?$", EventsView.as_view(), name="events"),
+]

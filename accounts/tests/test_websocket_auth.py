@@ -11,7 +11,8 @@ from channels.testing import WebsocketCommunicator
 from accounts.tests.forging import forge, forge_with_claim
 from conftest import ALICE, OTHER_SECRET, PAGE_ORIGIN, sign
 
-pytestmark = pytest.mark.asyncio
+# A socket that is let in is greeted with where its owner's record of events stands.
+pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
 PATH = "/ws/notifications"
 UNAUTHORIZED = {"type": "websocket.close", "code": 4001, "reason": "Unauthorized"}

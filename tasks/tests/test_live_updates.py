@@ -2,7 +2,7 @@
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from typing import Any
@@ -42,6 +42,11 @@ def opened(server: Server, token: str, **options):
         yield socket
 
 
+def newest_seq(server: Server, token: str) -> int:
+    with connect(f"{server.socket_url}?token={token}") as socket:
+        return int(received(socket)["seq"])
+
+
 def receives_nothing(socket: ClientConnection) -> bool:
     """Whether a ping is answered next, with nothing before it."""
     socket.send('{"type": "ping"}')
@@ -62,9 +67,10 @@ def close_code(socket: ClientConnection) -> int:
 
 
 def test_the_greeting_says_until_when_the_token_is_good(server):
-    token = sign(exp=4102444800)
+    token = sign("nobody-yet", exp=4102444800)
     with connect(f"{server.socket_url}?token={token}") as socket:
-        assert received(socket) == {"type": "ready", "expires_at": "2100-01-01T00:00:00Z"}
+        greeting = {"type": "ready", "seq": 0, "expires_at": "2100-01-01T00:00:00Z"}
+        assert received(socket) == greeting
 
 
 def test_create_update_and_delete_arrive_with_the_task_as_rest_shows_it(server):
@@ -72,7 +78,7 @@ def test_create_update_and_delete_arrive_with_the_task_as_rest_shows_it(server):
     with opened(server, token) as socket:
         _, _, created = call(server, token, "POST", "/tasks", {"text": "naïve ☕", "order": 7})
         event = received(socket)
-        assert event.keys() == {"type", "at", "data"}
+        assert event.keys() == {"seq", "type", "at", "data"}
         assert (event["type"], event["data"]) == ("task.created", created)
         assert event["at"].endswith("Z")
 
@@ -180,6 +186,90 @@ def test_anything_else_instead_of_a_new_token_closes(server, token):
         assert close_code(socket) == 4001
 
 
+def ask(server: Server, token: str, since: object) -> ClientConnection:
+    return connect(f"{server.socket_url}?token={token}&since={since}")
+
+
+def test_since_replays_what_came_after_and_goes_on_live(server):
+    token = sign("replay")
+    for number in range(5):
+        call(server, token, "POST", "/tasks", {"text": f"task {number}"})
+    with ask(server, token, 2) as socket:
+        assert received(socket)["seq"] == 2  # ready
+        assert [received(socket)["seq"] for _ in range(3)] == [3, 4, 5]
+        call(server, token, "POST", "/tasks", {"text": "live"})
+        event = received(socket)
+        assert (event["seq"], event["data"]["text"]) == (6, "live")
+        assert receives_nothing(socket)
+
+
+def test_a_long_replay_comes_whole_and_in_order(server):
+    code = (
+        "from tasks.models import Task\n"
+        "for n in range(450): Task(user_id='long', text=str(n)).save()"
+    )
+    assert server.manage("shell", "-c", code).returncode == 0
+    with ask(server, sign("long"), 0) as socket:
+        assert received(socket)["seq"] == 0
+        events = [received(socket) for _ in range(450)]
+        assert [event["seq"] for event in events] == list(range(1, 451))
+        assert [event["data"]["text"] for event in events] == [str(n) for n in range(450)]
+        assert receives_nothing(socket)
+
+
+def test_without_since_it_is_live_from_now(server):
+    token = sign("from-now")
+    call(server, token, "POST", "/tasks", {"text": "before"})
+    with connect(f"{server.socket_url}?token={token}") as socket:
+        assert received(socket)["seq"] == 1
+        assert receives_nothing(socket)
+
+
+@pytest.mark.parametrize(
+    "since", ["3", "999999999999999999", "-1", "x", "", "1.0", "9" * 30, "%00"]
+)
+def test_a_since_that_is_ahead_or_no_number_means_fetch_the_list_again(server, since):
+    token = sign("resync")
+    while newest_seq(server, token) < 2:
+        call(server, token, "POST", "/tasks", {"text": "x"})
+    with ask(server, token, since) as socket:
+        is_number = since.isdigit() and len(since) < 19
+        assert received(socket)["seq"] == (int(since) if is_number else 2)
+        assert received(socket) == {"type": "resync", "seq": 2}
+        assert receives_nothing(socket)
+
+
+def test_a_since_older_than_the_record_means_fetch_the_list_again_and_go_on(server):
+    token = sign("pruned")
+    for _ in range(3):
+        call(server, token, "POST", "/tasks", {"text": "x"})
+    code = (
+        "from datetime import timedelta; from django.utils import timezone; from tasks.models import Event\n"
+        "Event.objects.filter(user_id='pruned', seq__lte=2).update(at=timezone.now() - timedelta(days=8))"
+    )
+    assert server.manage("shell", "-c", code).returncode == 0
+    pruned = server.manage("prune_events")
+    assert (pruned.returncode, pruned.stdout) == (0, "2 events dropped\n")
+    for since, after_ready in ((0, "resync"), (1, "resync"), (2, "task.created")):
+        with ask(server, token, since) as socket:
+            assert received(socket)["seq"] == since
+            message = received(socket)
+            assert (message["type"], message["seq"]) == (after_ready, 3)
+    assert call(server, token, "GET", "/events?since=1")[0] == 410
+    assert [event["seq"] for event in call(server, token, "GET", "/events?since=2")[2]] == [3]
+
+
+def test_one_person_may_open_twenty_sockets(server):
+    token = sign("many-windows")
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(opened(server, token))
+        with connect(f"{server.socket_url}?token={token}") as one_too_many:
+            assert close_code(one_too_many) == 4008
+    with opened(server, token):  # there is room again
+        pass
+
+
 def test_origins(server):
     with opened(server, sign(), origin=Origin(PAGE_ORIGIN)):
         pass
@@ -269,12 +359,11 @@ def test_what_staff_change_in_the_admin_arrives_too(server):
         assert (event["type"], event["data"]) == ("task.deleted", {"id": task["id"]})
 
 
-def test_a_command_in_another_process_arrives_where_redis_is_shared(server, settings):
+def test_what_another_process_writes_arrives_live_or_with_the_next_event(server, settings):
     code = f"from tasks.models import Task; Task(user_id={BOB!r}, text='from a command').save()"
     with opened(server, sign(BOB)) as socket:
         done = server.manage("shell", "-c", code)
         assert done.returncode == 0, done.stderr
-        if settings.REDIS_URL:
-            assert received(socket)["data"]["text"] == "from a command"
-        else:
-            assert receives_nothing(socket)
+        if not settings.REDIS_URL:
+            call(server, sign(BOB), "POST", "/tasks", {"text": "the next event"})
+        assert received(socket)["data"]["text"] == "from a command"
