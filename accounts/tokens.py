@@ -127,8 +127,9 @@ def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
     Raises `InvalidToken` where they cannot be read.
     """
-    header = _read_header(raw)
+    _check_form(raw)
     try:
+        header = jwt.get_unverified_header(raw)
         return header, jwt.decode(raw, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise InvalidToken("malformed") from error
@@ -136,10 +137,7 @@ def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 def _read_header(raw: str) -> Mapping[str, Any]:
     """The protected header, checked as far as it can be before the signature is."""
-    if len(raw) > MAX_TOKEN_LENGTH:
-        raise InvalidToken("too long")
-    if not _COMPACT_FORM.fullmatch(raw):
-        raise InvalidToken("not a JWT")
+    _check_form(raw)
     try:
         header = jwt.get_unverified_header(raw)
     except jwt.PyJWTError as error:
@@ -151,6 +149,13 @@ def _read_header(raw: str) -> Mapping[str, Any]:
     if header.get("typ", "JWT") != "JWT":
         raise InvalidToken("type not accepted")
     return header
+
+
+def _check_form(raw: str) -> None:
+    if len(raw) > MAX_TOKEN_LENGTH:
+        raise InvalidToken("too long")
+    if not _COMPACT_FORM.fullmatch(raw):
+        raise InvalidToken("not a JWT")
 
 
 def _claims_signed_with_secret(raw: str) -> Mapping[str, Any]:

@@ -56,6 +56,7 @@ class KeyServer:
         self.keys = list(keys)
         self.mood = "well"
         self.fetches = 0
+        self.clock_lead = 0  # seconds by which its clock is ahead of ours
         self.asked = Event()
         self.may_answer = Event()
         self.may_answer.set()
@@ -68,6 +69,9 @@ class KeyServer:
                 outer.may_answer.wait(10)
                 with suppress(OSError):  # the client had enough
                     outer.answer(self)
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(time.time() + outer.clock_lead)
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

@@ -434,3 +434,18 @@ def test_another_host_is_refused_in_json(alice_api, host, path):
     assert response.status_code == 400
     assert response["Content-Type"] == "application/json"
     assert response.json().keys() == {"detail"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_while_the_database_does_not_answer_callers_are_told_to_come_back(
+    alice_api, monkeypatch, error
+):
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error("server closed the connection unexpectedly")
+
+    monkeypatch.setattr("tasks.views.page", fail)
+    answer = alice_api.get("/tasks", HTTP_ORIGIN=PAGE_ORIGIN)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert "unexpectedly" not in answer.json()["detail"]
+    assert answer["Access-Control-Allow-Origin"] == PAGE_ORIGIN

@@ -1,0 +1,285 @@
+"""`manage.py doctor` names the fault and its cure (contract section 6)."""
+
+import base64
+import io
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from accounts.tests.keyserver import KeyServer, SigningKey, serving
+from conftest import OTHER_SECRET, PAGE_ORIGIN, SECRET, environment_for, free_port, manage, sign
+
+pytestmark = pytest.mark.django_db
+
+
+def doctor(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """The exit code, and the findings by id."""
+    output = io.StringIO()
+    try:
+        call_command("doctor", *arguments, "--json", stdout=output)
+        code = 0
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    report = json.loads(output.getvalue())
+    assert report["ok"] is (code == 0)
+    return code, {finding["id"]: finding for finding in report["findings"]}
+
+
+def fault(id: str, *arguments: str) -> str:
+    """The message of a fault that must be there, with a cure and a failing exit code."""
+    code, findings = doctor(*arguments)
+    assert code == 1
+    finding = findings[id]
+    assert finding["level"] == "error" and finding["cure"]
+    return str(finding["message"])
+
+
+@pytest.fixture
+def key() -> SigningKey:
+    return SigningKey("EdDSA")
+
+
+@pytest.fixture
+def key_server(key, settings) -> Iterator[KeyServer]:
+    with serving(key) as server:
+        settings.BETTER_AUTH_URL = server.origin
+        yield server
+
+
+def test_all_is_well_with_a_shared_secret():
+    code, findings = doctor(sign("alice"))
+    assert code == 0
+    assert "'alice'" in findings["token"]["message"]
+    assert findings.keys() >= {"secret", "token", "cors", "database", "channel_layer"}
+
+
+def test_all_is_well_with_published_keys(key_server, key, settings):
+    settings.BETTER_AUTH_SECRET = ""
+    code, findings = doctor(key.sign(key_server.origin))
+    assert code == 0
+    assert findings.keys() >= {"keys", "issuer", "clock", "token"}
+    assert key_server.origin in findings["issuer"]["message"]
+
+
+def test_people_read_one_line_for_the_fault_and_one_for_its_cure():
+    output = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("doctor", sign(exp=1), stdout=output)
+    lines = output.getvalue().splitlines()
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("error"))
+    assert "expired" in lines[at] and lines[at + 1].strip().startswith("Cure: ")
+
+
+def test_nothing_is_configured(settings):
+    settings.BETTER_AUTH_SECRET = ""
+    assert "BETTER_AUTH_URL" in fault("accounts.E001")
+
+
+def test_a_short_secret(settings):
+    settings.BETTER_AUTH_SECRET = "short"
+    assert "shorter" in fault("accounts.E003")
+
+
+def test_a_placeholder(settings):
+    settings.BETTER_AUTH_SECRET = "replace-this-with-the-secret-of-your-better-auth-server"
+    assert "placeholder" in fault("accounts.E002")
+
+
+def test_a_shared_secret_token_where_only_keys_are_configured(key_server, settings):
+    settings.BETTER_AUTH_SECRET = ""
+    message = fault("token.no-shared-secret-is-configured", sign())
+    assert "shared secret" in message and "only published keys" in message
+
+
+def test_a_published_key_token_where_only_a_secret_is_configured(key):
+    message = fault("token.no-published-keys-are-configured", key.sign("http://x"))
+    assert "EdDSA" in message and "only a shared secret" in message
+
+
+def test_another_secret():
+    assert "another secret" in fault("token.signature-does-not-match", sign(key=OTHER_SECRET))
+
+
+def test_an_email_verification_token():
+    token = sign(without=("sub",), email="alice@example.com", userId="alice")
+    assert "e-mail-verification" in fault("token.email-verification", token)
+
+
+def test_a_cookie_cache_token_of_the_shared_secret():
+    token = sign(without=("sub",), session={"token": "x"}, user={"id": "alice"}, version="1")
+    assert "cookie-cache" in fault("token.cookie-cache", token)
+
+
+def test_a_cookie_cache_token_of_the_published_keys(key_server, key):
+    token = key.sign(
+        key_server.origin,
+        aud="better-auth:session-cache",
+        headers={"typ": "better-auth.session-cache+jwt"},
+    )
+    assert "cookie-cache" in fault("token.cookie-cache", token)
+
+
+RAW_SESSION = "YCh51RZTUuoCEqAsOThxGJxVUAmekacs"
+SIGNATURE = base64.b64encode(b"\xfb" * 32).decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        RAW_SESSION,
+        f"{RAW_SESSION}.{SIGNATURE}",
+        f"{RAW_SESSION}.{SIGNATURE.replace('=', '%3D').replace('+', '%2B').replace('/', '%2F')}",
+    ],
+    ids=["raw", "signed", "as in the cookie"],
+)
+def test_an_opaque_session_token(token):
+    assert "session token" in fault("token.session", token)
+
+
+def test_a_wrong_issuer_prints_both(key_server, key):
+    message = fault("token.wrong-issuer", key.sign(key_server.origin, iss="http://other.example"))
+    assert "http://other.example" in message and key_server.origin in message
+
+
+def test_a_wrong_audience_prints_both(key_server, key):
+    message = fault("token.wrong-audience", key.sign(key_server.origin, aud="http://other.example"))
+    assert "http://other.example" in message and key_server.origin in message
+
+
+def test_an_expired_token():
+    message = fault("token.expired", sign(exp=int(time.time()) - 100))
+    assert "100 seconds ago" in message or "101 seconds ago" in message
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_a_token_from_the_future_says_how_far(claim):
+    claims: dict[str, Any] = {claim: int(time.time()) + 100}
+    message = fault("token.not-valid-yet", sign(**claims))
+    assert "100 seconds" in message or "99 seconds" in message
+
+
+@pytest.mark.parametrize(("lead", "direction"), [(-90, "ahead of"), (90, "behind")])
+def test_clocks_that_differ_say_by_how_much(key_server, lead, direction):
+    key_server.clock_lead = lead
+    message = fault("clock")
+    assert direction in message and any(f"{s} seconds" in message for s in (89, 90, 91))
+
+
+@pytest.mark.parametrize(
+    ("mood", "says"),
+    [
+        ("failing", "500"),
+        ("HTML", "not JSON"),
+        ("another document", "not a key set"),
+        ("useless keys", "no usable key"),
+        ("redirecting", "302"),
+    ],
+)
+def test_a_key_server_that_misbehaves(key_server, mood, says):
+    key_server.mood = mood
+    assert says in fault("keys")
+
+
+def test_a_key_server_that_is_not_there(settings):
+    settings.BETTER_AUTH_URL = f"http://127.0.0.1:{free_port()}"
+    assert "not reachable" in fault("keys")
+
+
+def test_an_unknown_key(key_server, key):
+    message = fault("token.unknown-key", SigningKey("EdDSA", kid="stranger").sign("http://x"))
+    assert "'stranger'" in message and key.kid in message
+
+
+def test_no_origin_may_call(settings):
+    settings.CORS_ORIGINS = ()
+    assert "CORS_ORIGINS" in fault("cors")
+
+
+def test_the_origin_of_the_pages_is_missing(key_server):
+    code, findings = doctor()
+    assert (
+        findings["cors"]["level"] == "warning" and key_server.origin in findings["cors"]["message"]
+    )
+    assert code == 0  # the pages may well be served from elsewhere
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "id"),
+    [
+        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:{port}/none", "database"),
+        ("REDIS_URL", "redis://127.0.0.1:{port}/0", "channel_layer"),
+    ],
+)
+def test_a_service_that_is_not_there(variable, url, id, tmp_path):
+    environment = environment_for(f"sqlite:///{tmp_path / 'x.sqlite3'}", REDIS_URL="")
+    environment[variable] = url.format(port=free_port())
+    done = manage("doctor", "--json", environment=environment)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    findings = {finding["id"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert findings[id]["level"] == "error" and variable in findings[id]["cure"]
+
+
+def test_a_server_that_does_not_start_can_still_be_examined():
+    done = manage("doctor", environment=environment_for("", BETTER_AUTH_SECRET="", SECRET_KEY=""))
+    assert done.returncode == 1
+    assert "BETTER_AUTH_SECRET" in done.stdout and "SECRET_KEY" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_neither_secret_nor_token_is_printed(settings, capfd):
+    settings.BETTER_AUTH_SECRETS = f"2:{OTHER_SECRET},nonsense"
+    token = sign(key="x" * 40)
+    output = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("doctor", token, stdout=output)
+    printed = output.getvalue() + "".join(capfd.readouterr())
+    for secret in (SECRET, OTHER_SECRET, token, token.split(".")[2]):
+        assert secret not in printed
+    assert PAGE_ORIGIN in printed
+
+
+def test_escape_sequences_in_a_token_do_not_reach_the_terminal(key_server, key):
+    _, findings = doctor(key.sign(key_server.origin, iss="\x1b[2Jhello"))
+    assert "\x1b" not in findings["token.wrong-issuer"]["message"]
+
+
+def hostile(claims: dict[str, Any], headers: dict[str, Any]) -> str:
+    parts = (base64.urlsafe_b64encode(json.dumps(part).encode()) for part in (headers, claims))
+    return b".".join([*(part.rstrip(b"=") for part in parts), b"AAAA"]).decode()
+
+
+VALUES: Any = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([1]) | st.just({})
+)
+
+
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    token=st.text()
+    | st.builds(
+        hostile,
+        st.dictionaries(
+            st.sampled_from(["exp", "iat", "nbf", "iss", "aud", "sub", "session"]), VALUES
+        ),
+        st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit"]), VALUES)
+        | st.just({"alg": "HS256"}),
+    )
+)
+def test_whatever_the_token_there_is_a_report(token):
+    code, _ = doctor("--", token) if token.startswith("-") else doctor(token)
+    assert code == 1
+
+
+@pytest.mark.parametrize("value", ["12", [1], {}, True, None, 1e300])
+@pytest.mark.parametrize("claim", ["exp", "iat", "nbf", "sub", "email"])
+def test_signed_claims_of_strange_types_are_explained(claim, value):
+    doctor(sign(**{claim: value}))
