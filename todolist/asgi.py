@@ -11,9 +11,9 @@ http_application = get_asgi_application()  # first: what follows needs the appli
 from accounts.websocket import OriginMiddleware, TokenMiddleware  # noqa: E402
 from tasks.routing import websocket_urlpatterns  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
-from todolist.logs import redact_daphne_access_log  # noqa: E402
+from todolist.daphne import adapt_daphne  # noqa: E402
 
-redact_daphne_access_log()
+adapt_daphne()
 refuse_to_start_while_wrong()
 
 application = ProtocolTypeRouter(

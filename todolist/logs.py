@@ -2,7 +2,6 @@
 
 import logging
 import re
-from typing import Any
 
 REDACTED = "[redacted]"
 
@@ -28,21 +27,3 @@ class RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
-
-
-def redact_daphne_access_log() -> None:
-    """Make daphne's access log redact as well.
-
-    It writes to its stream directly, past `logging`, and has no setting for what it writes.
-    """
-    from daphne.access import AccessLogGenerator
-
-    if getattr(AccessLogGenerator.write_entry, "redacts", False):
-        return
-    write_entry = AccessLogGenerator.write_entry
-
-    def write_redacted_entry(self: Any, host: Any, date: Any, request: str, **rest: Any) -> None:
-        write_entry(self, host, date, redact(request), **rest)
-
-    write_redacted_entry.redacts = True  # type: ignore[attr-defined]
-    AccessLogGenerator.write_entry = write_redacted_entry

@@ -1,0 +1,106 @@
+"""What daphne needs here and has no setting for.
+
+Does nothing where another server runs: none of daphne's classes are used there.
+"""
+
+import os
+import threading
+from collections.abc import Generator
+from typing import Any
+
+from daphne.access import AccessLogGenerator
+from daphne.server import Server
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet import reactor
+from twisted.internet.defer import inlineCallbacks
+from twisted.internet.task import deferLater
+
+from todolist.logs import redact
+
+MAX_BACKLOG = 512 * 1024  # bytes written to a socket that its client has not read
+CLOSE_TOO_SLOW = 4013  # 1013, which daphne cannot send
+CLOSE_GOING_AWAY = 1001
+GOODBYE = 3.0  # seconds for closing handshakes and for requests under way at shutdown
+LOOK_EVERY = 0.05  # seconds
+
+_adapted = False
+
+
+def adapt_daphne() -> None:
+    """Redact its access log, bound what it buffers, and let it say goodbye. Once per process."""
+    global _adapted
+    if _adapted:
+        return
+    _adapted = True
+    _redact_access_log()
+    _bound_backlog()
+    _say_goodbye()
+
+
+def _redact_access_log() -> None:
+    """It writes to its stream directly, past `logging`."""
+    write_entry = AccessLogGenerator.write_entry
+
+    def write_redacted_entry(self: Any, host: Any, date: Any, request: str, **rest: Any) -> None:
+        write_entry(self, host, date, redact(request), **rest)
+
+    AccessLogGenerator.write_entry = write_redacted_entry
+
+
+def _bound_backlog() -> None:
+    """Twisted buffers without limit what a client does not read: close before that gets large.
+
+    The client resumes with `since`. If it does not even read the closing frame, autobahn drops the
+    connection a second later, and the buffer with it.
+    """
+    server_send = WebSocketProtocol.serverSend
+
+    def send_and_look(self: Any, content: Any, binary: bool = False) -> None:
+        server_send(self, content, binary)
+        transport = self.transport
+        unread = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+        if unread + getattr(transport, "_tempDataLen", 0) > MAX_BACKLOG:
+            self.sendClose(code=CLOSE_TOO_SLOW)
+
+    WebSocketProtocol.serverSend = send_and_look
+
+
+def _say_goodbye() -> None:
+    """At shutdown, close all sockets with 1001 and let the requests that are under way finish.
+
+    By itself daphne drops the sockets, which looks like network trouble to their clients, and
+    cancels the requests, whose threads may then wait for ever for the event loop that is gone.
+    """
+    kill, listening = Server.kill_all_applications, Server.listen_success
+    ports: list[Any] = []
+
+    def remember_port(self: Any, port: Any) -> None:
+        ports.append(port)
+        listening(self, port)
+
+    @inlineCallbacks
+    def finish_and_kill(self: Any) -> Generator[Any, Any, None]:
+        for port in ports:
+            port.stopListening()
+        for protocol in list(self.connections):
+            if isinstance(protocol, WebSocketProtocol) and protocol.state == protocol.STATE_OPEN:
+                # `sendClose` refuses this code; daphne itself sends 1011 in this way.
+                protocol.sendCloseFrame(code=CLOSE_GOING_AWAY)
+        for _ in range(int(GOODBYE / LOOK_EVERY)):
+            if not any(map(_is_busy, self.connections.values())):
+                break
+            yield deferLater(reactor, LOOK_EVERY, lambda: None)
+        # Whatever hangs now hangs for good, and must not keep the process from ending.
+        last_resort = threading.Timer(GOODBYE, os._exit, [0])
+        last_resort.daemon = True
+        last_resort.start()
+        yield kill(self)
+
+    Server.listen_success = remember_port
+    Server.kill_all_applications = finish_and_kill
+
+
+def _is_busy(details: dict[str, Any]) -> bool:
+    """Whether the application still works for one of daphne's connections."""
+    application = details.get("application_instance")
+    return application is not None and not application.done()

@@ -1,0 +1,158 @@
+"""Daphne under strain: clients that do not read, and an orderly shutdown (contract section 4)."""
+
+import asyncio
+import base64
+import json
+import os
+import resource
+import signal
+import socket
+import threading
+import time
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from conftest import Server, sign
+
+SOCKETS = 500
+PEOPLE = 50  # at most 20 sockets each
+
+
+def call(server: Server, token: str, method: str, path: str, body: object = None) -> Any:
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    connection.request(method, path, None if body is None else json.dumps(body), headers)
+    response = connection.getresponse()
+    text = response.read()
+    connection.close()
+    return response.status, json.loads(text) if text else None
+
+
+def deaf_socket(server: Server, token: str) -> socket.socket:
+    """A socket that shakes hands and then reads nothing any more."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", server.port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    client.sendall(
+        f"GET /ws/notifications?token={token} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: {key}\r\n\r\n".encode()
+    )
+    assert b"101" in client.recv(64)
+    return client
+
+
+def open_files(server: Server) -> int:
+    return sum(1 for _ in Path(f"/proc/{server.process.pid}/fd").iterdir())
+
+
+def memory(server: Server) -> int:
+    """Resident memory of the server process, in bytes."""
+    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def test_a_client_that_does_not_read_is_let_go(start_server):
+    server = start_server()
+    token = sign("deaf")
+    code = (
+        "from tasks.models import Task\n"
+        "for n in range(1500): Task(user_id='deaf', text=str(n), description='x' * 2000).save()"
+    )
+    assert server.manage("shell", "-v0", "-c", code).returncode == 0
+    before, files = memory(server), open_files(server)
+    clients = []
+    for _ in range(10):
+        # Each asks for 3.5 MB and reads none of it: 35 MB, if all of it were kept.
+        client = deaf_socket(server, f"{token}&since=0")
+        clients.append(client)
+    deadline = time.monotonic() + 20
+    while open_files(server) > files and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert open_files(server) <= files
+    assert memory(server) - before < 20 * 1024 * 1024
+    for client in clients:
+        client.close()
+    # Whoever reads gets everything.
+    assert asyncio.run(count_events(server, token)) == 1500
+
+
+async def count_events(server: Server, token: str) -> int:
+    async with connect(f"{server.socket_url}?token={token}&since=0") as client:
+        await client.recv()
+        for _ in range(1500):
+            await asyncio.wait_for(client.recv(), 10)
+    return 1500
+
+
+@pytest.fixture
+def many_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 4 * SOCKETS:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4 * SOCKETS, hard), hard))
+
+
+def test_at_shutdown_all_sockets_are_told_and_no_acknowledged_write_is_lost(
+    start_server, many_files
+):
+    server = start_server()
+    acknowledged: list[str] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            try:
+                status, task = call(server, sign("writer"), "POST", "/tasks", {"text": "x"})
+            except (OSError, HTTPException):
+                return
+            if status == 201:
+                acknowledged.append(task["id"])
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    codes, seconds = asyncio.run(open_then_terminate(server, writers))
+    stop.set()
+    for writer in writers:
+        writer.join(10)
+    assert codes == [1001] * SOCKETS
+    assert seconds < 5
+    assert server.process.wait(10) is not None
+    code = "from tasks.models import Task; print(*Task.objects.values_list('pk', flat=True))"
+    saved = server.manage("shell", "-v0", "-c", code).stdout.split()
+    assert acknowledged and set(acknowledged) <= set(saved)
+
+
+async def open_then_terminate(
+    server: Server, writers: list[threading.Thread]
+) -> tuple[list[int], float]:
+    """Open the sockets, send SIGTERM while writes go on; the close codes, and how long it took."""
+
+    async def open_one(number: int) -> Any:
+        token = sign(f"person-{number % PEOPLE}")
+        client = await connect(f"{server.socket_url}?token={token}", open_timeout=30)
+        await client.recv()
+        return client
+
+    clients = []
+    for start in range(0, SOCKETS, 50):
+        clients += await asyncio.gather(*(open_one(start + n) for n in range(50)))
+    for writer in writers:
+        writer.start()
+    await asyncio.sleep(0.5)
+    server.process.send_signal(signal.SIGTERM)
+    begin = time.monotonic()
+
+    async def close_code(client: Any) -> int:
+        try:
+            while True:
+                await client.recv()
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else 1006
+
+    codes = await asyncio.gather(*map(close_code, clients))
+    return list(codes), time.monotonic() - begin
