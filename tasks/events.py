@@ -1,60 +1,140 @@
-"""Live events: their shape, and how a change becomes one (contract section 4).
+"""Events: how a change is put on record, and how the record is read (contract section 4).
 
-Connected to the models' signals, so that whatever writes takes part: REST, admin, a command.
+Connected to the models' signals, so that whatever writes takes part: REST, admin, a command. The
+record is the truth; the channel layer only rings a bell.
 """
 
+import json
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from asgiref.sync import async_to_sync
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import channel_layers
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from accounts.ownership import owner_group
-from tasks.models import Task
+from tasks.models import Event, Stream, Task
 from tasks.serializers import TaskSerializer
 
-EventType = Literal["task.created", "task.updated", "task.deleted"]
+EventType = Literal[
+    "task.created",
+    "task.updated",
+    "task.deleted",
+    "notification.created",
+    "notification.read",
+]
 
 
-class Event(TypedDict):
+class EventMessage(TypedDict):
     """What a socket receives. Plain JSON values only: Redis packs them with msgpack."""
 
-    type: EventType
+    seq: int
+    type: str
     at: str
     data: dict[str, Any]
 
 
 @receiver(post_save, sender=Task)
-def announce_saved(instance: Task, created: bool, **kwargs: Any) -> None:
+def record_saved(instance: Task, created: bool, **kwargs: Any) -> None:
     data = dict(TaskSerializer(instance).data)
-    announce(instance.user_id, "task.created" if created else "task.updated", data)
+    record(instance.user_id, "task.created" if created else "task.updated", data)
 
 
 @receiver(post_delete, sender=Task)
-def announce_deleted(instance: Task, **kwargs: Any) -> None:
-    announce(instance.user_id, "task.deleted", {"id": str(instance.pk)})
+def record_deleted(instance: Task, **kwargs: Any) -> None:
+    record(instance.user_id, "task.deleted", {"id": str(instance.pk)})
 
 
-def announce(user_id: str, event_type: EventType, data: dict[str, Any]) -> None:
-    """Send an event to its owner's sockets once the change is committed, and never otherwise.
+def record(user_id: str, event_type: EventType, data: dict[str, Any]) -> None:
+    """Put a change on its owner's record, as part of the transaction that makes the change.
 
-    `data` is taken as it is now; the model instance may look different by then.
+    From here to the end of the transaction other writers of the same owner wait, so this comes
+    after whatever other rows a transaction has to lock. After the commit the owner's sockets are
+    told. `data` is the object as REST shows it; it is taken as it is now.
+
+    Raises `TransactionManagementError` outside a transaction.
     """
-    at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    event = Event(type=event_type, at=at, data=data)
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("An event is recorded with its change")
+    at = datetime.now(UTC)
+    seq = _append(user_id, event_type, at, data)
+    message = EventMessage(seq=seq, type=event_type, at=timestamp(at), data=data)
 
     def send() -> None:  # not a `partial`: Django logs a failed callback by its name
-        _send(user_id, event)
+        _ring(user_id, message)
 
     # Robust: a channel layer that fails is logged and must not fail what is already committed.
     transaction.on_commit(send, robust=True)
 
 
-def _send(user_id: str, event: Event) -> None:
-    message = {"type": "live.event", "event": event}
+_NEXT_SEQ = """
+    INSERT INTO tasks_stream (user_id, last_seq, pruned_seq) VALUES (%s, 1, 0)
+    ON CONFLICT (user_id) DO UPDATE SET last_seq = tasks_stream.last_seq + 1
+    RETURNING last_seq
+"""
+
+
+def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -> int:
+    """Write an event under its owner's next number; one round trip on PostgreSQL."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                f"WITH next AS ({_NEXT_SEQ})"  # noqa: S608  a constant
+                " INSERT INTO tasks_event (user_id, seq, type, at, data)"
+                " SELECT %s, last_seq, %s, %s, %s FROM next RETURNING seq",
+                [user_id, user_id, event_type, at, json.dumps(data)],
+            )
+            return int(cursor.fetchone()[0])
+        cursor.execute(_NEXT_SEQ, [user_id])
+        seq = int(cursor.fetchone()[0])
+    Event(user_id=user_id, seq=seq, type=event_type, at=at, data=data).save(force_insert=True)
+    return seq
+
+
+def _ring(user_id: str, message: EventMessage) -> None:
     layer = channel_layers[DEFAULT_CHANNEL_LAYER]
-    async_to_sync(layer.group_send)(owner_group(user_id), message)
+    envelope = {"type": "live.event", "user_id": user_id, "event": message}
+    async_to_sync(layer.group_send)(owner_group(user_id), envelope)
+
+
+class Replay(NamedTuple):
+    """What the record holds after a number.
+
+    `complete` is false where it no longer reaches back that far, or the number is ahead of it;
+    then there are no events. `last_seq` is the newest number there is.
+    """
+
+    events: list[EventMessage]
+    last_seq: int
+    complete: bool
+
+
+def last_seq(user_id: str) -> int:
+    """The number of somebody's newest event; 0 before the first."""
+    return Stream.objects.filter(pk=user_id).values_list("last_seq", flat=True).first() or 0
+
+
+def replay(user_id: str, since: int, limit: int) -> Replay:
+    """Up to `limit` of somebody's events after number `since`, oldest first.
+
+    The events are read before the stream's row: what is pruned in between shows there, so nothing
+    is ever skipped silently.
+    """
+    rows = list(Event.objects.filter(user_id=user_id, seq__gt=since).order_by("seq")[:limit])
+    stream = Stream.objects.filter(pk=user_id).first()
+    newest, pruned = (0, 0) if stream is None else (stream.last_seq, stream.pruned_seq)
+    complete = pruned <= since <= newest
+    events = [message_of(row) for row in rows] if complete else []
+    return Replay(events, newest, complete)
+
+
+def message_of(event: Event) -> EventMessage:
+    """An event of the record, as a socket receives it."""
+    return EventMessage(seq=event.seq, type=event.type, at=timestamp(event.at), data=event.data)
+
+
+def timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar, NoReturn, Self
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -101,9 +101,43 @@ class Task(OwnedModel):
         self.search_text = searchable(self.text, self.description)
         if update_fields is not None:
             update_fields = {*update_fields, "completed_at", "search_text", "updated_at"}
-        super().save(
-            force_insert=force_insert,
-            force_update=force_update,
-            using=using,
-            update_fields=update_fields,
-        )
+        # Atomic: the change, and the event that the signal records of it.
+        with transaction.atomic():
+            super().save(
+                force_insert=force_insert,
+                force_update=force_update,
+                using=using,
+                update_fields=update_fields,
+            )
+
+
+class Stream(models.Model):
+    """Where one person's events stand: the number of their newest.
+
+    Its row is the lock that makes their writers take turns, so that numbers are given in the order
+    of the commits and without gaps.
+    """
+
+    user_id = models.CharField("owner", max_length=255, primary_key=True)
+    last_seq = models.BigIntegerField()
+    # The newest number that `prune_events` has dropped; what came after it is on record.
+    pruned_seq = models.BigIntegerField(default=0, db_default=0)
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.last_seq}"
+
+
+class Event(OwnedModel):
+    """A change, as its owner's sockets are told of it. Written once and never changed."""
+
+    seq = models.BigIntegerField()
+    type = models.CharField(max_length=40)
+    at = models.DateTimeField()
+    data = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user_id", "seq"], name="event_seq")]
+        indexes = [models.Index(fields=["at"], name="event_at")]  # for `prune_events`
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.seq}"
