@@ -2,7 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
-from tasks.views import TaskViewSet
+from tasks.views import NotificationViewSet, TaskViewSet
 
 
 class OptionalSlashRouter(SimpleRouter):
@@ -15,5 +15,6 @@ class OptionalSlashRouter(SimpleRouter):
 
 router = OptionalSlashRouter()
 router.register("tasks", TaskViewSet, basename="task")
+router.register("notifications", NotificationViewSet, basename="notification")
 
 urlpatterns = router.urls

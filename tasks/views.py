@@ -1,8 +1,11 @@
-"""The REST door to tasks. Whose they are, the mixin knows."""
+"""The REST door to tasks and notifications. Whose they are, the mixin knows."""
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
 from django.db import transaction
+from django.db.models import QuerySet
+from rest_framework.decorators import action
 from rest_framework.mixins import (
     CreateModelMixin,
     DestroyModelMixin,
@@ -15,13 +18,40 @@ from rest_framework.reverse import reverse
 from rest_framework.utils.urls import replace_query_param
 
 from accounts.mixins import OwnedViewMixin
-from tasks.listing import list_parameters, matching, page
-from tasks.models import Task, TaskQuerySet
-from tasks.serializers import TaskSerializer
+from accounts.ownership import OwnedModel
+from tasks.listing import (
+    NotificationParameters,
+    TaskParameters,
+    list_parameters,
+    matching,
+    page,
+)
+from tasks.models import Notification, NotificationQuerySet, Task, TaskQuerySet
+from tasks.serializers import NotificationSerializer, TaskSerializer
+
+Owned = TypeVar("Owned", bound=OwnedModel)
+
+
+class PagedViewMixin(OwnedViewMixin[Owned]):
+    """Answers lists a page at a time."""
+
+    def page_of(self, rows: QuerySet[Owned], parameters: Mapping[str, Any]) -> Response:
+        shown, following = page(
+            rows,
+            ordering=parameters["ordering"],
+            limit=parameters["limit"],
+            cursor=parameters.get("cursor"),
+        )
+        response = Response(self.get_serializer(shown, many=True).data)
+        if following is not None:
+            here = self.request.build_absolute_uri()
+            url = replace_query_param(here, "cursor", following.encode())
+            response["Link"] = f'<{url}>; rel="next"'
+        return response
 
 
 class TaskViewSet(
-    OwnedViewMixin[Task],
+    PagedViewMixin[Task],
     CreateModelMixin,
     RetrieveModelMixin,
     UpdateModelMixin,
@@ -33,18 +63,9 @@ class TaskViewSet(
     serializer_class = TaskSerializer
 
     def list(self, request: Request) -> Response:
-        parameters = list_parameters(request)
-        tasks, following = page(
-            matching(cast("TaskQuerySet", self.get_queryset()), parameters),
-            ordering=parameters["ordering"],
-            limit=parameters["limit"],
-            cursor=parameters.get("cursor"),
-        )
-        response = Response(self.get_serializer(tasks, many=True).data)
-        if following is not None:
-            url = replace_query_param(request.build_absolute_uri(), "cursor", following.encode())
-            response["Link"] = f'<{url}>; rel="next"'
-        return response
+        parameters = list_parameters(request, TaskParameters)
+        tasks = cast("TaskQuerySet", self.get_queryset())
+        return self.page_of(matching(tasks, parameters), parameters)
 
     def get_success_headers(self, data: Any) -> dict[str, str]:
         return {"Location": reverse("task-detail", args=[data["id"]], request=self.request)}
@@ -62,3 +83,33 @@ class TaskViewSet(
     @transaction.atomic
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().destroy(request, *args, **kwargs)
+
+
+class NotificationViewSet(PagedViewMixin[Notification]):
+    """What the caller was told about the deadlines of their tasks (contract section 3)."""
+
+    queryset = Notification.objects.all()
+    serializer_class = NotificationSerializer
+
+    def list(self, request: Request) -> Response:
+        parameters = list_parameters(request, NotificationParameters)
+        own = self._own()
+        return self.page_of(own.unread() if "status" in parameters else own, parameters)
+
+    @action(detail=False, url_path="unread-count")
+    def unread_count(self, request: Request) -> Response:
+        return Response({"count": self._own().unread().count()})
+
+    @action(detail=True, methods=["post"])
+    @transaction.atomic
+    def read(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        notification = self.get_object()
+        notification.mark_read()
+        return Response(self.get_serializer(notification).data)
+
+    @action(detail=False, methods=["post"], url_path="read-all")
+    def read_all(self, request: Request) -> Response:
+        return Response({"updated": self._own().mark_read()})
+
+    def _own(self) -> NotificationQuerySet:
+        return cast("NotificationQuerySet", self.get_queryset())
