@@ -42,7 +42,7 @@ class OwnedViewMixin(GenericViewSet[Owned]):
         except ValueError:
             self._refuse_unknown()
         queryset = self.get_queryset()
-        if self.request.method in ("PUT", "PATCH", "DELETE"):
+        if self.request.method in ("POST", "PUT", "PATCH", "DELETE"):
             # Held until the view's transaction ends, so that two writers take turns.
             queryset = queryset.select_for_update()
         found = queryset.filter(pk=pk).first()

@@ -1,61 +1,24 @@
-"""Inspection for staff: everybody's tasks, quickly, however many there are (contract section 5).
+"""Inspection for staff: everybody's tasks, notifications and events (contract section 5).
 
 Staff are Django accounts, a different kind of people than the owners of tasks: here is the one
 deliberate exception to isolation.
 """
 
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, get_args
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db import models
 from django.http import HttpRequest
 
-from tasks.models import Task, TaskQuerySet
+from tasks.admin_listing import KeysetAdmin, ReadOnlyAdmin
+from tasks.events import EventType
+from tasks.models import Event, Notification, Task, TaskQuerySet
 
 if TYPE_CHECKING:  # generic only to the type checker
     TaskModelForm = forms.ModelForm[Task]
-    TaskModelAdmin = admin.ModelAdmin[Task]
 else:
     TaskModelForm = forms.ModelForm
-    TaskModelAdmin = admin.ModelAdmin
-
-AFTER_VAR = "after"
-
-
-class KeysetChangeList(ChangeList):
-    """A list that counts nothing and skips nothing: newest first, a page at a time by key.
-
-    Ids are UUIDv7, so the primary key's own index is the list in order of creation.
-    """
-
-    def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
-        kept: dict[str, Any] = super().get_filters_params(params)
-        kept.pop(AFTER_VAR, None)
-        return kept
-
-    def get_ordering(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> list[Any]:
-        return ["-pk"]
-
-    def get_results(self, request: HttpRequest) -> None:
-        rows = self.queryset
-        if after := as_uuid(request.GET.get(AFTER_VAR, "")):
-            rows = rows.filter(pk__lt=after)
-        found = list(rows[: self.list_per_page + 1])
-        self.result_list = found[: self.list_per_page]
-        self.older_url = ""
-        if len(found) > self.list_per_page:
-            self.older_url = self.get_query_string({AFTER_VAR: self.result_list[-1].pk})
-        self.newest_url = self.get_query_string(remove=[AFTER_VAR]) if after else ""
-        # What Django's templates ask; equal counts keep them from claiming a total.
-        self.result_count = self.full_result_count = len(self.result_list)
-        self.show_full_result_count = False
-        self.show_admin_actions = bool(self.result_list)
-        self.can_show_all = False
-        self.multi_page = False
-        self.paginator = self.model_admin.get_paginator(request, self.result_list, 100)
 
 
 class TaskForm(TaskModelForm):
@@ -64,14 +27,10 @@ class TaskForm(TaskModelForm):
 
 
 @admin.register(Task)
-class TaskAdmin(TaskModelAdmin):
+class TaskAdmin(KeysetAdmin[Task]):
     form = TaskForm
-    change_list_template = "admin/keyset_change_list.html"
     list_display = ["text", "user_id", "completed", "deadline", "created_at"]
     list_filter = ["completed", ("deadline", admin.EmptyFieldListFilter), "created_at"]
-    list_per_page = 100
-    show_facets = admin.ShowFacets.NEVER  # they count
-    sortable_by = ()
     search_fields = ["text"]
     search_help_text = "The whole id of an owner, or words of a task."
     fields = [
@@ -88,11 +47,12 @@ class TaskAdmin(TaskModelAdmin):
     ]
     readonly_fields = ["id", "user_id", "completed_at", "created_at", "updated_at"]
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return KeysetChangeList
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # a task has an owner, and no staff account can be one
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
+        """What goes with these tasks; that notifications are read-only does not keep them."""
+        going, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        return going, counts, lacking - {Notification._meta.verbose_name}, protected
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Task], search_term: str
@@ -110,9 +70,40 @@ class TaskAdmin(TaskModelAdmin):
         return queryset.search(search_term), False
 
 
-def as_uuid(text: str) -> UUID | None:
-    """The UUID that `text` spells, if it does."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+@admin.register(Notification)
+class NotificationAdmin(ReadOnlyAdmin[Notification]):
+    list_display = ["title", "user_id", "type", "message", "read_at", "created_at"]
+    list_filter = ["type", ("read_at", admin.EmptyFieldListFilter), "created_at"]
+    fields = [
+        "id",
+        "user_id",
+        "task_id",
+        "type",
+        "title",
+        "message",
+        "deadline",
+        "read_at",
+        "created_at",
+    ]
+
+
+class EventTypeFilter(admin.SimpleListFilter):
+    """The types there can be; Django's own filter would ask every row for its type."""
+
+    title = "type"
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in get_args(EventType)]
+
+    def queryset(
+        self, request: HttpRequest, queryset: models.QuerySet[Event]
+    ) -> models.QuerySet[Event]:
+        return queryset.filter(type=self.value()) if self.value() else queryset
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin[Event]):
+    list_display = ["type", "user_id", "seq", "at"]
+    list_filter = [EventTypeFilter, "at"]
+    fields = ["user_id", "seq", "type", "at", "data"]

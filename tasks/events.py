@@ -17,8 +17,8 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from accounts.ownership import owner_group
-from tasks.models import Event, Stream, Task
-from tasks.serializers import TaskSerializer
+from tasks.models import Event, Notification, Stream, Task
+from tasks.serializers import NotificationSerializer, TaskSerializer
 
 KEPT_DAYS = 7
 PRUNE_BATCH = 1000
@@ -50,6 +50,12 @@ def record_saved(instance: Task, created: bool, **kwargs: Any) -> None:
 @receiver(post_delete, sender=Task)
 def record_deleted(instance: Task, **kwargs: Any) -> None:
     record(instance.user_id, "task.deleted", {"id": str(instance.pk)})
+
+
+@receiver(post_save, sender=Notification)
+def record_notification(instance: Notification, created: bool, **kwargs: Any) -> None:
+    data = dict(NotificationSerializer(instance).data)
+    record(instance.user_id, "notification.created" if created else "notification.read", data)
 
 
 def record(user_id: str, event_type: EventType, data: dict[str, Any]) -> None:

@@ -9,21 +9,25 @@ import binascii
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
 from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
-from tasks.models import Task, TaskQuerySet
+from accounts.ownership import OwnedModel
+from tasks.models import TaskQuerySet
 from tasks.serializers import TimestampField
 
 MAX_LIMIT = 1000
 SORT_KEYS = ("created_at", "deadline", "order", "updated_at")
+NEWEST_FIRST = "-created_at"
+
+Row = TypeVar("Row", bound=OwnedModel)
 
 
 class Cursor(NamedTuple):
@@ -98,22 +102,14 @@ class CursorField(serializers.CharField):
             ) from None
 
 
-class ListParameters(serializers.Serializer[Any]):
-    """What a client may ask of `GET /tasks` (contract section 3)."""
+class PageParameters(serializers.Serializer[Any]):
+    """What a client may ask of every list."""
 
-    completed = TrueOrFalseField(required=False)
-    search = serializers.CharField(
-        required=False, allow_blank=True, trim_whitespace=False, max_length=2000
-    )
-    deadline_before = TimestampField(required=False)
-    deadline_after = TimestampField(required=False)
-    ordering = serializers.ChoiceField(
-        [sign + key for key in SORT_KEYS for sign in ("", "-")], default="-created_at"
-    )
     limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=MAX_LIMIT)
     cursor = CursorField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs.setdefault("ordering", NEWEST_FIRST)
         cursor = attrs.get("cursor")
         if cursor is not None and cursor.ordering != attrs["ordering"]:
             raise serializers.ValidationError(
@@ -129,30 +125,38 @@ class EventParameters(serializers.Serializer[Any]):
     limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=MAX_LIMIT)
 
 
-def list_parameters(request: Request) -> Mapping[str, Any]:
-    """The validated parameters of `GET /tasks`. Raises `ParseError` as `validated` does."""
-    return validated(ListParameters, request)
+class NotificationParameters(PageParameters):
+    """What a client may ask of `GET /notifications` (contract section 3)."""
+
+    status = serializers.ChoiceField(["unread"], required=False)
 
 
-def event_parameters(request: Request) -> Mapping[str, Any]:
-    """The validated parameters of `GET /events`. Raises `ParseError` as `validated` does."""
-    return validated(EventParameters, request)
+class TaskParameters(PageParameters):
+    """What a client may ask of `GET /tasks` (contract section 3)."""
+
+    completed = TrueOrFalseField(required=False)
+    search = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, max_length=2000
+    )
+    deadline_before = TimestampField(required=False)
+    deadline_after = TimestampField(required=False)
+    ordering = serializers.ChoiceField(
+        [sign + key for key in SORT_KEYS for sign in ("", "-")], default=NEWEST_FIRST
+    )
 
 
-def validated(
-    serializer_class: type[serializers.Serializer[Any]], request: Request
-) -> Mapping[str, Any]:
-    """The query parameters that a serializer describes.
+def list_parameters(request: Request, kind: type[serializers.Serializer[Any]]) -> Mapping[str, Any]:
+    """The validated parameters of a request.
 
     Raises `ParseError` (400), naming the parameter, for a bad value or one given twice.
     """
     # Not `request.query_params`: that is decoded by the charset of the body.
     query = QueryDict(request.META.get("QUERY_STRING", ""), encoding="utf-8")
-    known = {name: values for name, values in query.lists() if name in serializer_class().fields}
+    known = {name: values for name, values in query.lists() if name in kind().fields}
     for name, values in known.items():
         if len(values) > 1:
             raise ParseError(f"{name}: Give it once.")
-    parameters = serializer_class(data={name: values[0] for name, values in known.items()})
+    parameters = kind(data={name: values[0] for name, values in known.items()})
     if not parameters.is_valid():
         name, messages = next(iter(parameters.errors.items()))
         raise ParseError(f"{name}: {' '.join(map(str, messages))}")
@@ -173,20 +177,20 @@ def matching(tasks: TaskQuerySet, parameters: Mapping[str, Any]) -> TaskQuerySet
 
 
 def page(
-    tasks: TaskQuerySet, *, ordering: str, limit: int, cursor: Cursor | None = None
-) -> tuple[list[Task], Cursor | None]:
-    """Up to `limit` tasks after `cursor`, and the cursor of the next page if there is one."""
-    rows: list[Task] = []
-    for segment in _segments(tasks, ordering, cursor):
+    everything: QuerySet[Row], *, ordering: str, limit: int, cursor: Cursor | None = None
+) -> tuple[list[Row], Cursor | None]:
+    """Up to `limit` rows after `cursor`, and the cursor of the next page if there is one."""
+    rows: list[Row] = []
+    for segment in _segments(everything, ordering, cursor):
         rows += segment[: limit + 1 - len(rows)]
         if len(rows) > limit:
             last = rows[limit - 1]
             value = getattr(last, ordering.lstrip("-"))
-            return rows[:limit], Cursor(ordering, value, last.id)
+            return rows[:limit], Cursor(ordering, value, last.pk)
     return rows, None
 
 
-def _segments(tasks: TaskQuerySet, ordering: str, cursor: Cursor | None) -> list[TaskQuerySet]:
+def _segments(rows: QuerySet[Row], ordering: str, cursor: Cursor | None) -> list[QuerySet[Row]]:
     """The list from `cursor` on, as querysets to be read one after the other.
 
     There is one, but for the deadline: tasks without one come last both ways, in a segment of
@@ -194,9 +198,9 @@ def _segments(tasks: TaskQuerySet, ordering: str, cursor: Cursor | None) -> list
     """
     key, descending = ordering.lstrip("-"), ordering.startswith("-")
     if key != "deadline":
-        return [_sorted(tasks, (key, "id"), descending, cursor and (cursor.value, cursor.id))]
-    with_deadline = tasks.filter(deadline__isnull=False)
-    without = tasks.filter(deadline__isnull=True)
+        return [_sorted(rows, (key, "id"), descending, cursor and (cursor.value, cursor.id))]
+    with_deadline = rows.filter(deadline__isnull=False)
+    without = rows.filter(deadline__isnull=True)
     if cursor is not None and cursor.value is None:
         return [_sorted(without, ("id",), descending, (cursor.id,))]
     return [
@@ -208,16 +212,16 @@ def _segments(tasks: TaskQuerySet, ordering: str, cursor: Cursor | None) -> list
 
 
 def _sorted(
-    tasks: TaskQuerySet, key: tuple[str, ...], descending: bool, after: tuple[Any, ...] | None
-) -> TaskQuerySet:
-    """`tasks` sorted by `key`, from behind `after` on."""
+    rows: QuerySet[Row], key: tuple[str, ...], descending: bool, after: tuple[Any, ...] | None
+) -> QuerySet[Row]:
+    """`rows` sorted by `key`, from behind `after` on."""
     if after is not None:
         if len(key) == 1:
             lookup = "lt" if descending else "gt"
-            tasks = tasks.filter(**{f"{key[0]}__{lookup}": after[0]})
+            rows = rows.filter(**{f"{key[0]}__{lookup}": after[0]})
         else:
             # A row comparison, which an index answers by jumping to the place, however many rows
             # share the sort key.
             compare = TupleLessThan if descending else TupleGreaterThan
-            tasks = tasks.filter(compare(tuple(F(name) for name in key), after))
-    return tasks.order_by(*(F(name).desc() if descending else F(name).asc() for name in key))
+            rows = rows.filter(compare(tuple(F(name) for name in key), after))
+    return rows.order_by(*(F(name).desc() if descending else F(name).asc() for name in key))

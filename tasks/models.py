@@ -1,14 +1,19 @@
-"""Tasks: what they hold, and what is true of every one of them."""
+"""Tasks, their notifications and events: what they hold, and what is true of every one of them."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, ClassVar, NoReturn, Self
+from uuid import UUID
 
 from django.db import models, transaction
 from django.db.models import F, Q
+from django.db.models.signals import post_save, pre_delete
+from django.dispatch import receiver
 from django.utils import timezone
 
 from accounts.ownership import OwnedModel, OwnedQuerySet
 from tasks.ids import uuid7
+from tasks.reminders import OFFSETS, Kind, State, next_moment
 from tasks.search import fold, searchable
 
 
@@ -22,6 +27,14 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
     def search(self, term: str) -> Self:
         """Tasks that contain `term` in text or description, in any case; wildcards are literal."""
         return self.filter(search_text__contains=fold(term))
+
+    def wait_for(self, kind: Kind | None) -> None:
+        """Look at these tasks again when `kind` of their deadline comes; at none of them if None.
+
+        Not a change of the task: nobody is told, and `updated_at` stays.
+        """
+        at = None if kind is None else F("deadline") + OFFSETS[kind]
+        super().update(next_reminder_at=at)
 
     def update(self, **values: Any) -> NoReturn:
         raise NotImplementedError(
@@ -48,6 +61,9 @@ class Task(OwnedModel):
     created_at = models.DateTimeField("created", editable=False)
     updated_at = models.DateTimeField("updated", editable=False)
     search_text = models.TextField(editable=False)
+    # When `send_reminders` has to look at the task again. It finds the few that matter now among
+    # millions, and no more: what is due, the rule in `reminders` says. Too early is harmless.
+    next_reminder_at = models.DateTimeField(null=True, editable=False)
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -68,6 +84,12 @@ class Task(OwnedModel):
                 fields=["user_id", "id"],
                 condition=Q(deadline__isnull=True),
                 name="task_no_deadline",
+            ),
+            # For `send_reminders`: everybody's, the longest due first.
+            models.Index(
+                fields=["next_reminder_at", "id"],
+                condition=Q(next_reminder_at__isnull=False),
+                name="task_next_reminder",
             ),
         ]
         constraints = [
@@ -90,7 +112,11 @@ class Task(OwnedModel):
         using: str | None = None,
         update_fields: Iterable[str] | None = None,
     ) -> None:
-        """Save, with the columns that follow from others brought up to date."""
+        """Save, with the columns that follow from others brought up to date.
+
+        A deadline that moves, or a task that is done, withdraws the unread notifications that no
+        longer hold.
+        """
         self.updated_at = timezone.now()
         if self._state.adding:
             self.created_at = self.updated_at
@@ -101,14 +127,184 @@ class Task(OwnedModel):
         self.search_text = searchable(self.text, self.description)
         if update_fields is not None:
             update_fields = {*update_fields, "completed_at", "search_text", "updated_at"}
-        # Atomic: the change, and the event that the signal records of it.
+        # Atomic: the change, what is withdrawn, and the event that the signal records of it.
         with transaction.atomic():
+            if update_fields is None or not update_fields.isdisjoint({"completed", "deadline"}):
+                self._follow_deadline(update_fields)
+                if update_fields is not None:
+                    update_fields = {*update_fields, "next_reminder_at"}
             super().save(
                 force_insert=force_insert,
                 force_update=force_update,
                 using=using,
                 update_fields=update_fields,
             )
+
+    def _follow_deadline(self, update_fields: set[str] | None) -> None:
+        """Bring `next_reminder_at` and the notifications in line with what is about to be saved.
+
+        Compared is with the row and not with what was loaded once, and the row is held from here
+        on, so that `send_reminders` comes before or after.
+        """
+        self.deadline = parsed(self.deadline)
+        completed, deadline = self.completed, self.deadline
+        before = None if self._state.adding else locked_task(self.pk)
+        if before is not None and update_fields is not None:
+            completed = completed if "completed" in update_fields else before.completed
+            deadline = deadline if "deadline" in update_fields else before.deadline
+        if before is not None and (before.completed, before.deadline) == (completed, deadline):
+            self.next_reminder_at = before.next_reminder_at
+            return
+        # As if nothing had been made for this deadline: `send_reminders` looks at what was.
+        self.next_reminder_at = next_moment(State(completed, deadline))
+        if before is not None:
+            Notification.objects.filter(task_id=self.pk).withdraw(
+                still_holds=None if completed else deadline
+            )
+
+
+def parsed(deadline: Any) -> datetime | None:
+    """A deadline as the database will have it, out of whatever the field takes."""
+    moment: datetime | None = models.DateTimeField().to_python(deadline)
+    return moment
+
+
+def locked_task(pk: UUID) -> Task | None:
+    """The row as it is now, held until the transaction ends."""
+    return Task.objects.select_for_update().filter(pk=pk).first()
+
+
+@receiver(pre_delete, sender=Task)
+def lock_before_deleting(instance: Task, **kwargs: Any) -> None:
+    """Take the locks of a deletion in the order in which everybody takes them."""
+    locked_task(instance.pk)
+    Notification.objects.filter(task_id=instance.pk).locked()
+
+
+class NotificationQuerySet(OwnedQuerySet["Notification"]):
+    """Notifications, and the ways of writing many of which their owners are told.
+
+    Rows are locked in the order of their ids, and all of them before the first event is recorded,
+    so that no two writers ever wait for each other.
+    """
+
+    BATCH = 500
+
+    def unread(self) -> Self:
+        return self.filter(read_at__isnull=True)
+
+    def locked(self) -> list["Notification"]:
+        """The rows, held until the transaction ends."""
+        return list(self.select_for_update().order_by("pk"))
+
+    def make(self, notifications: list["Notification"]) -> None:
+        """Save new ones, and record their events in the order given."""
+        now = timezone.now()
+        for notification in notifications:
+            notification.created_at = now
+        with transaction.atomic():
+            super().bulk_create(notifications)
+            _announce(notifications, created=True)
+
+    def mark_read(self) -> int:
+        """Mark all that are unread; the number of them. A transaction for each batch."""
+        total = 0
+        while True:
+            with transaction.atomic():
+                unread = self.unread()
+                batch = list(unread.select_for_update().order_by("pk")[: self.BATCH])
+                now = timezone.now()
+                for notification in batch:
+                    notification.read_at = now
+                ids = [row.pk for row in batch]
+                super(NotificationQuerySet, Notification.objects.filter(pk__in=ids)).update(
+                    read_at=now
+                )
+                _announce(batch, created=False)
+            total += len(batch)
+            if len(batch) < self.BATCH:
+                return total
+
+    def withdraw(self, *, still_holds: datetime | None) -> None:
+        """Delete the unread ones of other deadlines than `still_holds`; nobody is told."""
+        gone = self.unread()
+        if still_holds is not None:
+            gone = gone.exclude(deadline=still_holds)
+        if rows := gone.locked():
+            Notification.objects.filter(pk__in=[row.pk for row in rows]).delete()
+
+    def update(self, **values: Any) -> NoReturn:
+        raise NotImplementedError("Use mark_read(): update() would tell nobody.")
+
+    def bulk_create(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise NotImplementedError("Use make(): bulk_create() would tell nobody.")
+
+    def bulk_update(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise NotImplementedError("Use mark_read(): bulk_update() would tell nobody.")
+
+
+def _announce(notifications: list["Notification"], *, created: bool) -> None:
+    """Send the signal that a bulk write leaves out."""
+    for notification in notifications:
+        post_save.send(Notification, instance=notification, created=created, raw=False)
+
+
+class Notification(OwnedModel):
+    """What the owner of a task is told about its deadline.
+
+    It holds while the task is not done and has the deadline it was made for. Where that ends, an
+    unread one is withdrawn; one that was read stays, and keeps its kind from being made again
+    should the deadline come back.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # No index of its own: the constraint's begins with it.
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="notifications", db_index=False
+    )
+    type = models.CharField(max_length=40, choices=[(kind.value, kind.value) for kind in Kind])
+    title = models.CharField(max_length=100)
+    message = models.CharField(max_length=1000)
+    deadline = models.DateTimeField()
+    read_at = models.DateTimeField("read", null=True)
+    created_at = models.DateTimeField("created", editable=False)
+
+    objects: ClassVar[NotificationQuerySet] = NotificationQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "type", "deadline"], name="notification_once_per_deadline"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                F("user_id"), F("created_at").desc(), F("id").desc(), name="notification_newest"
+            ),
+            models.Index(
+                F("user_id"),
+                F("created_at").desc(),
+                F("id").desc(),
+                condition=Q(read_at__isnull=True),
+                name="notification_unread",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding:
+            self.created_at = timezone.now()
+        # Atomic: the change, and the event that the signal records of it.
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+
+    def mark_read(self) -> None:
+        """Once: the first time counts, and is the one that its owner's sockets hear of."""
+        if self.read_at is None:
+            self.read_at = timezone.now()
+            self.save(update_fields=["read_at"])
 
 
 class Stream(models.Model):

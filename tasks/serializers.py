@@ -1,11 +1,11 @@
-"""The wire form of a task, for REST and events alike (contract section 3)."""
+"""The wire form of tasks and notifications, for REST and events alike (contract section 3)."""
 
 import re
 from typing import Any
 
 from rest_framework import serializers
 
-from tasks.models import Task
+from tasks.models import Notification, Task
 
 # ISO 8601 as RFC 3339 narrows it down, with the offset optional. Python alone would also take a
 # bare date, week dates and basic format.
@@ -55,3 +55,12 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "updated_at",
         ]
         read_only_fields = ["id", "user_id", "completed_at", "created_at", "updated_at"]
+
+
+class NotificationSerializer(serializers.ModelSerializer[Notification]):
+    task_id = serializers.UUIDField(read_only=True)
+
+    class Meta:
+        model = Notification
+        fields = ["id", "task_id", "type", "title", "message", "read_at", "created_at"]
+        read_only_fields = fields

@@ -3,7 +3,7 @@
 from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
-from tasks.views import EventsView, TaskViewSet
+from tasks.views import EventsView, NotificationViewSet, TaskViewSet
 
 
 class OptionalSlashRouter(SimpleRouter):
@@ -16,6 +16,7 @@ class OptionalSlashRouter(SimpleRouter):
 
 router = OptionalSlashRouter()
 router.register("tasks", TaskViewSet, basename="task")
+router.register("notifications", NotificationViewSet, basename="notification")
 
 urlpatterns = [
     *router.urls,

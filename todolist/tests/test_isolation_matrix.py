@@ -5,6 +5,7 @@ day it is registered; over a model that `MAKERS` does not know it fails until it
 """
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -18,7 +19,7 @@ from accounts.mixins import OwnedViewMixin
 from accounts.ownership import OwnedModel, OwnedQuerySet
 from accounts.permissions import IsOwner
 from conftest import ALICE, BOB, client_with, sign
-from tasks.models import Task
+from tasks.models import Notification, Task
 from tasks.urls import router
 
 pytestmark = pytest.mark.django_db
@@ -33,8 +34,24 @@ def make_task(owner: str) -> Task:
     return task
 
 
+def make_notification(owner: str) -> Notification:
+    notification = Notification(
+        user_id=owner,
+        task=make_task(owner),
+        type="deadline_reached",
+        title=SECRET_TEXT,
+        message=SECRET_TEXT,
+        deadline=datetime(2030, 5, 1, 12, tzinfo=UTC),
+    )
+    notification.save()
+    return notification
+
+
 # One for each owned model that a viewset shows: makes a row of somebody's, with SECRET_TEXT in it.
-MAKERS: dict[type[OwnedModel], Callable[[str], OwnedModel]] = {Task: make_task}
+MAKERS: dict[type[OwnedModel], Callable[[str], OwnedModel]] = {
+    Task: make_task,
+    Notification: make_notification,
+}
 
 
 class Route(NamedTuple):
