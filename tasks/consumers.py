@@ -28,13 +28,12 @@ logger = logging.getLogger(__name__)
 
 MAX_FRAME_SIZE = 64 * 1024  # bytes
 WARN_BEFORE = 60  # seconds before the token expires
-SEND_TIMEOUT = 20  # seconds that a client may take to read, on servers that wait for it
+SEND_TIMEOUT = 10  # seconds that a client may take to read
 REPLAY_BATCH = 200  # events read from the record at a time
 RUNG_AT_MOST = 100  # events waiting to be sent; the record has the others
 CLOSE_TOO_BIG = 1009
-CLOSE_TOO_BIG_FOR_DAPHNE = 4009
-CLOSE_TOO_MANY = 4008
 CLOSE_TOO_SLOW = 1013
+CLOSE_TOO_MANY = 4008
 
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
@@ -100,7 +99,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer a message of the client; whatever it is, it does not end the socket by an error."""
         if frame_size(text_data, bytes_data) > MAX_FRAME_SIZE:
-            await self.close(self.code_for_too_big(), "Message too big")
+            await self.close(self.sendable(CLOSE_TOO_BIG), "Message too big")
             return
         try:
             message = json.loads(text_data or "")
@@ -141,7 +140,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
                 else:
                     await self.send_if_next(self.rung.popleft())
         except TimeoutError:
-            await self.close(CLOSE_TOO_SLOW, "Read faster, and go on by since")
+            await self.close(self.sendable(CLOSE_TOO_SLOW), "Too slow")
         except Exception:
             # What was not sent is on record: the client asks for it when it comes back.
             logger.exception("Events cannot be sent; a socket is sent away")
@@ -205,10 +204,10 @@ class NotificationConsumer(AsyncWebsocketConsumer):
     async def send_error(self, detail: str) -> None:
         await self.send_message({"type": "error", "detail": detail})
 
-    def code_for_too_big(self) -> int:
-        """1009, or 4009 on servers older than ASGI 2.3, such as daphne, which cannot send 1009."""
+    def sendable(self, code: int) -> int:
+        """A standard close code, 3000 higher on servers older than ASGI 2.3: daphne refuses it."""
         version = cast("dict[str, Any]", self.scope).get("asgi", {}).get("spec_version", "2.0")
-        return CLOSE_TOO_BIG_FOR_DAPHNE if version < "2.3" else CLOSE_TOO_BIG
+        return code + 3000 if version < "2.3" else code
 
 
 def requested_since(scope: dict[str, Any]) -> str | None:

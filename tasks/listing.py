@@ -158,8 +158,8 @@ def list_parameters(request: Request, kind: type[serializers.Serializer[Any]]) -
             raise ParseError(f"{name}: Give it once.")
     parameters = kind(data={name: values[0] for name, values in known.items()})
     if not parameters.is_valid():
-        name, messages = next(iter(parameters.errors.items()))
-        raise ParseError(f"{name}: {' '.join(map(str, messages))}")
+        faults = (f"{name}: {' '.join(map(str, said))}" for name, said in parameters.errors.items())
+        raise ParseError(" ".join(faults))
     return dict(parameters.validated_data)
 
 

@@ -3,6 +3,7 @@
 Does nothing where another server runs: none of daphne's classes are used there.
 """
 
+import asyncio
 import os
 import threading
 from collections.abc import Generator
@@ -17,11 +18,10 @@ from twisted.internet.task import deferLater
 
 from todolist.logs import redact
 
-MAX_BACKLOG = 512 * 1024  # bytes written to a socket that its client has not read
-CLOSE_TOO_SLOW = 4013  # 1013, which daphne cannot send
+MAX_BACKLOG = 256 * 1024  # bytes written to a socket that its client has not read
 CLOSE_GOING_AWAY = 1001
 GOODBYE = 3.0  # seconds for closing handshakes and for requests under way at shutdown
-LOOK_EVERY = 0.05  # seconds
+LOOK_EVERY = 0.02  # seconds
 
 _adapted = False
 
@@ -48,21 +48,28 @@ def _redact_access_log() -> None:
 
 
 def _bound_backlog() -> None:
-    """Twisted buffers without limit what a client does not read: close before that gets large.
+    """Let `await send` wait while the client has too much to read, as other servers do.
 
-    The client resumes with `since`. If it does not even read the closing frame, autobahn drops the
-    connection a second later, and the buffer with it.
+    By itself daphne hands everything to Twisted at once, which buffers it without limit. Who waits
+    too long closes the socket (`tasks.consumers`); if the client does not even read the closing
+    frame, autobahn drops the connection a second later, and the buffer with it.
     """
-    server_send = WebSocketProtocol.serverSend
+    handle_reply = Server.handle_reply
 
-    def send_and_look(self: Any, content: Any, binary: bool = False) -> None:
-        server_send(self, content, binary)
-        transport = self.transport
-        unread = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
-        if unread + getattr(transport, "_tempDataLen", 0) > MAX_BACKLOG:
-            self.sendClose(code=CLOSE_TOO_SLOW)
+    async def handle_reply_and_wait(self: Any, protocol: Any, message: Any) -> None:
+        await handle_reply(self, protocol, message)
+        if isinstance(protocol, WebSocketProtocol):
+            while protocol.state == protocol.STATE_OPEN and _unread(protocol) > MAX_BACKLOG:
+                await asyncio.sleep(LOOK_EVERY)  # noqa: ASYNC110  Twisted would tell somebody else
 
-    WebSocketProtocol.serverSend = send_and_look
+    Server.handle_reply = handle_reply_and_wait
+
+
+def _unread(protocol: Any) -> int:
+    """Bytes written to a socket that the operating system has not taken yet."""
+    transport = protocol.transport
+    waiting = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    return int(waiting + getattr(transport, "_tempDataLen", 0))
 
 
 def _say_goodbye() -> None:
