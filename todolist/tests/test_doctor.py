@@ -23,7 +23,7 @@ def doctor(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code, and the findings by id."""
     output = io.StringIO()
     try:
-        call_command("doctor", *arguments, "--json", stdout=output)
+        call_command("doctor", "--json", *arguments, stdout=output)
         code = 0
     except SystemExit as stopped:
         code = int(stopped.code or 0)
