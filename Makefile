@@ -35,7 +35,7 @@ run: .venv/installed .env ## Serve on SQLite and memory; PORT=8001 for another p
 	@echo
 	@echo "    $(PY) manage.py createsuperuser"
 	@echo
-	@exec $(PY) manage.py runserver --noreload $(HOST):$(PORT)
+	@exec $(PY) scripts/serve.py $(HOST):$(PORT)
 
 test: .venv/installed ## Run the whole suite on SQLite and memory
 	$(PY) -m pytest -q

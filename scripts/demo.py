@@ -2,14 +2,10 @@
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
-from pathlib import Path
 
 import environ
-
-ROOT = Path(__file__).resolve().parent.parent
+from serve import ROOT, backend, run_together
 
 
 def main() -> None:
@@ -39,29 +35,13 @@ def main() -> None:
         "CORS_ORIGINS": page,
         "BETTER_AUTH_URL": page if token_mode == "jwks" else "",  # noqa: S105
     }
-    processes = [
-        subprocess.Popen([node, "server.mjs"], cwd=ROOT / "demo", env=for_demo),  # noqa: S603
-        subprocess.Popen(  # noqa: S603
-            [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{api_port}"],
-            cwd=ROOT,
-            env=for_backend,
-        ),
-    ]
-
-    def stop(*_: object) -> None:
-        for process in processes:
-            process.terminate()
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
     print(
         f"\nOpen {page} in a browser; a second window shows changes as they happen.\n", flush=True
     )
-    # When one of them ends, nothing is left to show.
-    os.wait()
-    stop()
-    codes = [process.wait() for process in processes]
-    sys.exit(next((code for code in codes if code > 0), 0))
+    better_auth = ([node, "server.mjs"], ROOT / "demo", for_demo)
+    address = f"127.0.0.1:{api_port}"
+    ours = [(command, ROOT, for_backend) for command in backend(address)]
+    sys.exit(run_together([better_auth, *ours]))
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ def _bound_backlog() -> None:
     async def handle_reply_and_wait(self: Any, protocol: Any, message: Any) -> None:
         await handle_reply(self, protocol, message)
         if isinstance(protocol, WebSocketProtocol):
-            while protocol.state == protocol.STATE_OPEN and _unread(protocol) > MAX_BACKLOG:
-                await asyncio.sleep(LOOK_EVERY)  # noqa: ASYNC110  Twisted would tell somebody else
+            while protocol.state == protocol.STATE_OPEN and _unread(protocol) > MAX_BACKLOG:  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_EVERY)
 
     Server.handle_reply = handle_reply_and_wait
 

@@ -1,0 +1,300 @@
+"""Notifications over REST, and the command that makes them (contract sections 3, 4 and 6)."""
+
+import io
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from conftest import ALICE, ROOT, environment_for, manage, new_database
+from tasks.models import Event, Notification, Task
+from tasks.tests.calls import listed, made, next_url
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
+
+
+def minutes(number: int) -> timedelta:
+    return timedelta(minutes=number)
+
+
+def remind(at: datetime) -> int:
+    """Run a pass as of `at`; how many notifications it says it made."""
+    output = io.StringIO()
+    call_command("send_reminders", "--at", at.isoformat(), stdout=output)
+    return int(output.getvalue().split()[0])
+
+
+def kinds(api: APIClient) -> list[str]:
+    """The types of somebody's notifications, oldest first."""
+    return [note["type"] for note in reversed(api.get("/notifications").json())]
+
+
+def change(api: APIClient, task: dict[str, Any], **fields: Any) -> None:
+    assert api.patch(f"/tasks/{task['id']}", fields).status_code == 200
+
+
+@pytest.fixture
+def task(alice_api) -> dict[str, Any]:
+    """A task of Alice that is due at noon."""
+    return made(alice_api, "Water the plants", deadline=NOON.isoformat())
+
+
+def test_each_kind_comes_in_its_time_and_once(alice_api, task):
+    assert remind(NOON - minutes(31)) == 0
+    for at, kind in ((-30, "deadline_reminder"), (0, "deadline_reached"), (60, "task_overdue")):
+        assert remind(NOON + minutes(at)) == 1
+        assert remind(NOON + minutes(at)) == 0
+        assert kinds(alice_api)[-1] == kind
+    assert len(kinds(alice_api)) == 3
+
+
+def test_the_wire_form(alice_api, task):
+    remind(NOON)
+    (note,) = alice_api.get("/notifications").json()
+    assert note.keys() == {"id", "task_id", "type", "title", "message", "read_at", "created_at"}
+    assert note["task_id"] == task["id"] and note["read_at"] is None
+    assert "Water the plants" in note["message"] and note["title"]
+    assert note["created_at"].endswith("Z") and note["id"][14] == "7"
+    event = Event.objects.order_by("seq").last()
+    assert event is not None and (event.type, event.data) == ("notification.created", note)
+
+
+def test_a_night_without_a_worker_is_caught_up_in_one_pass_with_one_each(alice_api, task):
+    assert remind(NOON + timedelta(hours=9)) == 1
+    assert kinds(alice_api) == ["task_overdue"]
+
+
+def test_a_task_that_is_done_gets_none(alice_api, task):
+    change(alice_api, task, completed=True)
+    assert remind(NOON + minutes(90)) == 0
+    change(alice_api, task, completed=False)
+    assert remind(NOON + minutes(90)) == 1
+
+
+def test_moving_the_deadline_arms_it_again(alice_api, task):
+    remind(NOON)
+    later = NOON + timedelta(days=1)
+    change(alice_api, task, deadline=later.isoformat())
+    assert kinds(alice_api) == []  # withdrawn: it was unread and holds no more
+    assert remind(later - minutes(30)) == 1
+    assert kinds(alice_api) == ["deadline_reminder"]
+
+
+def test_one_that_was_read_stays_when_the_deadline_moves(alice_api, task):
+    remind(NOON)
+    assert alice_api.post("/notifications/read-all").json() == {"updated": 1}
+    change(alice_api, task, deadline=None)
+    assert kinds(alice_api) == ["deadline_reached"]
+
+
+def test_other_changes_withdraw_nothing(alice_api, task):
+    remind(NOON)
+    change(alice_api, task, text="Water them well")
+    assert kinds(alice_api) == ["deadline_reached"]
+
+
+def test_a_deadline_already_past_gives_the_one_kind_that_fits(alice_api):
+    made(alice_api, deadline=(NOON - minutes(10)).isoformat())
+    made(alice_api, deadline=(NOON - minutes(70)).isoformat())
+    assert remind(NOON) == 2
+    assert sorted(kinds(alice_api)) == ["deadline_reached", "task_overdue"]
+
+
+def test_deleting_a_task_deletes_its_notifications(alice_api, task):
+    remind(NOON)
+    assert alice_api.delete(f"/tasks/{task['id']}").status_code == 204
+    assert kinds(alice_api) == []
+    types = list(Event.objects.order_by("seq").values_list("type", flat=True))
+    assert types == ["task.created", "notification.created", "task.deleted"]
+
+
+def test_a_reminder_is_no_change_of_the_task(alice_api, task):
+    remind(NOON)
+    assert listed(alice_api) == [task]
+
+
+def test_the_database_refuses_a_second_one_of_a_kind(alice_api, task):
+    remind(NOON)
+    note = Notification.objects.get()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Notification(
+            user_id=ALICE,
+            task_id=note.task_id,
+            type=note.type,
+            title="again",
+            message="again",
+            deadline=note.deadline,
+        ).save()
+
+
+# REST
+
+
+@pytest.fixture
+def three(alice_api) -> list[dict[str, Any]]:
+    """Three notifications of Alice, newest first."""
+    for number in range(3):
+        made(alice_api, str(number), deadline=NOON.isoformat())
+        remind(NOON)
+    notes: list[dict[str, Any]] = alice_api.get("/notifications").json()
+    return notes
+
+
+def test_newest_first_and_a_page_at_a_time(alice_api, three):
+    assert [note["created_at"] for note in three] == sorted(
+        (note["created_at"] for note in three), reverse=True
+    )
+    seen, url = [], "/notifications?limit=2"
+    while url:
+        page = alice_api.get(url)
+        seen += page.json()
+        url = next_url(page) or ""
+    assert seen == three
+
+
+def test_marking_one_read(alice_api, three):
+    path = f"/notifications/{three[1]['id']}/read"
+    read = alice_api.post(path)
+    assert read.status_code == 200 and read.json()["read_at"].endswith("Z")
+    assert read.json() == three[1] | {"read_at": read.json()["read_at"]}
+    assert alice_api.post(f"{path}/").json() == read.json()  # once is enough
+    unread = alice_api.get("/notifications?status=unread").json()
+    assert unread == [three[0], three[2]]
+    assert alice_api.get("/notifications/unread-count").json() == {"count": 2}
+    events = Event.objects.filter(type="notification.read")
+    assert [event.data for event in events] == [read.json()]
+
+
+def test_marking_all_read_makes_an_event_for_each(alice_api, bob_api, three):
+    assert bob_api.post("/notifications/read-all").json() == {"updated": 0}
+    assert alice_api.post("/notifications/read-all").json() == {"updated": 3}
+    assert alice_api.post("/notifications/read-all").json() == {"updated": 0}
+    assert alice_api.get("/notifications/unread-count").json() == {"count": 0}
+    assert alice_api.get("/notifications?status=unread").json() == []
+    assert Event.objects.filter(type="notification.read").count() == 3
+
+
+@pytest.mark.parametrize("query", ["status=read", "status=", "limit=0", "cursor=x"])
+def test_a_bad_parameter_is_named(alice_api, query):
+    answer = alice_api.get(f"/notifications?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(query.partition("=")[0])
+
+
+def test_anothers_notification_is_refused_and_stays_unread(bob_api, three):
+    answer = bob_api.post(f"/notifications/{three[0]['id']}/read")
+    assert (answer.status_code, answer.json()) == (403, {"detail": "Access denied"})
+    assert bob_api.get("/notifications").json() == []
+    assert Notification.objects.filter(read_at=None).count() == 3
+
+
+@pytest.mark.parametrize("id", ["01a20acc-7502-74ee-8b22-585be5cfff4b", "nonsense"])
+def test_an_unknown_one_is_404(alice_api, id):
+    answer = alice_api.post(f"/notifications/{id}/read")
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Notification not found"})
+
+
+# The command
+
+
+@pytest.mark.parametrize("at", ["tomorrow", "2030-05-01", ""])
+def test_a_moment_that_is_none_is_refused(at):
+    with pytest.raises(CommandError, match="--at"):
+        call_command("send_reminders", "--at", at)
+
+
+def test_a_pass_looks_only_at_what_is_due(alice_api, task):
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        remind(NOON - minutes(31))
+    assert sum("tasks_task" in query["sql"] for query in queries) == 1
+
+
+def test_more_than_one_batch(alice_api):
+    for number in range(450):
+        Task(user_id=f"person-{number % 7}", text=str(number), deadline=NOON).save()
+    assert remind(NOON) == 450
+    assert remind(NOON) == 0
+
+
+def test_four_workers_at_once_make_each_notification_once(tmp_path):
+    """Really at once on PostgreSQL; SQLite works with one."""
+    shared = connection.vendor == "postgresql"
+    total, workers = (2000, 4) if shared else (200, 1)
+    with new_database(tmp_path) as url:
+        environment = environment_for(url)
+        assert manage("migrate", environment=environment).returncode == 0
+        code = (
+            "from datetime import datetime, UTC; from django.db import transaction\n"
+            "from tasks.models import Task\n"
+            "with transaction.atomic():\n"
+            f"    for n in range({total}): Task(user_id=f'person-{{n % 50}}', text=str(n),"
+            " deadline=datetime(2026, 1, 1, tzinfo=UTC)).save()"
+        )
+        assert manage("shell", "-v0", "-c", code, environment=environment).returncode == 0
+        running = [
+            subprocess.Popen(
+                [sys.executable, "manage.py", "send_reminders", "--loop", "--interval", "0.2"],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(workers)
+        ]
+        count = "from tasks.models import Notification as N; print(N.objects.count())"
+        for _ in range(40):
+            found = manage("shell", "-v0", "-c", count, environment=environment).stdout
+            if int(found) == total:
+                break
+        for worker in running:
+            worker.terminate()
+        outputs = [worker.communicate(timeout=20) for worker in running]
+        assert [worker.returncode for worker in running] == [0] * workers
+        assert "Traceback" not in "".join(errors for _, errors in outputs)
+        said = sum(int(line.split()[0]) for out, _ in outputs for line in out.splitlines())
+        check = (
+            "from tasks.models import *; from django.db.models import Count\n"
+            "print(Notification.objects.count(), Notification.objects.values('task').distinct().count(),"
+            " Event.objects.filter(type='notification.created').count())"
+        )
+        found = manage("shell", "-v0", "-c", check, environment=environment).stdout
+        assert found.split() == [str(total)] * 3
+        assert said == total
+
+
+# The admin
+
+
+@pytest.mark.parametrize("path", ["notification", "event"])
+def test_staff_look_at_them_and_change_nothing(client, alice_api, three, path):
+    client.force_login(User.objects.create_superuser("staff"))
+    page = client.get(f"/admin/tasks/{path}/")
+    assert page.status_code == 200 and ALICE in page.content.decode()
+    assert client.get(f"/admin/tasks/{path}/", {"q": ALICE}).status_code == 200
+    assert client.get(f"/admin/tasks/{path}/add/").status_code == 403
+    row = page.context["cl"].result_list[0]
+    one = client.get(f"/admin/tasks/{path}/{row.pk}/change/")
+    assert one.status_code == 200 and 'name="_save"' not in one.content.decode()
+    assert client.post(f"/admin/tasks/{path}/{row.pk}/change/", {}).status_code == 403
+    assert client.post(f"/admin/tasks/{path}/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_staff_may_delete_a_task_that_has_notifications(client, three):
+    client.force_login(User.objects.create_superuser("staff"))
+    task = three[0]["task_id"]
+    gone = client.post(f"/admin/tasks/task/{task}/delete/", {"post": "yes"})
+    assert gone.status_code == 302 and not Task.objects.filter(pk=task).exists()
+    assert Notification.objects.count() == 2
