@@ -93,7 +93,7 @@ def _expired(raw: str) -> Finding:
     return Finding(
         "token.expired",
         "error",
-        f"The token expired {round(time.time() - claims['exp'])} seconds ago.",
+        f"The token expired {round(time.time() - max(claims['exp'], 0))} seconds ago.",
         "Get a new one; if it is new, one of the clocks is wrong.",
     )
 
@@ -181,7 +181,8 @@ def _fault(reason: str, header: Mapping[str, Any], claims: Mapping[str, Any]) ->
                 "Set BETTER_AUTH_URL, or BETTER_AUTH_AUDIENCE, to what the token names.",
             )
         case "not valid yet":
-            ahead = round(max(claims.get("iat", 0), claims.get("nbf", 0)) - time.time())
+            times = [claims.get(claim) for claim in ("iat", "nbf")]
+            ahead = round(max(t for t in times if isinstance(t, int | float)) - time.time())
             return (
                 f"The token becomes valid {ahead} seconds from now by this server's clock; "
                 f"{conf.leeway} are allowed.",

@@ -48,8 +48,11 @@ def deaf_socket(server: Server, token: str) -> socket.socket:
     return client
 
 
-def open_files(server: Server) -> int:
-    return sum(1 for _ in Path(f"/proc/{server.process.pid}/fd").iterdir())
+def open_sockets(server: Server) -> int:
+    """How many connections the server holds to clients of its own (proc(5), /proc/net/tcp)."""
+    established, port = "01", f":{server.port:04X}"
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(1 for row in rows if row[1].endswith(port) and row[3] == established)
 
 
 def memory(server: Server) -> int:
@@ -66,16 +69,17 @@ def test_a_client_that_does_not_read_is_let_go(start_server):
         "for n in range(1500): Task(user_id='deaf', text=str(n), description='x' * 2000).save()"
     )
     assert server.manage("shell", "-v0", "-c", code).returncode == 0
-    before, files = memory(server), open_files(server)
+    before = memory(server)
     clients = []
     for _ in range(10):
         # Each asks for 3.5 MB and reads none of it: 35 MB, if all of it were kept.
         client = deaf_socket(server, f"{token}&since=0")
         clients.append(client)
     deadline = time.monotonic() + 20
-    while open_files(server) > files and time.monotonic() < deadline:
+    assert open_sockets(server) == 10
+    while open_sockets(server) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert open_files(server) <= files
+    assert open_sockets(server) == 0
     assert memory(server) - before < 20 * 1024 * 1024
     for client in clients:
         client.close()

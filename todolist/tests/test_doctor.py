@@ -283,3 +283,8 @@ def test_whatever_the_token_there_is_a_report(token):
 @pytest.mark.parametrize("claim", ["exp", "iat", "nbf", "sub", "email"])
 def test_signed_claims_of_strange_types_are_explained(claim, value):
     doctor(sign(**{claim: value}))
+
+
+def test_times_that_no_clock_shows_are_explained_too():
+    assert "seconds ago" in fault("token.expired", sign(exp=-(10**400)))
+    fault("token.not-valid-yet", sign(iat=int(time.time()) + 100, nbf="soon"))

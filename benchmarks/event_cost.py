@@ -1,0 +1,61 @@
+"""What the record of events costs: creates per second with it and without, side by side.
+
+Run `python benchmarks/event_cost.py` with DATABASE_URL naming an empty, migrated database and the
+other variables of `.env.example` set. Prints a ratio; the rates are the machine's.
+"""
+
+import os
+import statistics
+import sys
+import threading
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+THREADS = 4
+SECONDS = 2.0
+ROUNDS = 5
+
+
+def creates_per_second(number: int) -> float:
+    from django.db import connection
+
+    from tasks.models import Task
+
+    counts = [0] * THREADS
+    end = time.perf_counter() + SECONDS
+
+    def work(thread: int) -> None:
+        while time.perf_counter() < end:
+            Task(user_id=f"user-{number}-{thread}-{counts[thread] % 50}", text="x").save()
+            counts[thread] += 1
+        connection.close()
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / SECONDS
+
+
+def main() -> None:
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todolist.settings")
+    import django
+
+    django.setup()
+    rates: dict[str, list[float]] = {"with": [], "without": []}
+    creates_per_second(-1)  # warm up
+    for number in range(ROUNDS):
+        rates["with"].append(creates_per_second(number))
+        # The record alone is taken out: the task is serialized and its transaction is the same.
+        with patch("tasks.events._append", lambda *_: 0):
+            rates["without"].append(creates_per_second(number + ROUNDS))
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    print(f"creates/s, median of {ROUNDS} x {SECONDS} s, {THREADS} threads: {medians}")
+    print(f"with the record / without: {medians['with'] / medians['without']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
