@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -70,19 +71,16 @@ def test_a_client_that_does_not_read_is_let_go(start_server):
     )
     assert server.manage("shell", "-v0", "-c", code).returncode == 0
     before = memory(server)
-    clients = []
-    for _ in range(10):
-        # Each asks for 3.5 MB and reads none of it: 35 MB, if all of it were kept.
-        client = deaf_socket(server, f"{token}&since=0")
-        clients.append(client)
-    deadline = time.monotonic() + 20
-    assert open_sockets(server) == 10
-    while open_sockets(server) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert open_sockets(server) == 0
-    assert memory(server) - before < 20 * 1024 * 1024
-    for client in clients:
-        client.close()
+    with ExitStack() as stack:
+        for _ in range(10):
+            # Each asks for 3.5 MB and reads none of it: 35 MB, if all of it were kept.
+            stack.enter_context(closing(deaf_socket(server, f"{token}&since=0")))
+        deadline = time.monotonic() + 20
+        assert open_sockets(server) == 10
+        while open_sockets(server) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert open_sockets(server) == 0
+        assert memory(server) - before < 20 * 1024 * 1024
     # Whoever reads gets everything.
     assert asyncio.run(count_events(server, token)) == 1500
 
