@@ -116,7 +116,7 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     # Under ASGI every request runs on a thread of its own, so a connection that is kept with its
     # thread (CONN_MAX_AGE) is never used again, and leaks. A pool is shared by all threads.
     DATABASES["default"].setdefault("OPTIONS", {}).update(
-        {"pool": {"min_size": 2, "max_size": 20, "timeout": 10}, "connect_timeout": 5}
+        {"pool": {"min_size": 2, "max_size": 20, "timeout": 5}, "connect_timeout": 5}
     )
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

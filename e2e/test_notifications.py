@@ -1,0 +1,48 @@
+"""Deadlines reach the page: the bell counts what is unread, and marking it read counts it off."""
+
+import os
+import subprocess
+import sys
+
+from playwright.sync_api import expect
+from servers import BLANK, ROOT, SECRET, backend_environment
+
+
+def send_reminders(stack):
+    """Another process, which shares no Redis with the server: the page hears of it all the same."""
+    subprocess.run(
+        [sys.executable, "manage.py", "send_reminders"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            **BLANK,
+            **backend_environment(stack.database),
+            "BETTER_AUTH_SECRET": SECRET,
+        },
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_a_deadline_rings_the_bell_and_is_marked_read_in_all_windows(own_stack, make_browser_of):
+    stack = own_stack("secret")
+    open_window = make_browser_of(stack.page_url)
+    first = open_window()
+    first.sign_up("Uma")
+    first.expect_live()
+    second = open_window()
+    second.expect_live()
+
+    first.add("Water the plants", deadline="2026-01-01T12:00")
+    first.expect_task("Water the plants")
+    send_reminders(stack)
+
+    for window in (first, second):
+        bell = window.in_front().locator("#bell")
+        expect(bell).to_contain_text("1")
+    page = first.in_front()
+    page.locator("#bell").click()
+    expect(page.locator("#notification-list")).to_contain_text("Water the plants")
+    page.get_by_role("button", name="Mark all read").click()
+    for window in (first, second):
+        expect(window.in_front().locator("#unread")).to_have_text("0")
