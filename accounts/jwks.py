@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # All in seconds.
 FETCH_TIMEOUT = 3.0  # for the whole of a fetch, and for whoever waits for one
-COOLDOWN = 4.5  # from the start of one fetch to the next that an unknown key may cause
+COOLDOWN = 4.0  # from the start of one fetch to the next that an unknown key may cause
 REFRESH_AFTER = 300.0  # keys older than this are refreshed in the background
 RETRY_REFRESH_AFTER = 30.0  # the same, after a refresh that failed
 MAX_STALE = 48 * 3600.0  # keys older than this verify nothing any more

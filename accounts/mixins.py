@@ -1,5 +1,6 @@
 """Isolation for viewsets: what a view over an `OwnedModel` must inherit."""
 
+import re
 from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts.ownership import OwnedModel, OwnedQuerySet, owner_id
 from accounts.permissions import IsOwner
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 Owned = TypeVar("Owned", bound=OwnedModel)
 
@@ -37,10 +40,10 @@ class OwnedViewMixin(GenericViewSet[Owned]):
         Raises `NotFound` where no such id exists and `PermissionDenied` where it is another's
         (contract section 3, Isolation). The other's row is never loaded: only whether it exists.
         """
-        try:
-            pk = UUID(self.kwargs[self.lookup_url_kwarg or self.lookup_field])
-        except ValueError:
+        text = self.kwargs[self.lookup_url_kwarg or self.lookup_field]
+        if not _UUID.fullmatch(text):  # `UUID` itself takes braces, URNs and missing hyphens
             self._refuse_unknown()
+        pk = UUID(text)
         queryset = self.get_queryset()
         if self.request.method in ("POST", "PUT", "PATCH", "DELETE"):
             # Held until the view's transaction ends, so that two writers take turns.

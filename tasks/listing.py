@@ -7,6 +7,7 @@ or removed meanwhile neither shift what follows nor make it repeat.
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
@@ -102,10 +103,19 @@ class CursorField(serializers.CharField):
             ) from None
 
 
+class WholeNumberField(serializers.IntegerField):
+    """A number in plain digits; Python alone would also take 1_0, 1.0 and digits of other scripts."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,20}", str(data)):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class PageParameters(serializers.Serializer[Any]):
     """What a client may ask of every list."""
 
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=MAX_LIMIT)
+    limit = WholeNumberField(min_value=1, max_value=MAX_LIMIT, default=MAX_LIMIT)
     cursor = CursorField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -121,8 +131,8 @@ class PageParameters(serializers.Serializer[Any]):
 class EventParameters(serializers.Serializer[Any]):
     """What a client may ask of `GET /events` (contract section 3)."""
 
-    since = serializers.IntegerField(min_value=0, max_value=2**63 - 2, default=0)
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=MAX_LIMIT)
+    since = WholeNumberField(min_value=0, max_value=2**63 - 2, default=0)
+    limit = WholeNumberField(min_value=1, max_value=MAX_LIMIT, default=MAX_LIMIT)
 
 
 class NotificationParameters(PageParameters):

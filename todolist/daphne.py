@@ -15,6 +15,7 @@ from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.task import deferLater
+from twisted.web.http import HTTPChannel
 
 from todolist.logs import redact
 
@@ -34,6 +35,7 @@ def adapt_daphne() -> None:
     _adapted = True
     _redact_access_log()
     _bound_backlog()
+    _answer_what_is_too_long()
     _say_goodbye()
 
 
@@ -70,6 +72,22 @@ def _unread(protocol: Any) -> int:
     transport = protocol.transport
     waiting = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
     return int(waiting + getattr(transport, "_tempDataLen", 0))
+
+
+def _answer_what_is_too_long() -> None:
+    """400 for a header line, and 1009 for a message, that is longer than daphne reads.
+
+    By itself it drops the connection without a word.
+    """
+    on_connect = WebSocketProtocol.onConnect
+
+    def connect_politely(self: Any, request: Any) -> Any:
+        self.failByDrop = False
+        return on_connect(self, request)
+
+    WebSocketProtocol.onConnect = connect_politely
+    channel: Any = HTTPChannel
+    channel.lineLengthExceeded = lambda self, line: self._respondToBadRequestAndDisconnect()
 
 
 def _say_goodbye() -> None:

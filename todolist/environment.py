@@ -4,7 +4,8 @@ A mistake must not hide the next one: every value that cannot be understood is n
 variable's name, a harmless value stands in, and `todolist.checks` reports them all together.
 """
 
-import logging
+import io
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -15,6 +16,10 @@ from accounts.conf import origin_of
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "y", "on", "ok"})
 FALSE_WORDS = frozenset({"0", "false", "no", "n", "off"})
+
+
+_ENV_LINE = re.compile(r"#|(export )?[A-Za-z_0-9]+=")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 
 
 class Mistake(NamedTuple):
@@ -31,9 +36,28 @@ class Environment:
 
     def __init__(self, env_file: Path) -> None:
         self.mistakes: list[Mistake] = []
-        # django-environ warns of a line it cannot read by printing it, secret and all.
-        logging.getLogger("environ.environ").addFilter(lambda _: False)
-        environ.Env.read_env(env_file)
+        try:
+            lines = env_file.read_text("utf-8-sig").splitlines()
+        except FileNotFoundError:
+            lines = []
+        except (OSError, UnicodeDecodeError) as error:
+            lines = []
+            self._note(
+                ".env",
+                f"cannot be read ({type(error).__name__})",
+                "Save it as UTF-8.",
+                "todolist.E011",
+            )
+        for number, line in enumerate(lines, start=1):
+            # django-environ would skip such a line, or print it, secret and all.
+            if line.strip() and not _ENV_LINE.match(line):
+                self._note(
+                    ".env",
+                    f"holds a line {number} that is not NAME=value",
+                    "Write no spaces around the equals sign.",
+                    "todolist.E011",
+                )
+        environ.Env.read_env(io.StringIO("\n".join(filter(_ENV_LINE.match, lines))))
 
     def text(self, name: str, default: str = "") -> str:
         """The value as it is. (`Env.str` would take a leading `$` for another variable's name.)"""
@@ -82,7 +106,11 @@ class Environment:
                 "Name the origins of your pages: https://app.example.com",
                 "todolist.E003",
             )
-        elif not (origin := origin_of(item.lower())) or urlsplit(item).path.strip("/"):
+        elif (
+            not _ORIGIN.fullmatch(origin := origin_of(item.lower()))
+            or "@" in item
+            or (any(urlsplit(item)[2:]) and urlsplit(item)[2:] != ("/", "", ""))
+        ):
             self._note(
                 name,
                 f"holds {item!r}, which is not an origin",
@@ -115,7 +143,7 @@ class Environment:
             )
             return {"ENGINE": "django.db.backends.dummy"}
         if ssl := config.get("OPTIONS", {}).pop("ssl", None):  # asyncpg's name for sslmode
-            config["OPTIONS"]["sslmode"] = "require" if ssl == "true" else ssl
+            config["OPTIONS"]["sslmode"] = {"true": "require", "false": "disable"}.get(ssl, ssl)
         return config
 
     def redis_url(self, name: str) -> str:

@@ -41,6 +41,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "corsheaders.middleware.CorsMiddleware",  # outside everything that may answer with an error
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "todolist.middleware.measure_chunked_body",
     "django.middleware.common.CommonMiddleware",
     # From here on for the admin only; the API keeps no session and needs no CSRF token.
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -118,6 +119,9 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         {"pool": {"min_size": 2, "max_size": 20, "timeout": 5}, "connect_timeout": 5}
     )
+
+    # One short round trip, so that a restarted database costs nobody a failed request.
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

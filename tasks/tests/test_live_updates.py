@@ -5,6 +5,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
+from socket import create_connection
 from typing import Any
 from urllib.parse import urlencode
 
@@ -367,3 +368,38 @@ def test_what_another_process_writes_arrives_live_or_with_the_next_event(server,
         if not settings.REDIS_URL:
             call(server, sign(BOB), "POST", "/tasks", {"text": "the next event"})
         assert received(socket)["data"]["text"] == "from a command"
+
+
+def test_a_message_of_megabytes_is_told_too_big(server):
+    with opened(server, sign()) as socket:
+        socket.send("x" * 1_100_000)
+        assert close_code(socket) == 1009
+
+
+def test_a_header_too_long_for_the_server_is_answered(server):
+    with create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(b"GET /me HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 17_000)
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(("method", "expected"), [("PATCH", 200), ("PUT", 200), ("POST", 405)])
+def test_a_chunked_body_is_read(server, method, expected):
+    token = sign("chunks")
+    _, _, task = call(server, token, "POST", "/tasks", {"text": "before"})
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    chunks = iter([b'{"text": ', b'"after"}'])
+    connection.request(method, f"/tasks/{task['id']}", chunks, headers, encode_chunked=True)
+    assert connection.getresponse().status == expected
+    connection.close()
+    text = call(server, token, "GET", f"/tasks/{task['id']}")[2]["text"]
+    assert text == ("after" if expected == 200 else "before")
+
+
+def test_a_chunked_body_over_the_limit_is_413(server):
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+    headers = {"Authorization": f"Bearer {sign()}", "Content-Type": "application/json"}
+    chunks = iter([b"x" * 65_536] * 17)
+    connection.request("POST", "/tasks", chunks, headers, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()

@@ -82,3 +82,16 @@ def test_connections_do_not_leak(busy_server):
     while connections(busy_server) > most and time.monotonic() < deadline:
         time.sleep(0.1)  # the last answers are sent before their connections are closed
     assert connections(busy_server) <= most
+
+
+def test_a_database_that_dropped_its_connections_costs_nobody_a_request(busy_server):
+    url = busy_server.environment["DATABASE_URL"]
+    if url.startswith("sqlite"):
+        pytest.skip("SQLite has no connections to drop")
+    call(busy_server, sign(), "GET", "/tasks")
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert [call(busy_server, sign(), "GET", "/tasks")[0] for _ in range(5)] == [200] * 5

@@ -153,6 +153,10 @@ class TestEnvironment:
             ("http://[", "todolist.E004"),
             ("http://x:port", "todolist.E004"),
             ("null", "todolist.E004"),
+            ("http://a b", "todolist.E004"),
+            ("http://*.a.com", "todolist.E004"),
+            ("http://u:p@a.com", "todolist.E004"),
+            ("http://a.com?x", "todolist.E004"),
         ],
     )
     def test_not_an_origin(self, read, text, id):
@@ -202,10 +206,28 @@ class TestEnvironment:
         env = Environment(tmp_path / ".env")
         assert (env.text("X"), env.text("Y_FROM_FILE")) == ("environment", "file")
 
-    def test_a_line_that_cannot_be_read_is_not_printed(self, tmp_path, capfd):
-        (tmp_path / ".env").write_text("BETTER_AUTH_SECRET = spaces-around\n")
-        Environment(tmp_path / ".env")
-        assert "spaces-around" not in "".join(capfd.readouterr())
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"OTHER=x\nNAME = spaces-around\n",
+            b"no equals sign\n",
+            "NAME=caf\u00e9\n".encode("latin-1"),
+        ],
+    )
+    def test_a_file_that_cannot_be_understood_is_a_mistake_that_prints_nothing(
+        self, tmp_path, capfd, content
+    ):
+        (tmp_path / ".env").write_bytes(content)
+        env = Environment(tmp_path / ".env")
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.E011"]
+        assert "spaces-around" not in "".join(capfd.readouterr()) + str(env.mistakes)
+
+    def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("Z_FROM_FILE", "")
+        monkeypatch.delenv("Z_FROM_FILE")
+        (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfZ_FROM_FILE=x\r\n# comment\r\n\r\n")
+        env = Environment(tmp_path / ".env")
+        assert (env.text("Z_FROM_FILE"), env.mistakes) == ("x", [])
 
 
 def ids() -> set[str | None]:
