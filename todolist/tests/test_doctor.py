@@ -5,16 +5,27 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from accounts.tests.forging import forge, forge_with_claim, good_claims
 from accounts.tests.keyserver import KeyServer, SigningKey, serving
-from conftest import OTHER_SECRET, PAGE_ORIGIN, SECRET, environment_for, free_port, manage, sign
+from conftest import (
+    OTHER_SECRET,
+    PAGE_ORIGIN,
+    SECRET,
+    environment_for,
+    free_port,
+    manage,
+    sign,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -213,15 +224,18 @@ def test_the_origin_of_the_pages_is_missing(key_server):
 @pytest.mark.parametrize(
     ("variable", "url", "id"),
     [
-        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:{port}/none", "database"),
-        ("REDIS_URL", "redis://127.0.0.1:{port}/0", "channel_layer"),
+        ("DATABASE_URL", "postgresql://nobody:marked-password@127.0.0.1:{port}/none", "database"),
+        ("REDIS_URL", "redis://:marked-password@127.0.0.1:{port}/0", "channel_layer"),
     ],
 )
 def test_a_service_that_is_not_there(variable, url, id, tmp_path):
     environment = environment_for(f"sqlite:///{tmp_path / 'x.sqlite3'}", REDIS_URL="")
     environment[variable] = url.format(port=free_port())
+    started = time.monotonic()
     done = manage("doctor", "--json", environment=environment)
+    assert time.monotonic() - started < 10
     assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "marked-password" not in done.stdout + done.stderr
     findings = {finding["id"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert findings[id]["level"] == "error" and variable in findings[id]["cure"]
 
@@ -288,3 +302,204 @@ def test_signed_claims_of_strange_types_are_explained(claim, value):
 def test_times_that_no_clock_shows_are_explained_too():
     assert "seconds ago" in fault("token.expired", sign(exp=-(10**400)))
     fault("token.not-valid-yet", sign(iat=int(time.time()) + 100, nbf="soon"))
+
+
+def cure(id: str, *arguments: str) -> str:
+    """What to do about a fault that must be there."""
+    fault(id, *arguments)
+    return str(doctor(*arguments)[1][id]["cure"])
+
+
+def printed(*arguments: str) -> str:
+    """What people read, whatever the exit code."""
+    output = io.StringIO()
+    with suppress(SystemExit):
+        call_command("doctor", *arguments, stdout=output)
+    return output.getvalue()
+
+
+# As a command of its own
+
+
+@pytest.fixture
+def environment(tmp_path) -> dict[str, str]:
+    return environment_for(f"sqlite:///{tmp_path / 'x.sqlite3'}", REDIS_URL="")
+
+
+def test_the_exit_code_says_that_all_is_well(environment, key_server, key):
+    environment["BETTER_AUTH_URL"] = key_server.origin
+    done = manage("doctor", key.sign(key_server.origin), environment=environment)
+    assert done.returncode == 0 and "accepted" in done.stdout
+    assert "error" not in done.stdout and done.stderr == ""
+
+
+def test_values_that_make_no_sense_are_findings_too(environment):
+    environment.update(DATABASE_URL="mysql://somewhere/x", BETTER_AUTH_JWKS_URL="http://[::1")
+    token = SigningKey("EdDSA").sign("http://x")
+    done = manage("doctor", token, environment=environment)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "DATABASE_URL" in done.stdout and "BETTER_AUTH_JWKS_URL" in done.stdout
+
+
+def test_a_url_that_only_the_client_refuses(settings):
+    settings.BETTER_AUTH_JWKS_URL = "http://a b/"
+    settings.BETTER_AUTH_ISSUER = settings.BETTER_AUTH_AUDIENCE = "https://a"
+    assert "cannot be used" in fault("keys", SigningKey("EdDSA").sign("https://a"))
+
+
+def test_why_the_database_does_not_answer(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "NAME", "/no/such/place")
+    message = fault("database")
+    assert "unable to open" in message or '"/no/such/place" does not exist' in message
+
+
+def test_a_terminal_that_knows_only_ascii():
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    call_command("doctor", sign("J\u00fcrgen"), stdout=terminal)
+    assert b"J\\xfcrgen" in terminal.buffer.getvalue()
+
+
+# How a token is handed over
+
+
+@pytest.mark.parametrize("header", [["Bearer"], ["Authorization:", "bearer"]])
+def test_the_token_may_come_with_its_header(header):
+    token = sign("alice")
+    assert doctor(*header, token)[0] == 0
+    assert doctor(" ".join([*header, token]))[0] == 0
+
+
+def test_a_token_in_several_pieces_is_not_printed():
+    first, second = sign()[:40], sign()[40:]
+    text = printed(first, second)
+    assert "not a JWT" in text and first not in text and second not in text
+
+
+def test_an_empty_token_is_a_token():
+    assert "not a JWT" in fault("token.not-a-JWT", "")
+
+
+# What was made for another use is called so, whatever else is wrong with it
+
+SPOILED: list[dict[str, Any]] = [{"exp": 1}, {"key": OTHER_SECRET}, {"iat": 4102444800}]
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_a_cookie_cache_token_is_called_so(spoiled):
+    fault("token.cookie-cache", sign(without=("sub",), session={}, user={}, **spoiled))
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_an_email_verification_token_is_called_so(spoiled):
+    fault("token.email-verification", sign(without=("sub",), email="a@example.com", **spoiled))
+
+
+def test_a_cookie_cache_token_of_published_keys_that_expired(key_server, key):
+    token = key.sign(key_server.origin, aud="better-auth:session-cache", exp=1)
+    fault("token.cookie-cache", token)
+
+
+def test_a_cookie_cache_that_is_no_jwt():
+    compact = '{"session":{"session":{},"user":{}},"expiresAt":1,"signature":"x"}'
+    fault("token.cookie-cache", base64.urlsafe_b64encode(compact.encode()).decode().rstrip("="))
+    fault("token.cookie-cache", "eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVydGV4dA.dGFn")
+
+
+def test_a_token_of_a_person_may_speak_of_sessions():
+    claims: dict[str, Any] = {"session": {}, "user": {}, "email": "a@example.com"}
+    assert doctor(sign(**claims))[0] == 0
+    fault("token.expired", sign(exp=1, **claims))
+
+
+# Faults that others hide
+
+
+def test_a_token_where_nothing_is_configured(settings):
+    settings.BETTER_AUTH_SECRET = ""
+    assert "none is configured" in fault("token.no-shared-secret-is-configured", sign())
+    token = SigningKey("EdDSA").sign("http://x")
+    assert "no such keys" in fault("token.no-published-keys-are-configured", token)
+
+
+def test_a_token_while_there_are_no_keys_is_not_passed_over(key_server, key):
+    key_server.mood = "failing"
+    fault("token.no-keys-at-hand", key.sign(key_server.origin))
+    assert key_server.fetches == 1
+
+
+def test_a_token_is_checked_with_the_keys_that_were_fetched(key_server, key):
+    assert doctor(key.sign(key_server.origin))[0] == 0
+    assert key_server.fetches == 1
+
+
+def test_keys_of_nobody_in_particular(key_server, key, settings):
+    settings.BETTER_AUTH_URL, settings.BETTER_AUTH_JWKS_URL = "", key_server.url
+    token = key.sign(key_server.origin)
+    assert "BETTER_AUTH_ISSUER" in cure("token.no-issuer-and-audience-are-configured", token)
+    assert "issuer" not in doctor(token)[1]
+
+
+def test_a_published_key_that_did_not_sign(key_server, key):
+    token = SigningKey("EdDSA", kid=key.kid).sign(key_server.origin)
+    assert "published key" in fault("token.signature-does-not-match", token)
+
+
+def test_issuer_and_audience_of_a_shared_secret(settings):
+    settings.BETTER_AUTH_ISSUER, settings.BETTER_AUTH_AUDIENCE = "https://a", "https://b"
+    assert "None" in fault("token.missing-iss", sign())
+    message = fault("token.wrong-audience", sign(iss="https://a", aud=["https://c"]))
+    assert "https://b" in message and "https://c" in message
+
+
+def test_a_lifetime_that_was_taken_for_a_moment():
+    assert '"15m"' in cure("token.expired", sign(exp=900))
+    assert '"15m"' not in cure("token.expired", sign(exp=int(time.time()) - 5))
+
+
+def test_milliseconds_are_not_a_matter_of_clocks():
+    assert "milliseconds" in cure("token.not-valid-yet", sign(iat=int(time.time() * 1000)))
+    assert "NTP" in cure("token.not-valid-yet", sign(iat=int(time.time()) + 60))
+
+
+# What is printed
+
+
+def test_a_password_in_a_url_is_not_printed(settings):
+    settings.BETTER_AUTH_JWKS_URL = f"http://me:marked-password@127.0.0.1:{free_port()}/keys"
+    assert "marked-password" not in printed()
+
+
+def test_no_token_is_logged(caplog, key_server, key):
+    caplog.set_level("DEBUG")
+    key_server.mood = "failing"
+    for token in (sign("marked-user", key=OTHER_SECRET), key.sign("http://x", "marked-user")):
+        said = printed(token) + caplog.text
+        assert token not in said and token.split(".")[1] not in said and SECRET not in said
+
+
+def test_a_claim_is_quoted_in_short(settings):
+    settings.BETTER_AUTH_ISSUER = "https://a"
+    assert len(fault("token.wrong-issuer", sign(iss="x" * 5000))) < 300
+
+
+@hypothesis_settings(
+    max_examples=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(name=st.sampled_from(["sub", "iss", "aud"]), value=VALUES)
+def test_no_claim_can_command_the_terminal_or_forge_a_line(settings, name, value):
+    settings.BETTER_AUTH_ISSUER = settings.BETTER_AUTH_AUDIENCE = "https://a"
+    claims = {"iss": "https://a", "aud": "https://a", name: value}
+    lines = printed(forge(good_claims(**claims))).split("\n")
+    assert all(line.isascii() and line.isprintable() for line in lines)
+    assert all(line.startswith(("ok ", "warning ", "error ", " " * 9)) for line in lines if line)
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", "9" * 4000, "[" * 500 + "]" * 500])
+@pytest.mark.parametrize("claim", ["exp", "iat", "nbf", "sub", "iss", "aud"])
+def test_json_that_only_python_takes_is_explained(settings, claim, value):
+    settings.BETTER_AUTH_ISSUER = "https://a" if claim == "iss" else ""
+    settings.BETTER_AUTH_AUDIENCE = "https://a" if claim == "aud" else ""
+    doctor(forge_with_claim(claim, value))
