@@ -4,6 +4,7 @@ Connected to the models' signals, so that whatever writes takes part: REST, admi
 record is the truth; the channel layer only rings a bell.
 """
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from tasks.serializers import NotificationSerializer, TaskSerializer
 
 KEPT_DAYS = 7
 PRUNE_BATCH = 1000
+RING_TIMEOUT = 1.0  # seconds that a writer waits for a channel layer that does not answer
 
 EventType = Literal[
     "task.created",
@@ -105,9 +107,14 @@ def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -
 
 
 def _ring(user_id: str, message: EventMessage) -> None:
-    layer = channel_layers[DEFAULT_CHANNEL_LAYER]
-    envelope = {"type": "live.event", "user_id": user_id, "event": message}
-    async_to_sync(layer.group_send)(owner_group(user_id), envelope)
+    async_to_sync(_send)(
+        owner_group(user_id), {"type": "live.event", "user_id": user_id, "event": message}
+    )
+
+
+async def _send(group: str, envelope: dict[str, Any]) -> None:
+    async with asyncio.timeout(RING_TIMEOUT):
+        await channel_layers[DEFAULT_CHANNEL_LAYER].group_send(group, envelope)
 
 
 def newest_seqs(user_ids: list[str]) -> dict[str, int]:
@@ -140,14 +147,14 @@ def last_seq(user_id: str) -> int:
 def replay(user_id: str, since: int, limit: int) -> Replay:
     """Up to `limit` of somebody's events after number `since`, oldest first.
 
-    The stream's row is read before the events: whatever is pruned in between leaves a gap behind
-    `since`, and a gap is never passed over in silence.
+    The stream's row is read before the events: whatever is pruned in between leaves a gap, behind
+    `since` or further on, and a gap is never passed over in silence.
     """
     stream = Stream.objects.filter(pk=user_id).first()
     newest, pruned = (0, 0) if stream is None else (stream.last_seq, stream.pruned_seq)
     rows = list(Event.objects.filter(user_id=user_id, seq__gt=since).order_by("seq")[:limit])
-    reaches_back = rows[0].seq == since + 1 if rows else since == newest
-    if not (pruned <= since <= newest and reaches_back):
+    without_gap = rows[-1].seq == since + len(rows) if rows else since == newest
+    if not (pruned <= since <= newest and without_gap):
         return Replay([], newest, complete=False)
     return Replay([message_of(row) for row in rows], newest, complete=True)
 
