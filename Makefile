@@ -37,8 +37,12 @@ run: .venv/installed .env ## Serve on SQLite and memory; PORT=8001 for another p
 	@echo
 	@exec $(PY) scripts/serve.py $(HOST):$(PORT)
 
+# Processes that the suite is shared out to.
+WORKERS ?= 2
+PYTEST := $(PY) -m pytest -q -n $(WORKERS)
+
 test: .venv/installed ## Run the whole suite on SQLite and memory
-	$(PY) -m pytest -q
+	$(PYTEST)
 
 DEMO_PORT ?= 3000
 TOKEN_MODE ?= jwks
@@ -60,7 +64,7 @@ e2e: .venv/installed-e2e demo/node_modules/installed ## Run the tests with a rea
 	$(PY) -m pytest -q e2e
 
 check: .venv/installed lint ## Run everything that CI runs
-	$(PY) -m pytest -q
+	$(PYTEST)
 	$(MAKE) --no-print-directory test-services
 	$(MAKE) --no-print-directory e2e
 
@@ -84,7 +88,7 @@ TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/postgres
 TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
 
 test-services: .venv/installed ## Run the whole suite against PostgreSQL and Redis
-	DATABASE_URL=$(TEST_DATABASE_URL) REDIS_URL=$(TEST_REDIS_URL) $(PY) -m pytest -q
+	DATABASE_URL=$(TEST_DATABASE_URL) REDIS_URL=$(TEST_REDIS_URL) $(PYTEST)
 
 fix: .venv/installed ## Format, and mend what can be mended automatically
 	.venv/bin/ruff check --fix .

@@ -1,14 +1,18 @@
 """People, their signed tokens, clients, and a real server, for every test."""
 
+import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from email.message import Message
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import urlopen
@@ -40,6 +44,10 @@ BLANK_ENVIRONMENT = dict.fromkeys(
 def pytest_configure() -> None:
     # Before any fixture: the database is set up and cleared outside of them, and asks for it.
     django_settings.SECRET_KEY = DJANGO_SECRET_KEY
+    # Each of pytest-xdist's workers has a database of its own, and hears its own events only.
+    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and django_settings.REDIS_URL:
+        django_settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] += f"-{worker}"
+        django_settings.CACHES["default"]["KEY_PREFIX"] += f"-{worker}"
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +139,24 @@ class Server(NamedTuple):
         return manage(*arguments, environment={**self.environment, **changes})
 
 
+class Answer(NamedTuple):
+    """What a server answered; `body` is decoded, and `None` where there is none."""
+
+    status: int
+    headers: Message
+    body: Any
+
+
+def call(server: Server, token: str, method: str, path: str, body: object = None) -> Answer:
+    """One HTTP request to a running server, with `body` as JSON."""
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        text = response.read()
+    return Answer(response.status, response.headers, json.loads(text) if text else None)
+
+
 def environment_for(database_url: str, **changes: str) -> dict[str, str]:
     """A complete process environment for a server of the tests."""
     return {
@@ -182,9 +208,16 @@ def new_database(folder: Path) -> Iterator[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody uses, and that the system gives to no outgoing connection meanwhile."""
+    while True:
+        # Not from `random`: pytest-randomly seeds it alike in all workers.
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 @contextmanager

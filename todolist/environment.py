@@ -4,6 +4,7 @@ A mistake must not hide the next one: every value that cannot be understood is n
 variable's name, a harmless value stands in, and `todolist.checks` reports them all together.
 """
 
+import hashlib
 import io
 import re
 from pathlib import Path
@@ -20,6 +21,17 @@ FALSE_WORDS = frozenset({"0", "false", "no", "n", "off"})
 
 _ENV_LINE = re.compile(r"#|(export )?[A-Za-z_0-9]+=")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
+
+
+def name_in_redis(redis_url: str, database: str) -> str:
+    """What this deployment's channels and keys start with in a Redis that others may use too.
+
+    Redis keeps the keys of its numbered databases apart, but whoever listens to a channel hears
+    what is said in all of them. All processes of a deployment know the number and the name of
+    their database alike; they may reach the hosts by different names.
+    """
+    number = urlsplit(redis_url).path.strip("/") or "0"
+    return "todolist-" + hashlib.sha256(f"{number}/{database}".encode()).hexdigest()[:16]
 
 
 class Mistake(NamedTuple):

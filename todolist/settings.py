@@ -6,7 +6,7 @@ value that makes no sense: `todolist/environment.py` and `todolist/checks.py`.
 
 from pathlib import Path
 
-from todolist.environment import Environment
+from todolist.environment import Environment, name_in_redis
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -129,18 +129,23 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.redis_url("REDIS_URL")
 if REDIS_URL:
+    NAME_IN_REDIS = name_in_redis(REDIS_URL, str(DATABASES["default"].get("NAME", "")))
     CHANNEL_LAYERS = {
         "default": {
             # Several times the events per second of `channels_redis.core`, and no lost connections
             # under load (measured before this project began).
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3}]},
+            "CONFIG": {
+                "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3}],
+                "prefix": NAME_IN_REDIS,
+            },
         }
     }
     CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
+            "KEY_PREFIX": NAME_IN_REDIS,
         }
     }
 else:

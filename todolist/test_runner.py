@@ -13,16 +13,26 @@ class PytestRunner:
         verbosity: int = 1,
         failfast: bool = False,
         keepdb: bool = False,
+        parallel: int | str = 0,
         **options: Any,
     ) -> None:
         self.arguments = ["--quiet"] * (verbosity < 1) + ["--verbose"] * (verbosity - 1)
         self.arguments += ["--exitfirst"] * failfast + ["--reuse-db"] * keepdb
+        self.arguments += ["--numprocesses", str(parallel)] if parallel else []
         if pattern := options.get("test_name_patterns"):
             self.arguments += ["-k", " or ".join(pattern)]
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
         parser.add_argument("--keepdb", action="store_true", help="keep the test database")
+        parser.add_argument(
+            "--parallel",
+            nargs="?",
+            const="auto",
+            default=0,
+            metavar="N",
+            help="run in N processes, or in as many as there are cores",
+        )
         parser.add_argument(
             "-k",
             action="append",

@@ -68,7 +68,7 @@ def test_ids_are_compared_byte_for_byte(other):
 
 
 @pytest.mark.parametrize(
-    "other", [ALICE, None, 1, AnonymousUser(), {"id": ALICE}, (ALICE,)], ids=repr
+    "other", [ALICE, None, 1, AnonymousUser(), {"id": ALICE}, (ALICE,)], ids=type
 )
 def test_a_user_equals_nothing_but_a_user(alice, other):
     assert alice != other

@@ -14,20 +14,9 @@ from websockets import Origin
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, Server, sign
+from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, Server, call, client_with, sign
 
 SECONDS = 5
-
-
-def call(server: Server, token: str, method: str, path: str, body: object = None):
-    """One HTTP request; answers with status, headers and decoded body."""
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    connection.request(method, path, None if body is None else json.dumps(body), headers)
-    response = connection.getresponse()
-    text = response.read()
-    connection.close()
-    return response.status, response.headers, json.loads(text) if text else None
 
 
 def received(socket: ClientConnection) -> Any:
@@ -368,6 +357,17 @@ def test_what_another_process_writes_arrives_live_or_with_the_next_event(server,
         if not settings.REDIS_URL:
             call(server, sign(BOB), "POST", "/tasks", {"text": "the next event"})
         assert received(socket)["data"]["text"] == "from a command"
+
+
+def test_another_deployment_on_the_same_redis_is_not_heard(server, settings, transactional_db):
+    if not settings.REDIS_URL:
+        pytest.skip("There is no Redis to share in this run")
+    person = sign("two-deployments")
+    with opened(server, person) as socket:
+        # This process is the other one: same Redis, another database.
+        assert client_with(person).post("/tasks", {"text": "elsewhere"}).status_code == 201
+        _, _, task = call(server, person, "POST", "/tasks", {"text": "here"})
+        assert received(socket)["data"] == task
 
 
 def test_a_message_of_megabytes_is_told_too_big(server):

@@ -152,7 +152,7 @@ def test_the_permission_hands_nobody_an_object(nobody):
         assert IsOwner().has_object_permission(asked_by(nobody), APIView(), task) is False
 
 
-@pytest.mark.parametrize("thing", [None, object(), SimpleNamespace(user_id=ALICE)], ids=repr)
+@pytest.mark.parametrize("thing", [None, object(), SimpleNamespace(user_id=ALICE)], ids=type)
 def test_the_permission_hands_out_nothing_that_has_no_owner(thing):
     assert not IsOwner().has_object_permission(asked_by(CurrentUser(ALICE)), APIView(), thing)
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import Any
 
 import pytest
@@ -21,7 +21,16 @@ from django.conf import settings as django_settings
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
-from conftest import Server, environment_for, free_port, new_database, running_server, sign
+from conftest import (
+    Answer,
+    Server,
+    call,
+    environment_for,
+    free_port,
+    new_database,
+    running_server,
+    sign,
+)
 from conftest import manage as manage_process
 
 SHARED = bool(django_settings.REDIS_URL)
@@ -31,19 +40,12 @@ CUTS = 50 if SHARED else 15
 PATIENCE = 60  # seconds
 
 
-def call(server: Server, token: str, method: str, path: str, body: object = None) -> Any:
-    """Status and body of one request; `None` where no answer came."""
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+def try_to_call(*request: Any) -> Answer | None:
+    """What `call` answers; `None` where no answer came."""
     try:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        text = response.read()
+        return call(*request)
     except (OSError, HTTPException):
         return None
-    finally:
-        connection.close()
-    return response.status, json.loads(text) if text else None
 
 
 class Follower(threading.Thread):
@@ -110,22 +112,24 @@ def make_changes(
             server = chance.choice(servers())
             kind = chance.choice(["create", "create", "patch", "delete"]) if mine else "create"
             if kind == "create":
-                answer = call(server, token, "POST", "/tasks", {"text": f"{thread}-{number}"})
+                answer = try_to_call(
+                    server, token, "POST", "/tasks", {"text": f"{thread}-{number}"}
+                )
                 if answer is not None:
-                    assert answer[0] == 201, answer
-                    mine.append(answer[1]["id"])
-                    done.append(("task.created", answer[1]))
+                    assert answer.status == 201, answer
+                    mine.append(answer.body["id"])
+                    done.append(("task.created", answer.body))
             elif kind == "patch":
                 path = f"/tasks/{chance.choice(mine)}"
-                answer = call(server, token, "PATCH", path, {"order": number})
+                answer = try_to_call(server, token, "PATCH", path, {"order": number})
                 if answer is not None:
-                    assert answer[0] == 200, answer
-                    done.append(("task.updated", answer[1]))
+                    assert answer.status == 200, answer
+                    done.append(("task.updated", answer.body))
             else:
                 id = mine.pop()
-                answer = call(server, token, "DELETE", f"/tasks/{id}")
+                answer = try_to_call(server, token, "DELETE", f"/tasks/{id}")
                 if answer is not None:
-                    assert answer[0] in (204, 404), answer
+                    assert answer.status in (204, 404), answer
                     done.append(("task.deleted", {"id": id}))
         return done
 
@@ -251,5 +255,5 @@ def test_a_server_is_killed_in_the_middle(two_servers):
             living.discard(event["data"]["id"])
         else:
             living.add(event["data"]["id"])
-    status, tasks = call(survivor, token, "GET", "/tasks")
-    assert status == 200 and {task["id"] for task in tasks} == living
+    answer = call(survivor, token, "GET", "/tasks")
+    assert answer.status == 200 and {task["id"] for task in answer.body} == living

@@ -10,7 +10,7 @@ from django.core.checks import run_checks
 
 from conftest import BLANK_ENVIRONMENT, ROOT, SECRET, environment_for, manage
 from todolist.checks import refuse_to_start_while_wrong
-from todolist.environment import Environment
+from todolist.environment import Environment, name_in_redis
 from todolist.settings import BASE_DIR
 
 EVERYTHING_WRONG = {
@@ -194,6 +194,13 @@ class TestEnvironment:
         env = read(url)
         assert env.redis_url("X") == ""
         assert [mistake.id for mistake in env.mistakes] == ["todolist.E006"]
+
+    def test_deployments_that_share_a_redis_have_names_of_their_own_in_it(self):
+        ours = name_in_redis("redis://host:6379/0", "todolist")
+        assert ours == name_in_redis("rediss://user:secret@other-name", "todolist")
+        assert ours != name_in_redis("redis://host:6379/1", "todolist")
+        assert ours != name_in_redis("redis://host:6379/0", "staging")
+        assert "secret" not in ours and re.fullmatch("[a-z0-9-]{1,40}", ours)
 
     def test_a_secret_is_taken_as_it_is(self, read):
         assert read("$not-a-variable #x").text("X") == "$not-a-variable #x"
