@@ -65,6 +65,8 @@ def configuration(settings):
     settings.CORS_ORIGINS = (PAGE_ORIGIN,)
     settings.CORS_ALLOWED_ORIGINS = (PAGE_ORIGIN,)
     settings.ENVIRONMENT_MISTAKES = ()
+    # Look for the admin's files when one is asked for, not for all of them with every new client.
+    settings.WHITENOISE_AUTOREFRESH = True
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return settings
 
@@ -78,9 +80,9 @@ def sign(
     without: tuple[str, ...] = (),
     **claims: Any,
 ) -> str:
-    """A really signed token for `sub`, good for five minutes unless `claims` say otherwise."""
+    """A really signed token for `sub`, good for an hour unless `claims` say otherwise."""
     now = int(time.time())
-    payload = {"sub": sub, "iat": now, "exp": now + 300, **claims}
+    payload = {"sub": sub, "iat": now, "exp": now + 3600, **claims}
     for claim in without:
         del payload[claim]
     return jwt.encode(payload, key, algorithm=algorithm, headers=headers)

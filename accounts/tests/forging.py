@@ -31,7 +31,7 @@ def hs_signature(signing_input: str, *, key: str | bytes = SECRET, digest: str =
 def good_claims(**claims: Any) -> dict[str, Any]:
     """The payload of a good token, but for what `claims` change."""
     now = int(time.time())
-    return {"sub": ALICE, "iat": now, "exp": now + 300, **claims}
+    return {"sub": ALICE, "iat": now, "exp": now + 3600, **claims}
 
 
 def forge(
