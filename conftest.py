@@ -46,8 +46,10 @@ def pytest_configure() -> None:
     django_settings.SECRET_KEY = DJANGO_SECRET_KEY
     # Each of pytest-xdist's workers has a database of its own, and hears its own events only.
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and django_settings.REDIS_URL:
-        django_settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] += f"-{worker}"
-        django_settings.CACHES["default"]["KEY_PREFIX"] += f"-{worker}"
+        channel_layer: Any = django_settings.CHANNEL_LAYERS["default"]
+        cache: Any = django_settings.CACHES["default"]
+        channel_layer["CONFIG"]["prefix"] += f"-{worker}"
+        cache["KEY_PREFIX"] += f"-{worker}"
 
 
 @pytest.fixture(autouse=True)
