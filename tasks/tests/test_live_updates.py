@@ -14,7 +14,7 @@ from websockets import Origin
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, Server, call, client_with, sign
+from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, Server, call, sign
 
 SECONDS = 5
 
@@ -359,14 +359,22 @@ def test_what_another_process_writes_arrives_live_or_with_the_next_event(server,
         assert received(socket)["data"]["text"] == "from a command"
 
 
-def test_another_deployment_on_the_same_redis_is_not_heard(server, settings, transactional_db):
+def test_another_deployment_on_the_same_redis_is_not_heard(server, settings):
     if not settings.REDIS_URL:
         pytest.skip("There is no Redis to share in this run")
-    person = sign("two-deployments")
-    with opened(server, person) as socket:
-        # This process is the other one: same Redis, another database.
-        assert client_with(person).post("/tasks", {"text": "elsewhere"}).status_code == 201
-        _, _, task = call(server, person, "POST", "/tasks", {"text": "here"})
+    token = sign("two-deployments")
+    code = (
+        "from asgiref.sync import async_to_sync; from channels.layers import get_channel_layer\n"
+        "from accounts.ownership import owner_group\n"
+        "event = {'seq': 1, 'type': 'task.deleted', 'at': '', 'data': {'id': 'elsewhere'}}\n"
+        "async_to_sync(get_channel_layer().group_send)(owner_group('two-deployments'),"
+        " {'type': 'live.event', 'user_id': 'two-deployments', 'event': event})"
+    )
+    other = server.environment["DATABASE_URL"] + "-of-another-deployment"
+    with opened(server, token) as socket:
+        said = server.manage("shell", "-v0", "-c", code, DATABASE_URL=other)
+        assert said.returncode == 0, said.stderr
+        _, _, task = call(server, token, "POST", "/tasks", {"text": "here"})
         assert received(socket)["data"] == task
 
 
