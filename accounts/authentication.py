@@ -1,12 +1,17 @@
 """The door for HTTP: `Authorization: Bearer <token>` in, a `CurrentUser` out (RFC 6750)."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from asgiref.sync import sync_to_async
 from rest_framework import status
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts.bearer import bearer_token
-from accounts.jwks import KeysUnavailable
+from accounts.jwks import KeysUnavailable, MustWait
 from accounts.tokens import TokenError, VerifiedToken, verify
 from accounts.users import CurrentUser
 
@@ -45,3 +50,18 @@ class BearerAuthentication(BaseAuthentication):
         if error is None:
             return "Bearer"
         return f'Bearer error="invalid_token", error_description="{error}"'
+
+
+async def settle_keys(scope: Mapping[str, Any]) -> None:
+    """Wait for published keys, where a request has a token that needs them, on the event loop.
+
+    What becomes of the token, `BearerAuthentication` says later, without having to wait any more.
+    """
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            with suppress(TokenError, KeysUnavailable):
+                if raw := bearer_token(value):
+                    try:
+                        verify(raw, wait=False)
+                    except MustWait:
+                        await sync_to_async(verify, thread_sensitive=False)(raw)

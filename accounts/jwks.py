@@ -83,7 +83,7 @@ class PublishedKey:
     algorithms: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """What one fetch brought; never changed, only replaced."""
 
@@ -123,10 +123,8 @@ class KeySet:
         Raises `KeysUnavailable` where nothing is known about any key, and `MustWait` instead of
         waiting for a fetch where `wait` is false.
         """
-        snapshot = self._usable_snapshot()
+        snapshot = self.snapshot()
         if snapshot is not None and (found := snapshot.find(kid, algorithm)):
-            if self._clock() >= self._refresh_at:
-                self._start_fetch()  # and do not wait for it
             return found
         fetched = self._start_fetch()
         if fetched is not None:
@@ -137,6 +135,13 @@ class KeySet:
         if snapshot is None:
             raise KeysUnavailable(self._last_start + COOLDOWN - self._clock())
         return snapshot.find(kid, algorithm)
+
+    def snapshot(self) -> Snapshot | None:
+        """The keys on hand, while they count; sees to it that they do not get old."""
+        snapshot = self._usable_snapshot()
+        if snapshot is not None and self._clock() >= self._refresh_at:
+            self._start_fetch()  # and do not wait for it
+        return snapshot
 
     @property
     def ids(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Isolation for viewsets: what a view over an `OwnedModel` must inherit."""
 
+import json
 import re
 from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
@@ -9,11 +10,12 @@ from django.http import HttpRequest
 from rest_framework import status
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
-from accounts.ownership import OwnedModel, OwnedQuerySet, owner_id
+from accounts.acting import changing_as
+from accounts.ownership import OwnedModel, OwnedQuerySet
 from accounts.permissions import IsOwner
+from accounts.reading import Wire, exists, own_row
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
@@ -35,34 +37,48 @@ class OwnedViewMixin(GenericViewSet[Owned]):
         return everyones.owned_by(self.request.user)
 
     def get_object(self) -> Owned:
-        """The caller's object that the URL names.
+        """The caller's object that the URL names, held until the transaction ends.
 
         Raises `NotFound` where no such id exists and `PermissionDenied` where it is another's
         (contract section 3, Isolation). The other's row is never loaded: only whether it exists.
         """
-        text = self.kwargs[self.lookup_url_kwarg or self.lookup_field]
-        if not _UUID.fullmatch(text):  # `UUID` itself takes braces, URNs and missing hyphens
-            self._refuse_unknown()
-        pk = UUID(text)
-        queryset = self.get_queryset()
-        if self.request.method in ("POST", "PUT", "PATCH", "DELETE"):
-            # Held until the view's transaction ends, so that two writers take turns.
-            queryset = queryset.select_for_update()
-        found = queryset.filter(pk=pk).first()
+        pk = self._pk()
+        # Held, so that two writers take turns.
+        found = self.get_queryset().select_for_update().filter(pk=pk).first()
         if found is None:
-            if super().get_queryset().filter(pk=pk).exists():
-                raise PermissionDenied("Access denied")
-            self._refuse_unknown()
+            self._refuse(pk)
         self.check_object_permissions(self.request, found)
         return found
 
-    def perform_create(self, serializer: BaseSerializer[Owned]) -> None:
-        serializer.save(user_id=owner_id(self.request.user))
+    def get_json(self, wire: Wire) -> tuple[str, dict[str, Any]]:
+        """The caller's row that the URL names, to be shown and not changed: its JSON, and as read.
+
+        Raises what `get_object` does.
+        """
+        pk = self._pk()
+        text = own_row(self.request.user, wire, pk)
+        if text is None:
+            self._refuse(pk)
+        found: dict[str, Any] = json.loads(text)
+        self.check_object_permissions(self.request, found)
+        return text, found
+
+    def _pk(self) -> UUID:
+        text = self.kwargs[self.lookup_url_kwarg or self.lookup_field]
+        if not _UUID.fullmatch(text):  # `UUID` itself takes braces, URNs and missing hyphens
+            self._refuse_unknown()
+        return UUID(text)
+
+    def _refuse(self, pk: UUID) -> NoReturn:
+        if exists(super().get_queryset().model, pk):
+            raise PermissionDenied("Access denied")
+        self._refuse_unknown()
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Answer with the allowed methods, once it is clear that the resource is the caller's."""
         if self.detail:
-            self.get_object()
+            with changing_as(self.request.user):
+                self.get_object()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _refuse_unknown(self) -> NoReturn:

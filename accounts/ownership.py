@@ -1,7 +1,7 @@
 """What "mine" means: the one place that compares owners.
 
-Three faces of one rule: `owned_by` for lists and look-ups, `is_owned_by` for an object at hand,
-`owner_group` for the address of somebody's live events. All of them fail closed: whoever is not a
+Faces of one rule: `owned_by` for querysets, `owns` and `is_owned_by` for what is at hand,
+`owner_group` for the address of somebody's live events; `reading` asks `owner_id`. All of them fail closed: whoever is not a
 `CurrentUser` with an id owns nothing, least of all a Django account that happens to have the same
 primary key.
 """
@@ -19,6 +19,12 @@ Owned = TypeVar("Owned", bound="OwnedModel", covariant=True)
 def owner_id(user: object) -> str:
     """The id under which `user` owns things; "" for whoever cannot own anything."""
     return user.id if isinstance(user, CurrentUser) else ""
+
+
+def owns(user: object, owner: object) -> bool:
+    """Whether what belongs to the person with the id `owner` belongs to `user`."""
+    mine = owner_id(user)
+    return bool(mine) and mine == owner
 
 
 class OwnedQuerySet(models.QuerySet[Owned]):
@@ -42,8 +48,7 @@ class OwnedModel(models.Model):
 
     def is_owned_by(self, user: object) -> bool:
         """Whether this row belongs to `user`."""
-        owner = owner_id(user)
-        return bool(owner) and self.user_id == owner
+        return owns(user, self.user_id)
 
 
 def owner_group(user_id: str) -> str:

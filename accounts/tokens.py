@@ -5,11 +5,13 @@ With `jwks` the only module that knows PyJWT. It knows nothing of requests, sock
 
 import math
 import re
+import threading
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 import jwt
 
@@ -55,25 +57,71 @@ class VerifiedToken:
 
 
 def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
-    """Check a token as received.
+    """Check a token as received; one that was good a moment ago is known by its digest.
 
     Raises `ExpiredToken` when its time has passed, `InvalidToken` for everything else that is wrong
     with it, and `jwks.KeysUnavailable` where the keys to check it with cannot be had. Where that
     would take waiting for the network and `wait` is false, raises `jwks.MustWait`.
     """
+    digest = sha256(raw.encode("utf-8", "surrogatepass")).digest()
+    known = _known.get(digest)
+    if known is not None and known.grounds == _grounds(published=known.published):
+        if time.time() >= known.token.expires_at:
+            raise ExpiredToken
+        return known.token
     header = _read_header(raw)
     # One kind of key for each kind of algorithm, so that no token can have its signature checked
     # with a key of another kind (RFC 8725 section 3.1).
     algorithm = header.get("alg")
-    if algorithm == SHARED_SECRET_ALGORITHM:
+    published = isinstance(algorithm, str) and algorithm in PUBLISHED_ALGORITHMS
+    grounds = _grounds(published=published)  # before the check: what is fetched meanwhile is newer
+    if published:
+        claims = _claims_signed_with_published_key(
+            raw, header.get("kid"), str(algorithm), wait=wait
+        )
+    elif algorithm == SHARED_SECRET_ALGORITHM:
         claims = _claims_signed_with_secret(raw)
-    elif isinstance(algorithm, str) and algorithm in PUBLISHED_ALGORITHMS:
-        claims = _claims_signed_with_published_key(raw, header.get("kid"), algorithm, wait=wait)
     else:
         raise InvalidToken("algorithm not accepted")
     # The time comes before the person, so that an old token of any kind is just "expired".
     expires_at = _check_times(claims)
-    return VerifiedToken(user=_user_from(claims), expires_at=expires_at)
+    token = VerifiedToken(user=_user_from(claims), expires_at=expires_at)
+    if all(ground is not None for ground in grounds):
+        _remember(digest, _Known(token, published, grounds))
+    return token
+
+
+class _Known(NamedTuple):
+    """A token that was found good, and on what grounds."""
+
+    token: VerifiedToken
+    published: bool  # signed with a published key, not with the shared secret
+    grounds: Sequence[object]
+
+
+MAX_KNOWN = 10_000  # tokens; about 500 bytes each
+_known: dict[bytes, _Known] = {}  # by SHA-256: the tokens themselves are not kept
+_known_lock = threading.Lock()
+
+
+def _grounds(*, published: bool) -> Sequence[object]:
+    """Everything but the clock that a good signature of this kind rests on.
+
+    A token is known for as long as all of it is the same: whenever a secret is rotated, or the keys
+    are fetched anew (every few minutes, `jwks`), its signature is checked again.
+    """
+    if published:
+        url = conf.jwks_url
+        snapshot = key_set(url).snapshot() if url else None
+        return (snapshot, conf.issuer, conf.audience, conf.leeway)
+    return (*conf.secrets, conf.shared_secret_issuer, conf.shared_secret_audience, conf.leeway)
+
+
+def _remember(digest: bytes, known: _Known) -> None:
+    with _known_lock:
+        if len(_known) >= MAX_KNOWN:
+            del _known[next(iter(_known))]  # the first to have come
+        _known[digest] = known
 
 
 def issue(

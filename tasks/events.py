@@ -17,9 +17,11 @@ from django.db import connection, transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
+from accounts.acting import acting_as
 from accounts.ownership import owner_group
+from accounts.users import CurrentUser
 from tasks.models import Event, Notification, Stream, Task
-from tasks.serializers import NotificationSerializer, TaskSerializer
+from tasks.serializers import NotificationSerializer, timestamp
 
 KEPT_DAYS = 7
 PRUNE_BATCH = 1000
@@ -41,12 +43,6 @@ class EventMessage(TypedDict):
     type: str
     at: str
     data: dict[str, Any]
-
-
-@receiver(post_save, sender=Task)
-def record_saved(instance: Task, created: bool, **kwargs: Any) -> None:
-    data = dict(TaskSerializer(instance).data)
-    record(instance.user_id, "task.created" if created else "task.updated", data)
 
 
 @receiver(post_delete, sender=Task)
@@ -72,7 +68,13 @@ def record(user_id: str, event_type: EventType, data: dict[str, Any]) -> None:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
     at = datetime.now(UTC)
-    seq = _append(user_id, event_type, at, data)
+    publish(user_id, _append(user_id, event_type, at, data), event_type, at, data)
+
+
+def publish(
+    user_id: str, seq: int, event_type: EventType, at: datetime, data: dict[str, Any]
+) -> None:
+    """Tell the owner's sockets of an event on record, after the commit."""
     message = EventMessage(seq=seq, type=event_type, at=timestamp(at), data=data)
 
     def send() -> None:  # not a `partial`: Django logs a failed callback by its name
@@ -150,9 +152,10 @@ def replay(user_id: str, since: int, limit: int) -> Replay:
     The stream's row is read before the events: whatever is pruned in between leaves a gap, behind
     `since` or further on, and a gap is never passed over in silence.
     """
-    stream = Stream.objects.filter(pk=user_id).first()
-    newest, pruned = (0, 0) if stream is None else (stream.last_seq, stream.pruned_seq)
-    rows = list(Event.objects.filter(user_id=user_id, seq__gt=since).order_by("seq")[:limit])
+    with acting_as(CurrentUser(user_id)):
+        stream = Stream.objects.filter(pk=user_id).first()
+        newest, pruned = (0, 0) if stream is None else (stream.last_seq, stream.pruned_seq)
+        rows = list(Event.objects.filter(user_id=user_id, seq__gt=since).order_by("seq")[:limit])
     without_gap = rows[-1].seq == since + len(rows) if rows else since == newest
     if not (pruned <= since <= newest and without_gap):
         return Replay([], newest, complete=False)
@@ -180,7 +183,3 @@ def prune(before: datetime) -> Iterator[int]:
 def message_of(event: Event) -> EventMessage:
     """An event of the record, as a socket receives it."""
     return EventMessage(seq=event.seq, type=event.type, at=timestamp(event.at), data=event.data)
-
-
-def timestamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -10,25 +10,30 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import F, QuerySet
-from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
 from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
-from accounts.ownership import OwnedModel
-from tasks.models import TaskQuerySet
+from accounts.reading import (
+    Condition,
+    Wire,
+    compare,
+    compare_rows,
+    contains,
+    is_null,
+    own_rows,
+)
+from tasks.models import Task
+from tasks.search import fold
 from tasks.serializers import TimestampField
 
 MAX_LIMIT = 1000
 SORT_KEYS = ("created_at", "deadline", "order", "updated_at")
 NEWEST_FIRST = "-created_at"
-
-Row = TypeVar("Row", bound=OwnedModel)
 
 
 class Cursor(NamedTuple):
@@ -173,65 +178,61 @@ def list_parameters(request: Request, kind: type[serializers.Serializer[Any]]) -
     return dict(parameters.validated_data)
 
 
-def matching(tasks: TaskQuerySet, parameters: Mapping[str, Any]) -> TaskQuerySet:
-    """The tasks that the filters let through."""
+def matching(parameters: Mapping[str, Any]) -> list[Condition]:
+    """What tasks must fulfil for the filters to let them through."""
+    conditions = []
     if "completed" in parameters:
-        tasks = tasks.filter(completed=parameters["completed"])
+        conditions.append(compare(Task, "completed", "=", parameters["completed"]))
     if parameters.get("search"):
-        tasks = tasks.search(parameters["search"])
+        conditions.append(contains(Task, "search_text", fold(parameters["search"])))
     if "deadline_before" in parameters:
-        tasks = tasks.filter(deadline__lt=parameters["deadline_before"])
+        conditions.append(compare(Task, "deadline", "<", parameters["deadline_before"]))
     if "deadline_after" in parameters:
-        tasks = tasks.filter(deadline__gt=parameters["deadline_after"])
-    return tasks
+        conditions.append(compare(Task, "deadline", ">", parameters["deadline_after"]))
+    return conditions
 
 
 def page(
-    everything: QuerySet[Row], *, ordering: str, limit: int, cursor: Cursor | None = None
-) -> tuple[list[Row], Cursor | None]:
-    """Up to `limit` rows after `cursor`, and the cursor of the next page if there is one."""
-    rows: list[Row] = []
-    for segment in _segments(everything, ordering, cursor):
-        rows += segment[: limit + 1 - len(rows)]
+    user: object, wire: Wire, conditions: list[Condition], parameters: Mapping[str, Any]
+) -> tuple[list[str], Cursor | None]:
+    """Up to `limit` of somebody's rows after the cursor, and the cursor of the next page if any."""
+    ordering, limit = parameters["ordering"], parameters["limit"]
+    cursor: Cursor | None = parameters.get("cursor")
+    key, descending = ordering.lstrip("-"), ordering.startswith("-")
+    rows: list[str] = []
+    for names, segment in _segments(wire, key, "<" if descending else ">", cursor):
+        rows += own_rows(
+            user,
+            wire,
+            [*conditions, *segment],
+            order_by=names,
+            descending=descending,
+            limit=limit + 1 - len(rows),
+        )
         if len(rows) > limit:
-            last = rows[limit - 1]
-            value = getattr(last, ordering.lstrip("-"))
-            return rows[:limit], Cursor(ordering, value, last.pk)
+            last = json.loads(rows[limit - 1])
+            return rows[:limit], Cursor(ordering, _value_of(key, last[key]), UUID(last["id"]))
     return rows, None
 
 
-def _segments(rows: QuerySet[Row], ordering: str, cursor: Cursor | None) -> list[QuerySet[Row]]:
-    """The list from `cursor` on, as querysets to be read one after the other.
+def _segments(
+    wire: Wire, key: str, behind: str, cursor: Cursor | None
+) -> list[tuple[tuple[str, ...], list[Condition]]]:
+    """The list from `cursor` on, in parts to be read one after the other: sort key and conditions.
 
-    There is one, but for the deadline: tasks without one come last both ways, in a segment of
-    their own, as no index can be read in such an order backwards.
+    There is one, but for the deadline: tasks without one come last both ways, in a part of their
+    own, as no index can be read in such an order backwards.
     """
-    key, descending = ordering.lstrip("-"), ordering.startswith("-")
+    model, names = wire.model, (key, "id")
     if key != "deadline":
-        return [_sorted(rows, (key, "id"), descending, cursor and (cursor.value, cursor.id))]
-    with_deadline = rows.filter(deadline__isnull=False)
-    without = rows.filter(deadline__isnull=True)
-    if cursor is not None and cursor.value is None:
-        return [_sorted(without, ("id",), descending, (cursor.id,))]
-    return [
-        _sorted(
-            with_deadline, ("deadline", "id"), descending, cursor and (cursor.value, cursor.id)
-        ),
-        _sorted(without, ("id",), descending, None),
-    ]
-
-
-def _sorted(
-    rows: QuerySet[Row], key: tuple[str, ...], descending: bool, after: tuple[Any, ...] | None
-) -> QuerySet[Row]:
-    """`rows` sorted by `key`, from behind `after` on."""
-    if after is not None:
-        if len(key) == 1:
-            lookup = "lt" if descending else "gt"
-            rows = rows.filter(**{f"{key[0]}__{lookup}": after[0]})
-        else:
-            # A row comparison, which an index answers by jumping to the place, however many rows
-            # share the sort key.
-            compare = TupleLessThan if descending else TupleGreaterThan
-            rows = rows.filter(compare(tuple(F(name) for name in key), after))
-    return rows.order_by(*(F(name).desc() if descending else F(name).asc() for name in key))
+        if cursor is None:
+            return [(names, [])]
+        return [(names, [compare_rows(model, names, behind, (cursor.value, cursor.id))])]
+    with_deadline = [is_null(model, key, null=False)]
+    without = [is_null(model, key, null=True)]
+    if cursor is None:
+        return [(names, with_deadline), (("id",), without)]
+    if cursor.value is None:
+        return [(("id",), [*without, compare(model, "id", behind, cursor.id)])]
+    after = compare_rows(model, names, behind, (cursor.value, cursor.id))
+    return [(names, [*with_deadline, after]), (("id",), without)]

@@ -1,11 +1,11 @@
 """Tasks, their notifications and events: what they hold, and what is true of every one of them."""
 
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Any, ClassVar, NoReturn, Self
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 from uuid import UUID
 
-from django.db import models, transaction
+from django.db import DatabaseError, models, transaction
 from django.db.models import F, Q
 from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
@@ -48,6 +48,21 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         raise NotImplementedError("Save tasks one by one: bulk_update() would tell nobody.")
 
 
+class Held(NamedTuple):
+    """What is worth knowing of the row that a task is saved over, while nobody else can change it."""
+
+    completed: bool
+    deadline: datetime | None
+    next_reminder_at: datetime | None
+    updated_at: datetime
+
+
+TICK = timedelta(microseconds=1)
+
+# Columns that follow from others whenever a task is saved.
+FOLLOWING = ("completed_at", "next_reminder_at", "search_text", "updated_at")
+
+
 class Task(OwnedModel):
     """Something to do. Its owner never changes."""
 
@@ -64,6 +79,9 @@ class Task(OwnedModel):
     # When `send_reminders` has to look at the task again. It finds the few that matter now among
     # millions, and no more: what is due, the rule in `reminders` says. Too early is harmless.
     next_reminder_at = models.DateTimeField(null=True, editable=False)
+
+    held: Held | None = None  # by whoever loaded this task for a change, in this transaction
+    written = ""  # its JSON, after it was saved
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -111,53 +129,54 @@ class Task(OwnedModel):
         force_update: bool = False,
         using: str | None = None,
         update_fields: Iterable[str] | None = None,
+        acting_for: object | None = None,
     ) -> None:
-        """Save, with the columns that follow from others brought up to date.
+        """Save, with the columns that follow from others brought up to date, and record the event.
 
         A deadline that moves, or a task that is done, withdraws the unread notifications that no
-        longer hold.
+        longer hold. A new task may be saved on behalf of a person (`accounts.acting`).
         """
-        self.updated_at = timezone.now()
+        from tasks import writing
+
+        self.deadline = parsed(self.deadline)
+        self.search_text = searchable(self.text, self.description)
         if self._state.adding:
-            self.created_at = self.updated_at
+            self.created_at = self.updated_at = timezone.now()
+            self._follow_completed()
+            self.next_reminder_at = next_moment(State(self.completed, self.deadline))
+            self.written = writing.insert(self, acting_for)
+            self._state.adding, self._state.db = False, "default"
+            return
+        # Atomic: the change, and what is withdrawn.
+        with transaction.atomic(savepoint=False):
+            before = self.held or hold(self.pk)
+            # Always later than before, whatever the clock does: it tells the versions of a task.
+            self.updated_at = max(timezone.now(), before.updated_at + TICK)
+            self._follow_completed()
+            if update_fields is not None:
+                update_fields = {*update_fields, *FOLLOWING}
+            self._follow_deadline(before, update_fields)
+            self.written = writing.update(self, update_fields)
+            self.held = None
+
+    def _follow_completed(self) -> None:
         if not self.completed:
             self.completed_at = None
         elif self.completed_at is None:
             self.completed_at = self.updated_at
-        self.search_text = searchable(self.text, self.description)
-        if update_fields is not None:
-            update_fields = {*update_fields, "completed_at", "search_text", "updated_at"}
-        # Atomic: the change, what is withdrawn, and the event that the signal records of it.
-        with transaction.atomic():
-            if update_fields is None or not update_fields.isdisjoint({"completed", "deadline"}):
-                self._follow_deadline(update_fields)
-                if update_fields is not None:
-                    update_fields = {*update_fields, "next_reminder_at"}
-            super().save(
-                force_insert=force_insert,
-                force_update=force_update,
-                using=using,
-                update_fields=update_fields,
-            )
 
-    def _follow_deadline(self, update_fields: set[str] | None) -> None:
-        """Bring `next_reminder_at` and the notifications in line with what is about to be saved.
-
-        Compared is with the row and not with what was loaded once, and the row is held from here
-        on, so that `send_reminders` comes before or after.
-        """
-        self.deadline = parsed(self.deadline)
+    def _follow_deadline(self, before: "Held", update_fields: Collection[str] | None) -> None:
+        """Bring `next_reminder_at` and the notifications in line with what is about to be saved."""
         completed, deadline = self.completed, self.deadline
-        before = None if self._state.adding else locked_task(self.pk)
-        if before is not None and update_fields is not None:
+        if update_fields is not None:
             completed = completed if "completed" in update_fields else before.completed
             deadline = deadline if "deadline" in update_fields else before.deadline
-        if before is not None and (before.completed, before.deadline) == (completed, deadline):
+        if (before.completed, before.deadline) == (completed, deadline):
             self.next_reminder_at = before.next_reminder_at
             return
         # As if nothing had been made for this deadline: `send_reminders` looks at what was.
         self.next_reminder_at = next_moment(State(completed, deadline))
-        if before is not None:
+        if before.deadline is not None:
             Notification.objects.filter(task_id=self.pk).withdraw(
                 still_holds=None if completed else deadline
             )
@@ -169,15 +188,26 @@ def parsed(deadline: Any) -> datetime | None:
     return moment
 
 
-def locked_task(pk: UUID) -> Task | None:
-    """The row as it is now, held until the transaction ends."""
-    return Task.objects.select_for_update().filter(pk=pk).first()
+def hold(pk: UUID) -> Held:
+    """The row as it is now, held until the transaction ends, so that `send_reminders` waits.
+
+    Raises `DatabaseError` where it is not there any more.
+    """
+    row = Task.objects.select_for_update().filter(pk=pk).values_list(*Held._fields).first()
+    if row is None:
+        raise DatabaseError("The task is not there any more")
+    return Held(*row)
+
+
+def held(task: Task) -> Held:
+    """The same, of a task that was loaded `FOR UPDATE` in this transaction and not changed since."""
+    return Held(*(getattr(task, name) for name in Held._fields))
 
 
 @receiver(pre_delete, sender=Task)
 def lock_before_deleting(instance: Task, **kwargs: Any) -> None:
     """Take the locks of a deletion in the order in which everybody takes them."""
-    locked_task(instance.pk)
+    Task.objects.select_for_update().filter(pk=instance.pk).first()
     Notification.objects.filter(task_id=instance.pk).locked()
 
 
@@ -202,28 +232,21 @@ class NotificationQuerySet(OwnedQuerySet["Notification"]):
         now = timezone.now()
         for notification in notifications:
             notification.created_at = now
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             super().bulk_create(notifications)
             _announce(notifications, created=True)
 
     def mark_read(self) -> int:
-        """Mark all that are unread; the number of them. A transaction for each batch."""
-        total = 0
-        while True:
-            with transaction.atomic():
-                unread = self.unread()
-                batch = list(unread.select_for_update().order_by("pk")[: self.BATCH])
-                now = timezone.now()
-                for notification in batch:
-                    notification.read_at = now
-                ids = [row.pk for row in batch]
-                super(NotificationQuerySet, Notification.objects.filter(pk__in=ids)).update(
-                    read_at=now
-                )
-                _announce(batch, created=False)
-            total += len(batch)
-            if len(batch) < self.BATCH:
-                return total
+        """Mark up to `BATCH` that are unread; the number of them, 0 when there are no more."""
+        with transaction.atomic(savepoint=False):
+            batch = list(self.unread().select_for_update().order_by("pk")[: self.BATCH])
+            now = timezone.now()
+            for notification in batch:
+                notification.read_at = now
+            marked = Notification.objects.filter(pk__in=[row.pk for row in batch])
+            super(NotificationQuerySet, marked).update(read_at=now)
+            _announce(batch, created=False)
+        return len(batch)
 
     def withdraw(self, *, still_holds: datetime | None) -> None:
         """Delete the unread ones of other deadlines than `still_holds`; nobody is told."""
@@ -297,7 +320,7 @@ class Notification(OwnedModel):
         if self._state.adding:
             self.created_at = timezone.now()
         # Atomic: the change, and the event that the signal records of it.
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             super().save(*args, **kwargs)
 
     def mark_read(self) -> None:

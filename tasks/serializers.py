@@ -1,10 +1,16 @@
-"""The wire form of tasks and notifications, for REST and events alike (contract section 3)."""
+"""The wire form of tasks and notifications, for REST and events alike (contract section 3).
+
+Declared here, once: what clients may send, and what they are shown. The database writes the latter
+by itself (`accounts.reading`), led by the names of the fields.
+"""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
 
+from accounts.reading import Wire
 from tasks.models import Notification, Task
 
 # ISO 8601 as RFC 3339 narrows it down, with the offset optional. Python alone would also take a
@@ -22,6 +28,15 @@ class TimestampField(serializers.DateTimeField):
             self.fail("invalid", format="YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]")
         return super().to_internal_value(value.upper())
 
+    def to_representation(self, value: datetime | None) -> str | None:  # type: ignore[override]
+        return None if value is None else timestamp(value)
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment in ISO 8601, in UTC, with as many digits of the second as it takes."""
+    text = moment.astimezone(UTC).isoformat().removesuffix("+00:00")
+    return (text.rstrip("0") if "." in text else text) + "Z"
+
 
 class TextField(serializers.CharField):
     """Text, and not a number that could be written as text."""
@@ -32,35 +47,42 @@ class TextField(serializers.CharField):
         return super().to_internal_value(data)
 
 
-class TaskSerializer(serializers.ModelSerializer[Task]):
+class TaskSerializer(serializers.Serializer[Task]):
+    id = serializers.UUIDField(read_only=True)
+    user_id = serializers.CharField(read_only=True)
     # PUT replaces the whole task, so what is left out takes its default (contract section 3).
     text = TextField(max_length=500)
     description = TextField(max_length=2000, allow_blank=True, default="", trim_whitespace=False)
     completed = serializers.BooleanField(default=False)
+    completed_at = TimestampField(read_only=True, allow_null=True)
     deadline = TimestampField(allow_null=True, default=None)
     order = serializers.IntegerField(default=0, min_value=-(2**31), max_value=2**31 - 1)
-
-    class Meta:
-        model = Task
-        fields = [
-            "id",
-            "user_id",
-            "text",
-            "description",
-            "completed",
-            "completed_at",
-            "deadline",
-            "order",
-            "created_at",
-            "updated_at",
-        ]
-        read_only_fields = ["id", "user_id", "completed_at", "created_at", "updated_at"]
+    created_at = TimestampField(read_only=True)
+    updated_at = TimestampField(read_only=True)
 
 
-class NotificationSerializer(serializers.ModelSerializer[Notification]):
+class NotificationSerializer(serializers.Serializer[Notification]):
+    id = serializers.UUIDField(read_only=True)
     task_id = serializers.UUIDField(read_only=True)
+    type = serializers.CharField(read_only=True)
+    title = serializers.CharField(read_only=True)
+    message = serializers.CharField(read_only=True)
+    read_at = TimestampField(read_only=True, allow_null=True)
+    created_at = TimestampField(read_only=True)
 
-    class Meta:
-        model = Notification
-        fields = ["id", "task_id", "type", "title", "message", "read_at", "created_at"]
-        read_only_fields = fields
+
+TASK = Wire(Task, tuple(TaskSerializer().fields))
+NOTIFICATION = Wire(Notification, tuple(NotificationSerializer().fields))
+
+# Validation keeps nothing on the serializer, so one of each serves all requests; building one takes
+# longer than validating with it.
+WHOLE_TASK = TaskSerializer()
+PART_OF_TASK = TaskSerializer(partial=True)
+
+
+def validated(serializer: TaskSerializer, body: Any) -> dict[str, Any]:
+    """The values in a body. Raises `ValidationError` (400), by the names of the fields."""
+    if body is None:
+        raise serializers.ValidationError({"non_field_errors": ["No data provided"]})
+    values: dict[str, Any] = serializer.run_validation(body)
+    return values

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register, run_checks
+from django.core.checks import CheckMessage, Error, Tags, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
+from django.utils.module_loading import import_string
 
 from accounts.checks import is_placeholder
+from todolist.handler import OneHopHandler
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +43,51 @@ def check_secret_key(**kwargs: Any) -> Iterator[CheckMessage]:
 @register
 def check_connections_do_not_leak(databases: Any = None, **kwargs: Any) -> Iterator[CheckMessage]:
     for alias, database in settings.DATABASES.items():
-        if database.get("CONN_MAX_AGE", 0) != 0:
+        if database.get("CONN_MAX_AGE", 0) != 0 and not _keeps_threads(settings.ASGI_APPLICATION):
             yield Error(
-                f"DATABASES[{alias!r}] keeps connections with their threads (CONN_MAX_AGE). Under "
-                "ASGI each request has a thread of its own: nobody would use them again, until "
-                "the database refuses more.",
-                hint="Take conn_max_age out of DATABASE_URL; connections are pooled already.",
+                f"DATABASES[{alias!r}] keeps connections with their threads (CONN_MAX_AGE), but "
+                "ASGI_APPLICATION serves HTTP by Django's own handler, which gives each request a "
+                "thread: nobody would use them again, until the database refuses more.",
+                hint="Serve HTTP by todolist.handler.OneHopHandler, or set CONN_MAX_AGE to 0.",
                 id="todolist.E009",
             )
+
+
+def _keeps_threads(application: str) -> bool:
+    """Whether HTTP is served by the handler whose threads stay."""
+    global _looking
+    _looking = True
+    try:
+        served = getattr(import_string(application), "application_mapping", {}).get("http")
+    finally:
+        _looking = False
+    return isinstance(served, OneHopHandler)
+
+
+_looking = False
+
+
+@register(Tags.database)
+def check_rows_are_secured(databases: Any = None, **kwargs: Any) -> Iterator[CheckMessage]:
+    """Whether the role is one that row-level security binds; superusers it does not."""
+    if not databases or not settings.DATABASE_RLS or connection.vendor != "postgresql":
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+            )
+            (above,) = cursor.fetchone()
+    except DatabaseError:  # not reachable: another fault, which `/health/ready` tells
+        return
+    if above:
+        refused, level = (Error, "E") if settings.DATABASE_RLS_DEMANDED else (Warning, "W")
+        yield refused(
+            "Row-level security is void: DATABASE_URL names a superuser, or a role with BYPASSRLS.",
+            hint="Let the server sign in as a role of its own, or set DATABASE_RLS=False to do "
+            "without this second line of isolation.",
+            id=f"todolist.{level}014",
+        )
 
 
 @register
@@ -65,9 +105,14 @@ def check_processes_share_events(**kwargs: Any) -> Iterator[CheckMessage]:
 def refuse_to_start_while_wrong() -> None:
     """Run all system checks, as `runserver` does, for servers that run none.
 
+    Does nothing where a check loads the application only to look at it.
+
     Logs the warnings. Raises `SystemExit`, naming every mistake, when there is an error.
     """
-    messages = [message for message in run_checks() if not message.is_silenced()]
+    if _looking:
+        return
+    found = [*run_checks(), *check_rows_are_secured(databases=[DEFAULT_DB_ALIAS])]
+    messages = [message for message in found if not message.is_silenced()]
     errors = [message for message in messages if message.is_serious()]
     for message in messages:
         if message not in errors:

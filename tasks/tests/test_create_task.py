@@ -87,7 +87,7 @@ def test_everything_can_be_given(alice_api):
 
     assert {name: task[name] for name in given} == {
         **given,
-        "deadline": "2030-05-01T12:30:00.250000Z",
+        "deadline": "2030-05-01T12:30:00.25Z",
     }
 
 

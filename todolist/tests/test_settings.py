@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
 from django.core.checks import run_checks
 
 from conftest import BLANK_ENVIRONMENT, ROOT, SECRET, environment_for, manage
-from todolist.checks import refuse_to_start_while_wrong
+from todolist.checks import check_connections_do_not_leak, refuse_to_start_while_wrong
 from todolist.environment import Environment, name_in_redis
 from todolist.settings import BASE_DIR
 
@@ -257,10 +259,15 @@ def test_the_example_secret_key(settings, debug, id):
     assert id in ids()
 
 
-def test_connections_kept_with_their_threads_are_refused():
-    url = "postgresql://u@h/n?conn_max_age=60"
-    done = manage("check", environment=environment_for(url))
-    assert "(todolist.E009)" in done.stderr and done.returncode == 1
+stock = ProtocolTypeRouter({"http": get_asgi_application()})
+
+
+def test_connections_kept_with_the_threads_of_djangos_own_handler_are_refused(settings):
+    settings.DATABASES = {"default": {**settings.DATABASES["default"], "CONN_MAX_AGE": 60}}
+    assert not list(check_connections_do_not_leak())
+    settings.ASGI_APPLICATION = f"{__name__}.stock"
+    (refused,) = check_connections_do_not_leak()
+    assert refused.id == "todolist.E009"
 
 
 @pytest.mark.parametrize(("debug", "warned"), [(False, True), (True, False)])

@@ -1,0 +1,100 @@
+"""Writes a task together with its event (contract section 4): on PostgreSQL, by one statement."""
+
+import json
+from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
+
+from django.db import DatabaseError, connection, transaction
+
+from accounts.acting import ACTING_SOURCE
+from accounts.ownership import owner_id
+from accounts.reading import json_of
+from tasks.events import EventType, publish, record
+from tasks.models import Task
+from tasks.serializers import TASK, TaskSerializer
+
+
+def insert(task: Task, acting_for: object | None = None) -> str:
+    """Insert a new task; its JSON. With `acting_for`, on behalf of that person (`accounts.acting`)."""
+    if connection.vendor != "postgresql":
+        return _by_orm(task, "task.created", force_insert=True)
+    fields = Task._meta.concrete_fields
+    values = [field.get_db_prep_save(getattr(task, field.attname), connection) for field in fields]
+    if acting_for is not None:
+        values.insert(0, owner_id(acting_for))
+    return _execute(task, "task.created", _insertion(acting=acting_for is not None), values)
+
+
+def update(task: Task, names: Collection[str] | None = None) -> str:
+    """Update a task that is there, or these of its fields; its JSON.
+
+    Raises `DatabaseError` where it is not there any more.
+    """
+    if connection.vendor != "postgresql":
+        return _by_orm(task, "task.updated", force_update=True, update_fields=names)
+    fields = [
+        field
+        for field in Task._meta.concrete_fields
+        if not field.primary_key and (names is None or field.name in names)
+    ]
+    values = [field.get_db_prep_save(getattr(task, field.attname), connection) for field in fields]
+    columns = tuple(field.column for field in fields)
+    return _execute(task, "task.updated", _change(columns), [*values, task.pk])
+
+
+def _by_orm(task: Task, event_type: EventType, **options: Any) -> str:
+    with transaction.atomic():
+        task.save_base(**options)
+        data = dict(TaskSerializer(task).data)
+        record(task.user_id, event_type, data)
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _execute(task: Task, event_type: EventType, sql: str, values: list[Any]) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*values, event_type])
+        row = cursor.fetchone()
+    if row is None:
+        raise DatabaseError("The task is not there any more")
+    text, seq = row
+    publish(task.user_id, seq, event_type, task.updated_at, json.loads(text))
+    return str(text)
+
+
+@lru_cache
+def _insertion(*, acting: bool) -> str:
+    fields = Task._meta.concrete_fields
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    # Each value is computed from `me` on, so it is only then that a policy looks at the row.
+    values = ", ".join("%s" for _ in fields) + (" FROM me" if acting else "")
+    source = f"me AS MATERIALIZED (SELECT id FROM {ACTING_SOURCE}), " if acting else ""  # noqa: S608  ours
+    return _with_event(
+        f"{source}t AS (INSERT INTO tasks_task ({columns}) SELECT {values} RETURNING *)"
+    )
+
+
+@lru_cache
+def _change(columns: tuple[str, ...]) -> str:
+    changes = ", ".join(f'"{column}" = %s' for column in columns)
+    return _with_event(f"t AS (UPDATE tasks_task SET {changes} WHERE id = %s RETURNING *)")  # noqa: S608  names of the model
+
+
+def _with_event(writing: str) -> str:
+    """A statement that does this, and puts it on record under the owner's next number.
+
+    It answers with the task's JSON and the number. From here to the commit other writers of the
+    same owner wait.
+    """
+    text = json_of(TASK, "postgresql")
+    return f"""
+        WITH {writing}, next AS (
+            INSERT INTO tasks_stream (user_id, last_seq, pruned_seq) SELECT t.user_id, 1, 0 FROM t
+            ON CONFLICT (user_id) DO UPDATE SET last_seq = tasks_stream.last_seq + 1
+            RETURNING last_seq
+        ), event AS (
+            INSERT INTO tasks_event (user_id, seq, type, at, data)
+            SELECT t.user_id, next.last_seq, %s, t.updated_at, ({text})::jsonb FROM t, next
+        )
+        SELECT {text}, next.last_seq FROM t, next
+    """  # noqa: S608  names of the model

@@ -1,0 +1,103 @@
+"""Runs Django's request cycle on a few threads of its own, one hop away from the event loop.
+
+Django's ASGI handler gives every request a thread, and goes to it and back for each signal and each
+middleware: the slowest way to serve (docs/servers.md has the figures), and one in which a database
+connection that is kept with its thread is never used again. Here the loop reads the body, one of
+`THREADS` threads does everything else, and the loop sends the answer. The threads stay, and so do
+their connections.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.core import signals
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.http import HttpResponseBase
+from django.urls import set_script_prefix
+
+from accounts.acting import act_for_nobody
+from accounts.authentication import settle_keys
+
+THREADS = 8
+DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that is too large, read so that it is answered
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+
+class OneHopHandler(ASGIHandler):
+    """Django's handler for HTTP, with the whole of its synchronous cycle on one thread."""
+
+    def __init__(self) -> None:
+        # Not the parent's: it would load the middleware for asynchronous use.
+        self.load_middleware(is_async=False)
+        self._threads = ThreadPoolExecutor(
+            THREADS, thread_name_prefix="request", initializer=act_for_nobody
+        )
+
+    async def __call__(
+        self, scope: dict[str, Any], receive: Receive, send: Callable[[Any], Awaitable[Any]]
+    ) -> None:
+        body = await read_body(receive)
+        if body is None:
+            return  # the client went away
+        # Whoever waits for published keys waits here, and keeps no thread from anybody else.
+        await settle_keys(scope)
+        loop = asyncio.get_running_loop()
+        status, headers, content = await loop.run_in_executor(
+            self._threads, self._answer, scope, body
+        )
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    def _answer(self, scope: dict[str, Any], body: bytes) -> Answer:
+        """Django's cycle from the first signal to the last, on the thread it is called on."""
+        set_script_prefix(get_script_prefix(scope))
+        signals.request_started.send(sender=self.__class__, scope=scope)
+        if not any(name == b"content-length" for name, _ in scope["headers"]):
+            # A chunked body (RFC 9112 section 7.1): give it the length it turned out to have. REST
+            # framework takes a request without one for a request without a body.
+            length = (b"content-length", str(len(body)).encode())
+            scope = {**scope, "headers": [*scope["headers"], length]}
+        request, refusal = self.create_request(scope, BytesIO(body))
+        response: Any = refusal if request is None else self.get_response(request)
+        response._handler_class = self.__class__
+        try:
+            content = b"".join(response) if response.streaming else response.content
+            return response.status_code, wire_headers(response), content
+        finally:
+            response.close()
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """The whole body of a request; `None` where the client goes away before its end.
+
+    Of one that is too large only as much as shows that it is. The rest is read and dropped, for a
+    client that is still sending would not see the answer.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        if size <= settings.MAX_BODY_SIZE:
+            parts.append(part)
+        size += len(part)
+        if not message.get("more_body") or size > DRAIN_AT_MOST:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def wire_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
+    """The headers of a response as ASGI wants them, cookies among them."""
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+    headers += [
+        (b"Set-Cookie", cookie.OutputString().encode("ascii"))
+        for cookie in response.cookies.values()
+    ]
+    return headers
