@@ -22,7 +22,7 @@ EVERYONE = "\x01everyone"
 
 # For a statement of its own: a source of one row, `me`, whose only column is the value `%s`. Where
 # the statement reads on from it, it acts for that person from there on.
-ACTING_SOURCE = f"(SELECT set_config('{SETTING}', %s, true) AS id OFFSET 0) AS me"
+ACTING_SOURCE = f"(SELECT set_config('{SETTING}', %s, true) AS id) AS me"
 
 _thread = threading.local()
 

@@ -231,9 +231,7 @@ def test_the_origin_of_the_pages_is_missing(key_server):
 def test_a_service_that_is_not_there(variable, url, id, tmp_path):
     environment = environment_for(f"sqlite:///{tmp_path / 'x.sqlite3'}", REDIS_URL="")
     environment[variable] = url.format(port=free_port())
-    started = time.monotonic()
     done = manage("doctor", "--json", environment=environment)
-    assert time.monotonic() - started < 10
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "marked-password" not in done.stdout + done.stderr
     findings = {finding["id"]: finding for finding in json.loads(done.stdout)["findings"]}
