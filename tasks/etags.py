@@ -1,0 +1,50 @@
+"""ETags of tasks, and the conditions that requests make with them (RFC 9110, sections 8.8.3 and 13)."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.utils.http import parse_etags
+from rest_framework import status
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class PreconditionFailed(APIException):
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+    default_detail = "The task is not as the request expects it: fetch it again"
+    default_code = "precondition_failed"
+
+
+def etag(updated_at: datetime) -> str:
+    """The ETag of a task; a strong one, as `updated_at` grows with every change."""
+    return f'"{(updated_at - _EPOCH) // _MICROSECOND:x}"'
+
+
+def require_match(request: Request, updated_at: datetime) -> None:
+    """Raise `PreconditionFailed` (412) where the request is about a task that is not as it is now.
+
+    To be called while the row is locked, and once it is clear that the task is the caller's.
+    """
+    if_match = request.META.get("HTTP_IF_MATCH")
+    if (if_match is not None and not _is_named(updated_at, if_match)) or knows(request, updated_at):
+        raise PreconditionFailed
+
+
+def knows(request: Request, updated_at: datetime) -> bool:
+    """Whether `If-None-Match` names the task as it is now; then GET is 304, and a change is 412."""
+    if_none_match = request.META.get("HTTP_IF_NONE_MATCH")
+    return if_none_match is not None and _is_named(updated_at, if_none_match, weakly=True)
+
+
+def _is_named(updated_at: datetime, header: str, *, weakly: bool = False) -> bool:
+    """Whether `*` or one of the ETags in a header is this one.
+
+    A header that names none, because it is empty or malformed, matches nothing: so `If-Match` fails,
+    as the RFC has it ("otherwise, the condition is false"), and a slip never overwrites a change.
+    """
+    named = parse_etags(header)
+    if weakly:
+        named = [one.removeprefix("W/") for one in named]
+    return named == ["*"] or etag(updated_at) in named

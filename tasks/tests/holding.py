@@ -1,0 +1,74 @@
+"""Keeping the writers of a running server waiting, from outside, so that requests overlap."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from typing import Any, NamedTuple
+
+import psycopg
+
+from conftest import ALICE, Server, sign
+
+PATIENCE = 60  # seconds; only a test that fails waits as long
+
+
+class Answer(NamedTuple):
+    """What a server said, byte for byte."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+def ask(server: Server, method: str, path: str, body: object = None, **headers: str) -> Answer:
+    """One request of Alice's; underscores in names of headers are hyphens."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    sent = {"Authorization": f"Bearer {sign(ALICE)}", "Content-Type": "application/json"}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    with closing(connection):
+        connection.request(method, path, None if body is None else json.dumps(body), sent)
+        response = connection.getresponse()
+        return Answer(response.status, dict(response.getheaders()), response.read())
+
+
+@contextmanager
+def writers_waiting(server: Server, owner: str = ALICE) -> Iterator[Callable[[int], None]]:
+    """While this lasts, no change of this owner's gets done; they all go on afterwards.
+
+    Yields a function that returns once so many requests wait, as far as the database can tell.
+    The owner must have an event already.
+    """
+    url = server.environment["DATABASE_URL"]
+    if url.startswith("sqlite"):
+        file = url.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(file, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            yield lambda number: time.sleep(0.5)
+            database.execute("ROLLBACK")
+        return
+
+    def wait_for(number: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        with psycopg.connect(url, autocommit=True) as watch:
+            while time.monotonic() < deadline:
+                row = watch.execute(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                ).fetchone()
+                if row is not None and row[0] >= number:
+                    return
+                time.sleep(0.02)
+        raise AssertionError(f"never {number} requests waiting")
+
+    with psycopg.connect(url) as database:
+        found = database.execute(
+            "SELECT 1 FROM tasks_stream WHERE user_id = %s FOR UPDATE", [owner]
+        ).fetchone()
+        assert found is not None, "without an event there is no row to hold"
+        yield wait_for
