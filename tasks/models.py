@@ -12,6 +12,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from accounts.ownership import OwnedModel, OwnedQuerySet
+from tasks.answers import KeptAnswer as KeptAnswer  # a model as well
 from tasks.ids import uuid7
 from tasks.reminders import OFFSETS, Kind, State, next_moment
 from tasks.search import fold, searchable

@@ -47,10 +47,10 @@ def writers_waiting(server: Server, owner: str = ALICE) -> Iterator[Callable[[in
     url = server.environment["DATABASE_URL"]
     if url.startswith("sqlite"):
         file = url.removeprefix("sqlite:///")
-        with closing(sqlite3.connect(file, isolation_level=None)) as database:
-            database.execute("BEGIN IMMEDIATE")
+        with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
             yield lambda number: time.sleep(0.5)
-            database.execute("ROLLBACK")
+            writer.execute("ROLLBACK")
         return
 
     def wait_for(number: int) -> None:
