@@ -62,6 +62,7 @@ async function explain(response) {
     // {"field": ["message", ...]}
     return Object.entries(answer).map(([field, messages]) => `${field}: ${[messages].flat().join(" ")}`).join("\n");
   }
+  if (response.status === 409) return "The server is still busy with it. Please try again in a moment.";
   if (response.status === 503) return "The server is not ready. Please try again in a moment.";
   return answer?.detail ?? `The server answered ${response.status}.`;
 }
