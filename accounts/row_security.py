@@ -11,13 +11,15 @@ class SecureRows(Operation):
     """Let a table's rows be seen and written only by those who act for their owner.
 
     That includes the owner of the table, but neither superusers nor roles with BYPASSRLS, whom
-    PostgreSQL lets see everything. Does nothing on other databases.
+    PostgreSQL lets see everything. With `tells_existence`, for tables whose keys are UUIDs that
+    clients know, a function tells whether a key exists. Does nothing on other databases.
     """
 
     reversible = True
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, *, tells_existence: bool = False) -> None:
         self.table = table
+        self.tells_existence = tells_existence
 
     def state_forwards(self, app_label: str, state: Any) -> None:
         """A policy is no part of a model."""
@@ -33,7 +35,7 @@ class SecureRows(Operation):
         self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
     ) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            schema_editor.execute(f'DROP FUNCTION "{self.table}_exists"(uuid)')
+            schema_editor.execute(f'DROP FUNCTION IF EXISTS "{self.table}_exists"(uuid)')
             schema_editor.execute(f'ALTER TABLE "{self.table}" NO FORCE ROW LEVEL SECURITY')
             schema_editor.execute(f'ALTER TABLE "{self.table}" DISABLE ROW LEVEL SECURITY')
             schema_editor.execute(f'DROP POLICY owner ON "{self.table}"')
@@ -44,23 +46,27 @@ class SecureRows(Operation):
     def _statements(self, everyone: str) -> list[str]:
         acting_for = f"current_setting('{SETTING}', true)"
         mine = f"user_id = {acting_for} OR {acting_for} = {everyone}"
-        return [
+        statements = [
             f'CREATE POLICY owner ON "{self.table}" USING ({mine}) WITH CHECK ({mine})',
             f'ALTER TABLE "{self.table}" ENABLE ROW LEVEL SECURITY',
             f'ALTER TABLE "{self.table}" FORCE ROW LEVEL SECURITY',
+        ]
+        if self.tells_existence:
             # Contract section 3: another's id is 403 and an unknown one 404, so whether a row
             # exists has to be told, and nothing else of it.
-            f"""
-            CREATE FUNCTION "{self.table}_exists"(wanted uuid) RETURNS boolean
-            LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-            DECLARE
-                before text := coalesce({acting_for}, '');
-                found_one boolean;
-            BEGIN
-                PERFORM set_config('{SETTING}', {everyone}, true);
-                found_one := EXISTS (SELECT 1 FROM "{self.table}" WHERE id = wanted);
-                PERFORM set_config('{SETTING}', before, true);
-                RETURN found_one;
-            END $$
-            """,  # noqa: S608  the name of a table
-        ]
+            statements.append(
+                f"""
+                CREATE FUNCTION "{self.table}_exists"(wanted uuid) RETURNS boolean
+                LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+                DECLARE
+                    before text := coalesce({acting_for}, '');
+                    found_one boolean;
+                BEGIN
+                    PERFORM set_config('{SETTING}', {everyone}, true);
+                    found_one := EXISTS (SELECT 1 FROM "{self.table}" WHERE id = wanted);
+                    PERFORM set_config('{SETTING}', before, true);
+                    RETURN found_one;
+                END $$
+                """  # noqa: S608  the name of a table
+            )
+        return statements

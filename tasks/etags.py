@@ -1,6 +1,8 @@
 """ETags of tasks, and the conditions that requests make with them (RFC 9110, sections 8.8.3 and 13)."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.utils.http import parse_etags
 from rest_framework import status
@@ -17,28 +19,33 @@ class PreconditionFailed(APIException):
     default_code = "precondition_failed"
 
 
+def etag_of_json(row: Mapping[str, Any]) -> str:
+    """The same, out of a task's JSON form."""
+    return etag(datetime.fromisoformat(row["updated_at"]))
+
+
 def etag(updated_at: datetime) -> str:
     """The ETag of a task; a strong one, as `updated_at` grows with every change."""
     return f'"{(updated_at - _EPOCH) // _MICROSECOND:x}"'
 
 
-def require_match(request: Request, updated_at: datetime) -> None:
+def require_match(request: Request, current: str) -> None:
     """Raise `PreconditionFailed` (412) where the request is about a task that is not as it is now.
 
     To be called while the row is locked, and once it is clear that the task is the caller's.
     """
     if_match = request.META.get("HTTP_IF_MATCH")
-    if (if_match is not None and not _is_named(updated_at, if_match)) or knows(request, updated_at):
+    if (if_match is not None and not _is_named(current, if_match)) or knows(request, current):
         raise PreconditionFailed
 
 
-def knows(request: Request, updated_at: datetime) -> bool:
+def knows(request: Request, current: str) -> bool:
     """Whether `If-None-Match` names the task as it is now; then GET is 304, and a change is 412."""
     if_none_match = request.META.get("HTTP_IF_NONE_MATCH")
-    return if_none_match is not None and _is_named(updated_at, if_none_match, weakly=True)
+    return if_none_match is not None and _is_named(current, if_none_match, weakly=True)
 
 
-def _is_named(updated_at: datetime, header: str, *, weakly: bool = False) -> bool:
+def _is_named(current: str, header: str, *, weakly: bool = False) -> bool:
     """Whether `*` or one of the ETags in a header is this one.
 
     A header that names none, because it is empty or malformed, matches nothing: so `If-Match` fails,
@@ -47,4 +54,4 @@ def _is_named(updated_at: datetime, header: str, *, weakly: bool = False) -> boo
     named = parse_etags(header)
     if weakly:
         named = [one.removeprefix("W/") for one in named]
-    return named == ["*"] or etag(updated_at) in named
+    return named == ["*"] or current in named

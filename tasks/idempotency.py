@@ -12,13 +12,14 @@ from functools import wraps
 from hashlib import sha256
 from typing import Any, TypeVar, cast
 
-from django.db import connection, transaction
+from django.db import connection
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.acting import changing_as
 from accounts.ownership import owner_id
 from tasks.answers import KeptAnswer
 
@@ -54,7 +55,7 @@ def idempotent(create: Create) -> Create:
             return create(view, request, *args, **kwargs)
         key, request_hash = _valid(header), _hash_of(request.data)
         owner = owner_id(request.user)
-        with _alone(owner, key):
+        with _alone(request.user, key):
             kept = KeptAnswer.objects.owned_by(request.user).filter(key=key).first()
             if kept is not None and kept.holds:
                 if kept.request_hash != request_hash:
@@ -113,16 +114,16 @@ _running: dict[str, object] = {}
 
 
 @contextmanager
-def _alone(owner: str, key: str) -> Iterator[None]:
-    """A transaction that runs while no other one has this key; raises `StillRunning` at once.
+def _alone(user: object, key: str) -> Iterator[None]:
+    """A transaction for changes of `user` that runs while no other one has this key; raises `StillRunning` at once.
 
     PostgreSQL knows of all processes. SQLite has one writer at a time, so there the transactions
     of other processes wait for each other, and then find the answer; only within this process can
     a repeat be told to come back rather than be kept waiting.
     """
-    name = sha256(f"{key}\n{owner}".encode()).digest()
+    name = sha256(f"{key}\n{owner_id(user)}".encode()).digest()
     if connection.vendor == "postgresql":
-        with transaction.atomic():
+        with changing_as(user):
             with connection.cursor() as cursor:
                 number = int.from_bytes(name[:8], signed=True)
                 cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
@@ -134,7 +135,7 @@ def _alone(owner: str, key: str) -> Iterator[None]:
     if _running.setdefault(name.hex(), me) is not me:
         raise StillRunning
     try:
-        with transaction.atomic():
+        with changing_as(user):
             yield
     finally:
         del _running[name.hex()]

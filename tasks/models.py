@@ -1,7 +1,7 @@
 """Tasks, their notifications and events: what they hold, and what is true of every one of them."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 from uuid import UUID
 
@@ -9,11 +9,11 @@ from django.db import DatabaseError, models, transaction
 from django.db.models import F, Q
 from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
-from django.utils import timezone
 
 from accounts.ownership import OwnedModel, OwnedQuerySet
 from tasks.answers import KeptAnswer as KeptAnswer  # a model as well
 from tasks.ids import uuid7
+from tasks.moments import now
 from tasks.reminders import OFFSETS, Kind, State, next_moment
 from tasks.search import fold, searchable
 
@@ -56,12 +56,6 @@ class Held(NamedTuple):
     deadline: datetime | None
     next_reminder_at: datetime | None
     updated_at: datetime
-
-
-TICK = timedelta(microseconds=1)
-
-# Columns that follow from others whenever a task is saved.
-FOLLOWING = ("completed_at", "next_reminder_at", "search_text", "updated_at")
 
 
 class Task(OwnedModel):
@@ -142,7 +136,7 @@ class Task(OwnedModel):
         self.deadline = parsed(self.deadline)
         self.search_text = searchable(self.text, self.description)
         if self._state.adding:
-            self.created_at = self.updated_at = timezone.now()
+            self.created_at = self.updated_at = now()
             self._follow_completed()
             self.next_reminder_at = next_moment(State(self.completed, self.deadline))
             self.written = writing.insert(self, acting_for)
@@ -152,10 +146,14 @@ class Task(OwnedModel):
         with transaction.atomic(savepoint=False):
             before = self.held or hold(self.pk)
             # Always later than before, whatever the clock does: it tells the versions of a task.
-            self.updated_at = max(timezone.now(), before.updated_at + TICK)
+            self.updated_at = now(after=before.updated_at)
             self._follow_completed()
             if update_fields is not None:
-                update_fields = {*update_fields, *FOLLOWING}
+                update_fields = {*update_fields, "next_reminder_at", "updated_at"}
+                if "completed" in update_fields:
+                    update_fields.add("completed_at")
+                if not update_fields.isdisjoint({"text", "description"}):
+                    update_fields.add("search_text")
             self._follow_deadline(before, update_fields)
             self.written = writing.update(self, update_fields)
             self.held = None
@@ -230,9 +228,9 @@ class NotificationQuerySet(OwnedQuerySet["Notification"]):
 
     def make(self, notifications: list["Notification"]) -> None:
         """Save new ones, and record their events in the order given."""
-        now = timezone.now()
+        moment = now()
         for notification in notifications:
-            notification.created_at = now
+            notification.created_at = moment
         with transaction.atomic(savepoint=False):
             super().bulk_create(notifications)
             _announce(notifications, created=True)
@@ -241,11 +239,11 @@ class NotificationQuerySet(OwnedQuerySet["Notification"]):
         """Mark up to `BATCH` that are unread; the number of them, 0 when there are no more."""
         with transaction.atomic(savepoint=False):
             batch = list(self.unread().select_for_update().order_by("pk")[: self.BATCH])
-            now = timezone.now()
+            moment = now()
             for notification in batch:
-                notification.read_at = now
+                notification.read_at = moment
             marked = Notification.objects.filter(pk__in=[row.pk for row in batch])
-            super(NotificationQuerySet, marked).update(read_at=now)
+            super(NotificationQuerySet, marked).update(read_at=moment)
             _announce(batch, created=False)
         return len(batch)
 
@@ -319,7 +317,7 @@ class Notification(OwnedModel):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self._state.adding:
-            self.created_at = timezone.now()
+            self.created_at = now()
         # Atomic: the change, and the event that the signal records of it.
         with transaction.atomic(savepoint=False):
             super().save(*args, **kwargs)
@@ -327,7 +325,7 @@ class Notification(OwnedModel):
     def mark_read(self) -> None:
         """Once: the first time counts, and is the one that its owner's sockets hear of."""
         if self.read_at is None:
-            self.read_at = timezone.now()
+            self.read_at = now()
             self.save(update_fields=["read_at"])
 
 

@@ -17,7 +17,9 @@ from accounts.mixins import OwnedViewMixin
 from accounts.ownership import OwnedModel, owner_id
 from accounts.permissions import IsSignedIn
 from accounts.reading import Condition, Wire, is_null
+from tasks.etags import etag, etag_of_json, knows, require_match
 from tasks.events import replay
+from tasks.idempotency import idempotent
 from tasks.listing import (
     EventParameters,
     NotificationParameters,
@@ -91,15 +93,20 @@ class TaskViewSet(PagedViewMixin[Task]):
         return self.page_of(TASK, matching(parameters), parameters)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        text, _ = self.get_json(TASK)
-        return Response(text.encode())
+        text, row = self.get_json(TASK)
+        headers = {"ETag": etag_of_json(row)}
+        if knows(request, headers["ETag"]):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
+        return Response(text.encode(), headers=headers)
 
+    @idempotent
     def create(self, request: Request) -> Response:
         values = validated(WHOLE_TASK, request.data)
         task = Task(user_id=owner_id(request.user), **values)
         task.save(acting_for=request.user)
         where = reverse("task-detail", args=[task.pk], request=request)
-        return Response(task.written.encode(), status.HTTP_201_CREATED, headers={"Location": where})
+        headers = {"Location": where, "ETag": etag(task.updated_at)}
+        return Response(task.written.encode(), status.HTTP_201_CREATED, headers=headers)
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return self._change(WHOLE_TASK)
@@ -109,17 +116,20 @@ class TaskViewSet(PagedViewMixin[Task]):
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with changing_as(self.request.user):
-            self.get_object().delete()
+            task = self.get_object()
+            require_match(request, etag(task.updated_at))
+            task.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _change(self, serializer: TaskSerializer) -> Response:
         with changing_as(self.request.user):
             task = self.get_object()
+            require_match(self.request, etag(task.updated_at))
             task.held = held(task)
             for name, value in validated(serializer, self.request.data).items():
                 setattr(task, name, value)
             task.save()
-        return Response(task.written.encode())
+        return Response(task.written.encode(), headers={"ETag": etag(task.updated_at)})
 
 
 class NotificationViewSet(PagedViewMixin[Notification]):

@@ -5,11 +5,12 @@ from accounts.row_security import SecureRows
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0003_notifications"),
+        ("tasks", "0004_kept_answers"),
     ]
 
     operations = [
-        SecureRows("tasks_task"),
-        SecureRows("tasks_notification"),
+        SecureRows("tasks_task", tells_existence=True),
+        SecureRows("tasks_notification", tells_existence=True),
         SecureRows("tasks_event"),
+        SecureRows("tasks_keptanswer"),
     ]

@@ -1,0 +1,19 @@
+"""Moments that the server makes: fine enough to tell versions apart, and in order as text too."""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+MICROSECOND = timedelta(microseconds=1)  # the finest step that both databases keep
+
+
+def now(after: datetime | None = None) -> datetime:
+    """The present moment, or the next one after `after` where the clock has not got that far.
+
+    Its microseconds never end in a zero, which databases leave out when they write a moment. So all
+    of them have equally many digits, and clients that compare them as text find them in order.
+    """
+    moment = timezone.now()
+    if after is not None:
+        moment = max(moment, after + MICROSECOND)
+    return moment if moment.microsecond % 10 else moment + MICROSECOND
