@@ -6,7 +6,7 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test demo e2e check lint test-services fix coverage clean
+.PHONY: help install run test demo e2e check lint test-services fuzz fix coverage clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -81,6 +81,7 @@ lint: .venv/installed ## Check format, style, types, imports, settings, migratio
 	.venv/bin/mypy .
 	.venv/bin/lint-imports
 	@$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+	@$(PRODUCTION) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@$(PRODUCTION) DATABASE_URL=sqlite:///:memory: $(PY) manage.py makemigrations --check --dry-run
 
 # The same suite once more, against the services a deployment runs on.
@@ -89,6 +90,11 @@ TEST_REDIS_URL ?= redis://127.0.0.1:6379/9
 
 test-services: .venv/installed ## Run the whole suite against PostgreSQL and Redis
 	DATABASE_URL=$(TEST_DATABASE_URL) REDIS_URL=$(TEST_REDIS_URL) $(PYTEST)
+
+FUZZ_SECONDS ?= 180
+
+fuzz: .venv/installed ## Make up calls and socket frames for minutes, other ones each time
+	$(PY) -m pytest -q --fuzz=$(FUZZ_SECONDS) todolist/tests/test_fuzz_http.py todolist/tests/test_fuzz_sockets.py
 
 fix: .venv/installed ## Format, and mend what can be mended automatically
 	.venv/bin/ruff check --fix .

@@ -44,6 +44,12 @@ BLANK_ENVIRONMENT = dict.fromkeys(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fuzz", type=int, default=0, help="make up data for so many seconds, each time other data"
+    )
+
+
 def pytest_configure() -> None:
     # Before any fixture: the database is set up and cleared outside of them, and asks for it.
     django_settings.SECRET_KEY = DJANGO_SECRET_KEY

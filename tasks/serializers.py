@@ -47,16 +47,34 @@ class TextField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class TrueOrFalseField(serializers.BooleanField):
+    """`true` or `false`, and none of the words and numbers that might stand for them."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A number, and not the text of one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class TaskSerializer(serializers.Serializer[Task]):
     id = serializers.UUIDField(read_only=True)
     user_id = serializers.CharField(read_only=True)
     # PUT replaces the whole task, so what is left out takes its default (contract section 3).
     text = TextField(max_length=500)
     description = TextField(max_length=2000, allow_blank=True, default="", trim_whitespace=False)
-    completed = serializers.BooleanField(default=False)
+    completed = TrueOrFalseField(default=False)
     completed_at = TimestampField(read_only=True, allow_null=True)
     deadline = TimestampField(allow_null=True, default=None)
-    order = serializers.IntegerField(default=0, min_value=-(2**31), max_value=2**31 - 1)
+    order = WholeNumberField(default=0, min_value=-(2**31), max_value=2**31 - 1)
     created_at = TimestampField(read_only=True)
     updated_at = TimestampField(read_only=True)
 

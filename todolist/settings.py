@@ -29,6 +29,8 @@ INSTALLED_APPS = [
     "todolist",
     "corsheaders",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",  # Swagger UI's files, for /docs
     "channels",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -89,6 +91,18 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "todolist.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
+    "DEFAULT_SCHEMA_CLASS": "todolist.openapi.AutoSchema",
+}
+# What `GET /schema` says of the whole; of each operation: todolist/operations.py
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.1",
+    "TITLE": "todolist",
+    "VERSION": "1.0.0",
+    "SERVERS": [{"url": "/"}],
+    "COMPONENT_SPLIT_REQUEST": True,  # what may be sent is not what is answered
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "PREPROCESSING_HOOKS": ["todolist.openapi.without_trailing_slashes"],
+    "POSTPROCESSING_HOOKS": ["todolist.openapi.complete"],
 }
 SOCKETS_PER_USER = 20  # open at once in one server process
 MAX_BODY_SIZE = 1024 * 1024  # bytes (contract section 3)

@@ -5,12 +5,15 @@ from django.urls import include, path, re_path
 
 from todolist import errors
 from todolist.health import LiveView, ReadyView
+from todolist.openapi import DocsView, SchemaView
 
 urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("tasks.urls")),
     re_path(r"^health/live/?$", LiveView.as_view(), name="health-live"),
     re_path(r"^health/ready/?$", ReadyView.as_view(), name="health-ready"),
+    re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),
+    re_path(r"^docs/?$", DocsView.as_view(), name="docs"),
     path("admin/", admin.site.urls),
     # JSON for every other path, with DEBUG on as well; below /admin Django's own pages.
     re_path(r"^(?!admin(?:/|$))", errors.not_found),
