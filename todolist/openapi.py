@@ -163,8 +163,8 @@ def document(media_type: str) -> bytes:
     """The whole document in that form. It depends on the code alone."""
     (renderer,) = (one for one in SchemaView.renderer_classes if one.media_type == media_type)
     schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-    written: bytes = renderer().render(schema, renderer_context={})
-    return written
+    written = renderer().render(schema, renderer_context={})
+    return written.encode() if isinstance(written, str) else written
 
 
 class SchemaView(PublicView):
