@@ -8,6 +8,8 @@ import re
 import threading
 import time
 import unicodedata
+from base64 import urlsafe_b64decode
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -204,6 +206,15 @@ def _check_form(raw: str) -> None:
         raise InvalidToken("too long")
     if not _COMPACT_FORM.fullmatch(raw):
         raise InvalidToken("not a JWT")
+    for part in raw.split(".")[:2]:
+        # RFC 8725 section 3.7: UTF-8, while Python's reader of JSON would also take UTF-16 and
+        # UTF-32, which cannot write a brace without a NUL, and a byte order mark.
+        try:
+            content = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+        except ValueError as error:
+            raise InvalidToken("malformed") from error
+        if b"\x00" in content or content.startswith(BOM_UTF8):
+            raise InvalidToken("malformed")
 
 
 def _claims_signed_with_secret(raw: str) -> Mapping[str, Any]:
