@@ -1,0 +1,285 @@
+"""The document at `/schema` and the page at `/docs`: public, complete, and true to the answers."""
+
+import json
+import re
+from typing import Any
+from urllib.request import urlopen
+
+import jsonschema
+import pytest
+import yaml
+from django.urls import URLPattern, get_resolver
+from rest_framework.test import APIClient
+
+from conftest import ALICE, BOB, PAGE_ORIGIN, client_with, sign
+from tasks.models import Notification, Task
+from tasks.tests.calls import made
+from todolist import openapi
+from todolist.operations import OPERATIONS
+
+pytestmark = pytest.mark.django_db
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    response = APIClient().get("/schema")
+    assert response.status_code == 200
+    return dict(json.loads(response.content))
+
+
+def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema that a validator can follow the references of."""
+    return {**schema, "components": document["components"]}
+
+
+def assert_documented(document: dict[str, Any], response: Any, path: str) -> None:
+    """Status, headers and body of an answer are those of the document, and nothing more."""
+    operation = document["paths"][path][response.wsgi_request.method.lower()]
+    answer = operation["responses"][str(response.status_code)]
+    for name, header in answer.get("headers", {}).items():
+        assert not header.get("required") or name in response, name
+        if name in response:
+            jsonschema.validate(response[name], header["schema"])
+    if "content" not in answer:
+        assert response.content == b""
+        return
+    media_type = response["Content-Type"].partition(";")[0]
+    schema = answer["content"][media_type]["schema"]
+    jsonschema.validate(response.json(), resolved(document, schema))
+
+
+# The routes of the document
+
+
+@pytest.mark.parametrize("path", ["/schema", "/schema/"])
+@pytest.mark.parametrize(
+    "authorization", [None, "Bearer garbage", "Basic x", f"Bearer {sign(exp=1)}"]
+)
+def test_the_document_is_for_everybody(path, authorization):
+    headers = {} if authorization is None else {"authorization": authorization}
+    response = APIClient().get(path, headers=headers)
+
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/json"
+    assert response.json()["openapi"].startswith("3.1.")
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("*/*", "application/json"),
+        ("application/json", "application/json"),
+        ("application/vnd.oai.openapi+json", "application/vnd.oai.openapi+json"),
+        ("application/yaml", "application/yaml"),
+        ("application/vnd.oai.openapi", "application/vnd.oai.openapi"),
+    ],
+)
+def test_the_document_comes_as_json_or_yaml(document, accept, content_type):
+    response = APIClient().get("/schema", headers={"accept": accept})
+
+    assert response["Content-Type"] == content_type
+    assert yaml.safe_load(response.content) == document  # JSON is YAML, too
+
+
+def test_no_other_form_of_the_document_can_be_had():
+    assert APIClient().get("/schema", headers={"accept": "text/html"}).status_code == 406
+
+
+def test_a_page_of_the_frontend_may_read_the_document():
+    response = APIClient().get("/schema", headers={"origin": PAGE_ORIGIN})
+    assert response["Access-Control-Allow-Origin"] == PAGE_ORIGIN
+
+
+def test_the_document_is_made_once(monkeypatch):
+    APIClient().get("/schema")
+    monkeypatch.setattr(openapi, "SchemaGenerator", None)
+
+    assert APIClient().get("/schema").status_code == 200
+
+
+# Completeness
+
+
+def routes() -> set[str]:
+    """The path of every route of ours, as the document writes paths."""
+
+    def walk(patterns: list[Any], before: str) -> set[str]:
+        found = set()
+        for pattern in patterns:
+            route = before + str(pattern.pattern)
+            if route.startswith(("admin/", "^(?!admin")):
+                continue
+            if isinstance(pattern, URLPattern):
+                path = re.sub(r"\(\?P<pk>[^)]*\)", "{id}", route).strip("^$").removesuffix("/?")
+                found.add("/" + path)
+            else:
+                found |= walk(pattern.url_patterns, route)
+        return found
+
+    return walk(get_resolver().url_patterns, "")
+
+
+def test_every_route_is_in_the_document(document):
+    assert document["paths"].keys() == routes()
+
+
+def test_every_method_is_in_the_document(document, alice_api):
+    """What the server says it allows is what is documented."""
+    task = made(alice_api)
+    for path, operations in document["paths"].items():
+        response = alice_api.generic("PROPFIND", path.replace("{id}", task["id"]))
+        allowed = {word.strip().lower() for word in response["Allow"].split(",")}
+        assert allowed & METHODS == set(operations) & METHODS, path
+
+
+def test_nothing_is_described_that_is_not_there(document):
+    described = {(method, path) for method, path in OPERATIONS}
+    served = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    assert described == served
+
+
+def test_what_needs_a_token_says_so(document):
+    for path, operations in document["paths"].items():
+        public = path.startswith(("/health/", "/schema", "/docs"))
+        for operation in operations.values():
+            assert operation.get("security") == (None if public else [{"bearer": []}]), path
+            assert ("401" in operation["responses"]) is not public
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+def test_the_document_belongs_to_no_server_in_particular(document):
+    assert document["servers"] == [{"url": "/"}]
+
+
+def test_the_examples_are_good(document):
+    schemas = document["components"]["schemas"]
+    examples = [(name, one) for name in schemas for one in schemas[name].get("examples", [])]
+    assert len(examples) >= 5
+    for name, example in examples:
+        jsonschema.validate(example, resolved(document, schemas[name]))
+
+
+def test_limits_and_read_only_fields_are_those_of_the_contract(document):
+    schemas = document["components"]["schemas"]
+    sent = schemas["TaskRequest"]["properties"]
+    assert sent.keys() == {"text", "description", "completed", "deadline", "order"}
+    assert (sent["text"]["minLength"], sent["text"]["maxLength"]) == (1, 500)
+    assert sent["description"]["maxLength"] == 2000
+    assert sent["deadline"]["type"] == ["string", "null"]
+    assert (sent["order"]["minimum"], sent["order"]["maximum"]) == (-(2**31), 2**31 - 1)
+    assert schemas["TaskRequest"]["required"] == ["text"]
+    assert "required" not in schemas["PatchedTaskRequest"]
+    answered = schemas["Task"]["properties"]
+    assert {name for name, field in answered.items() if field.get("readOnly")} == {
+        *("id", "user_id", "completed_at", "created_at", "updated_at"),
+    }
+    assert answered["id"]["format"] == "uuid"
+    assert set(schemas["Task"]["required"]) == answered.keys()
+
+
+# Truth: real answers, as the document has them
+
+
+def test_answers_are_as_documented(document, alice_api, bob_api, anonymous_api):
+    task = made(alice_api, deadline="2030-05-01T12:30:00Z")
+    Notification(
+        user_id=ALICE,
+        task=Task.objects.get(pk=task["id"]),
+        type="deadline_reached",
+        title="x",
+        message="y",
+        deadline=task["deadline"],
+    ).save()
+    made(alice_api)
+    (notification,) = alice_api.get("/notifications").json()
+    one, read = f"/tasks/{task['id']}", f"/notifications/{notification['id']}/read"
+    missing = "/tasks/00000000-0000-7000-8000-000000000000"
+    expected = [
+        (alice_api.post("/tasks", {"text": "x"}), 201, "/tasks"),
+        (alice_api.post("/tasks", {}), 400, "/tasks"),
+        (alice_api.post("/tasks", []), 400, "/tasks"),
+        (alice_api.generic("POST", "/tasks", "{", "application/json"), 400, "/tasks"),
+        (alice_api.generic("POST", "/tasks", "x", "text/plain"), 415, "/tasks"),
+        (alice_api.generic("POST", "/tasks", b" " * 2**21, "application/json"), 413, "/tasks"),
+        (anonymous_api.post("/tasks", {"text": "x"}), 401, "/tasks"),
+        (alice_api.get("/tasks?limit=1"), 200, "/tasks"),
+        (alice_api.get("/tasks?limit=0"), 400, "/tasks"),
+        (alice_api.get("/tasks", headers={"accept": "text/html"}), 406, "/tasks"),
+        (client_with("x").get("/tasks"), 401, "/tasks"),
+        (alice_api.get(one), 200, "/tasks/{id}"),
+        (bob_api.get(one), 403, "/tasks/{id}"),
+        (alice_api.get(missing), 404, "/tasks/{id}"),
+        (alice_api.post(read), 200, "/notifications/{id}/read"),
+        (bob_api.post(read), 403, "/notifications/{id}/read"),
+        (alice_api.put(one, {"text": "y"}), 200, "/tasks/{id}"),
+        (alice_api.patch(one, {"completed": True}), 200, "/tasks/{id}"),
+        (alice_api.patch(one, {"order": "x"}), 400, "/tasks/{id}"),
+        (alice_api.get("/notifications"), 200, "/notifications"),
+        (alice_api.get("/notifications/unread-count"), 200, "/notifications/unread-count"),
+        (alice_api.post("/notifications/read-all"), 200, "/notifications/read-all"),
+        (bob_api.delete(one), 403, "/tasks/{id}"),
+        (alice_api.delete(f"/tasks/{made(alice_api)['id']}"), 204, "/tasks/{id}"),
+        (alice_api.get("/events"), 200, "/events"),
+        (alice_api.get("/events?since=1&limit=1"), 200, "/events"),
+        (alice_api.get("/events?since=99999"), 410, "/events"),
+        (alice_api.get("/me"), 200, "/me"),
+        (anonymous_api.get("/health/live"), 200, "/health/live"),
+        (anonymous_api.get("/health/ready"), 200, "/health/ready"),
+    ]
+    for response, status, path in expected:
+        assert response.status_code == status, (path, response.content)
+        assert_documented(document, response, path)
+
+
+def test_the_fields_of_an_answer_are_all_documented(document, alice_api):
+    """JSON Schema lets others pass; here none may."""
+    schemas = document["components"]["schemas"]
+    task = made(alice_api)
+    assert task.keys() == schemas["Task"]["properties"].keys()
+    assert alice_api.get("/me").json().keys() == schemas["Person"]["properties"].keys()
+    for event in alice_api.get("/events").json():
+        assert event.keys() == schemas["TaskEvent"]["properties"].keys()
+
+
+# The page
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/"])
+@pytest.mark.parametrize("accept", ["text/html,*/*;q=0.8", "*/*", "application/json"])
+def test_the_page_is_for_everybody(path, accept):
+    headers = {"accept": accept, "authorization": "Bearer garbage"}
+    response = APIClient().get(path, headers=headers)
+
+    assert response.status_code == 200
+    assert response["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_the_page_may_load_nothing_from_elsewhere():
+    response = APIClient().get("/docs")
+
+    policy = response["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self';" in policy
+    assert "http" not in policy
+    for url in re.findall(r'(?:src|href|data-schema)="([^"]+)"', response.content.decode()):
+        assert url.startswith("/") and not url.startswith("//"), url
+
+
+def test_a_server_in_earnest_serves_all_that_the_page_needs(server):
+    """DEBUG is off there, and no `collectstatic` was run."""
+    page = urlopen(f"{server.url}/docs").read().decode()  # noqa: S310
+    urls = re.findall(r'(?:src|href|data-schema)="([^"]+)"', page)
+    assert len(urls) == 5
+    for url in urls:
+        with urlopen(f"{server.url}{url}") as answer:  # noqa: S310
+            assert answer.status == 200
+            assert answer.url == f"{server.url}{url}"  # no redirect
+
+
+def test_another_person_is_told_the_same(document):
+    assert json.loads(client_with(sign(BOB)).get("/schema").content) == document
