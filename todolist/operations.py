@@ -184,8 +184,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "getTask",
         "tasks",
         "Show a task",
-        (Answer(200, "The task", TaskSerializer, (ETAG,)),),
-        parameters=(TASK_ID,),
+        (
+            Answer(200, "The task", TaskSerializer, (ETAG,)),
+            Answer(304, "It is as `If-None-Match` has it", headers=(ETAG,)),
+        ),
+        parameters=(TASK_ID, IF_NONE_MATCH),
     ),
     ("PUT", "/tasks/{id}"): Operation(
         "replaceTask",

@@ -7,8 +7,10 @@ is here by its most telling cases, so that nothing of the document is left out.
 import json
 import zlib
 from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import jwt
 import pytest
@@ -94,7 +96,7 @@ def test_2_2_weak_symmetric_keys(guess, settings):
     )
 
 
-def encrypted(plaintext: bytes, header: dict[str, object]) -> str:
+def encrypted(plaintext: bytes, header: Mapping[str, object]) -> str:
     """A JWE in compact form, truly encrypted (`dir`, AES-256-GCM) with the first half of the secret."""
     protected = segment(header)
     nonce = b"n" * 12
@@ -141,7 +143,8 @@ def test_2_6_multiplicity_of_json_encodings(encoding):
 def test_2_7_substitution_attacks(key_server, keys):
     """A token that was made for another recipient, by the very same signer."""
     key = keys["EdDSA"]
-    for aud in ("https://another-api.example.com", f"{key_server.origin}/", "", [], None):
+    others: list[Any] = ["https://another-api.example.com", f"{key_server.origin}/", "", [], None]
+    for aud in others:
         assert caller(key.sign(key_server.origin, ALICE, aud=aud)) is None
 
 
@@ -256,7 +259,7 @@ def test_3_5_ensure_cryptographic_keys_have_sufficient_entropy(settings):
     for secret in ("0123456789abcdef0123456789abcde", "better-auth-secret-12345678901234567890"):
         settings.BETTER_AUTH_SECRET = secret
         assert any(
-            isinstance(found, Error) and found.id.startswith("accounts.") for found in run_checks()
+            isinstance(found, Error) and "BETTER_AUTH_SECRET" in found.msg for found in run_checks()
         )
     settings.BETTER_AUTH_SECRET = SECRET
     small, good = SigningKey("RS256", bits=1024), SigningKey("RS256")
@@ -307,7 +310,13 @@ def test_3_10_do_not_trust_received_claims():
     assert caller(token) is None
     own = {"kty": "oct", "k": base64url(OTHER_SECRET.encode())}
     assert caller(forge(header={"alg": "HS256", "jwk": own}, key=OTHER_SECRET)) is None
-    claims = {"id": BOB, "userId": BOB, "email": BOB, "is_staff": True, "role": "admin"}
+    claims: dict[str, Any] = {
+        "id": BOB,
+        "userId": BOB,
+        "email": BOB,
+        "is_staff": True,
+        "role": "admin",
+    }
     assert caller(sign(ALICE, **claims)) == ALICE
 
 
