@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ def long(seconds: int) -> tuple[str, ...]:
     return (f"--max-time={seconds}", "--generation-database=none", "--max-examples=1000")
 
 
-def fuzz(server: Server, *options: str) -> str:
+def fuzz(server: Server, folder: Path, *options: str) -> str:
     """What Schemathesis reports. Fails the test on any failure it finds."""
     run = subprocess.run(  # noqa: S603
         [
@@ -29,8 +30,12 @@ def fuzz(server: Server, *options: str) -> str:
             *("--warnings=off", "--request-timeout=60", "--suppress-health-check=all"),
             *options,
         ],
-        cwd=ROOT,
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "todolist.tests.fuzz_rules"},
+        cwd=folder,  # it leaves notes behind
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SCHEMATHESIS_HOOKS": "todolist.tests.fuzz_rules",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -52,7 +57,7 @@ def assert_unharmed(server: Server) -> None:
 
 
 @pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "nobody"])
-def test_every_answer_is_one_that_the_document_names(fuzzed, signed_in, pytestconfig):
+def test_every_answer_is_one_that_the_document_names(fuzzed, signed_in, pytestconfig, tmp_path):
     seconds = pytestconfig.getoption("fuzz")
     options = long(seconds) if seconds else SHORT
     if signed_in:
@@ -63,7 +68,7 @@ def test_every_answer_is_one_that_the_document_names(fuzzed, signed_in, pytestco
     else:
         options += ("--phases=fuzzing",)
 
-    report = fuzz(fuzzed, *options)
+    report = fuzz(fuzzed, tmp_path, *options)
 
     # All operations were called, and none was left out in silence.
     selected = re.search(r"Selected: (\d+)/(\d+)\n\s+Tested: (\d+)\n", report)
