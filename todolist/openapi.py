@@ -31,6 +31,7 @@ from todolist.operations import (
     NOTES,
     OPERATIONS,
     REFUSALS,
+    VALUES,
     Answer,
     Operation,
     ref,
@@ -146,6 +147,8 @@ def complete(result: Schema, **kwargs: Any) -> Schema:
             said.pop("x-spec-enum-id", None)
             if name.startswith("Patched"):
                 said.pop("default", None)  # what is left out stays
+            if values := VALUES.get(f"{shown}.{field}"):
+                said["enum"] = values
             if note := NOTES.get(f"{shown}.{field}"):
                 said["description"] = note
         if not name.endswith("Request") and "properties" in schema:

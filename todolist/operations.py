@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from tasks.events import KEPT_DAYS
 from tasks.listing import EventParameters, NotificationParameters, TaskParameters
+from tasks.reminders import Kind
 from tasks.serializers import NotificationSerializer, TaskSerializer
 
 Schema = dict[str, Any]
@@ -80,10 +81,10 @@ CHALLENGE = Header(
     required=True,
 )
 
-Kind = Literal["negotiated", "query", "body", "signed in", "somebody's"]
+OperationKind = Literal["negotiated", "query", "body", "signed in", "somebody's"]
 
 # What is refused for what kind of operation it is.
-REFUSALS: list[tuple[Kind, Answer]] = [
+REFUSALS: list[tuple[OperationKind, Answer]] = [
     ("query", Answer(400, "A parameter is wrong; the sentence names it", "Error")),
     ("body", Answer(400, "The body is wrong: what is wrong with which field", "BadBody")),
     (
@@ -360,6 +361,9 @@ COMPONENTS: dict[str, Schema] = {
     "TaskDeletedEvent": event(record(id=string(format="uuid")), "task.deleted"),
     "NotificationEvent": event(ref("Notification"), "notification.created", "notification.read"),
 }
+
+# The values that a field can have, where it is but text to its serializer.
+VALUES = {"Notification.type": [kind.value for kind in Kind]}
 
 # Said of fields, in answers and in requests.
 NOTES = {

@@ -180,6 +180,9 @@ def test_limits_and_read_only_fields_are_those_of_the_contract(document):
         *("id", "user_id", "completed_at", "created_at", "updated_at"),
     }
     assert answered["id"]["format"] == "uuid"
+    assert schemas["Notification"]["properties"]["type"]["enum"] == [
+        *("deadline_reminder", "deadline_reached", "task_overdue"),
+    ]
     assert set(schemas["Task"]["required"]) == answered.keys()
 
 
