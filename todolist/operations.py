@@ -72,7 +72,7 @@ LINK = Header(
     'Where the list goes on, if it does: `<URL>; rel="next"`',
     string(pattern='^<.+>; rel="next"$'),
 )
-ETAG = Header("ETag", "The version of the task, for `If-Match`")
+ETAG = Header("ETag", "The version of the task, for `If-Match`", required=True)
 LOCATION = Header("Location", "The URL of the new task", string(format="uri"), required=True)
 CHALLENGE = Header(
     "WWW-Authenticate",

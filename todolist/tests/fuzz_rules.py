@@ -27,9 +27,6 @@ ACCEPTED, REFUSED = "ST201", "ST202"  # data that breaks the schema, data that k
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
     """False for a failure that is none."""
     if failure.code == ACCEPTED:
-        # The key is not read yet. To be taken out with the first code that does.
-        if "`Idempotency-Key`" in failure.message:
-            return False
         # A condition that does not hold is refused before the body is looked at.
         return bool(response.status_code != 412)
     if failure.code != REFUSED:
