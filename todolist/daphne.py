@@ -4,6 +4,7 @@ Does nothing where another server runs: none of daphne's classes are used there.
 """
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Generator
@@ -12,12 +13,15 @@ from typing import Any
 from daphne.access import AccessLogGenerator
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
+from django.conf import settings
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.task import deferLater
 from twisted.web.http import HTTPChannel
 
 from todolist.logs import redact
+
+access = logging.getLogger("daphne.access")
 
 MAX_BACKLOG = 256 * 1024  # bytes written to a socket that its client has not read
 CLOSE_GOING_AWAY = 1001
@@ -40,11 +44,14 @@ def adapt_daphne() -> None:
 
 
 def _redact_access_log() -> None:
-    """It writes to its stream directly, past `logging`."""
+    """It writes to its stream directly, past `logging`; with `LOG_FORMAT=json` no longer."""
     write_entry = AccessLogGenerator.write_entry
 
     def write_redacted_entry(self: Any, host: Any, date: Any, request: str, **rest: Any) -> None:
-        write_entry(self, host, date, redact(request), **rest)
+        if settings.LOG_FORMAT == "json":
+            access.info("%s", request, extra={"client": host, **rest})
+        else:
+            write_entry(self, host, date, redact(request), **rest)
 
     AccessLogGenerator.write_entry = write_redacted_entry
 

@@ -99,6 +99,14 @@ class Environment:
             return default
         return int(text)
 
+    def choice(self, name: str, words: tuple[str, ...]) -> str:
+        """One of `words`; the first where nothing is said."""
+        word = self.text(name).strip().lower() or words[0]
+        if word not in words:
+            self._note(name, "is none of its values", f"Write {' or '.join(words)}.", "todolist.E020")
+            return words[0]
+        return word
+
     def items(self, name: str, default: str = "") -> tuple[str, ...]:
         """A comma-separated list; spaces around the commas do not matter."""
         parts = (part.strip() for part in self.text(name, default).split(","))

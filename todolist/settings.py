@@ -217,19 +217,21 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # HSTS preload: as W005
 ]
 
-# Logs: to stderr, through a formatter that lets no token pass
+# Logs: to stderr, through formatters that let no token and no secret pass; crash pages likewise
 
+LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "redacting": {
+        "text": {
             "()": "todolist.logs.RedactingFormatter",
             "format": "{asctime} {levelname} {name} {message}",
             "style": "{",
         },
+        "json": {"()": "todolist.logs.JSONFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "redacting"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         # Loggers that come with handlers of their own, which know nothing of redaction.
@@ -239,6 +241,9 @@ LOGGING = {
     # The proxy in front writes the access log; a second one costs a tenth of the requests.
     | {"uvicorn.access": {"level": "WARNING"}},
 }
+
+DEFAULT_EXCEPTION_REPORTER = "todolist.crash_pages.SecretsReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "todolist.crash_pages.SecretsFilter"
 
 TEST_RUNNER = "todolist.test_runner.PytestRunner"
 
