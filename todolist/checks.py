@@ -41,6 +41,22 @@ def check_secret_key(**kwargs: Any) -> Iterator[CheckMessage]:
 
 
 @register
+def check_secrets_have_no_blanks_around(**kwargs: Any) -> Iterator[CheckMessage]:
+    for name in ("BETTER_AUTH_SECRET", "SECRET_KEY"):
+        try:
+            secret = getattr(settings, name)
+        except ImproperlyConfigured:
+            continue
+        if secret != secret.strip():
+            yield Warning(
+                f"{name} begins or ends with blanks, and they count as a part of it.",
+                hint="Take them out, unless whoever shares the secret has them too; .env keeps "
+                "what stands at the end of a line.",
+                id="todolist.W023",
+            )
+
+
+@register
 def check_connections_do_not_leak(databases: Any = None, **kwargs: Any) -> Iterator[CheckMessage]:
     for alias, database in settings.DATABASES.items():
         if database.get("CONN_MAX_AGE", 0) != 0 and not _keeps_threads(settings.ASGI_APPLICATION):

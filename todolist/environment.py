@@ -9,9 +9,12 @@ import io
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import environ
+import redis.asyncio
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Conninfo, PGconn
 
 from accounts.conf import origin_of
 
@@ -21,6 +24,25 @@ FALSE_WORDS = frozenset({"0", "false", "no", "n", "off"})
 
 _ENV_LINE = re.compile(r"#|(export )?[A-Za-z_0-9]+=")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
+
+# What the URL says before its ?, or what names another place to read it from.
+IN_THE_URL = {"user", "password", "port", "dbname", "hostaddr", "service", "servicefile"}
+WHOLE_NUMBERS = {
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+}
+REDIS_OPTIONS = {
+    "db",
+    "health_check_interval",
+    "retry_on_timeout",
+    "socket_connect_timeout",
+    "socket_keepalive",
+    "socket_timeout",
+}
 
 
 def name_in_redis(redis_url: str, database: str) -> str:
@@ -143,7 +165,7 @@ class Environment:
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         """A database for Django's `DATABASES`; one that refuses to work where the URL is wrong."""
-        url = self.text(name, default).strip()
+        url, _, query = self.text(name, default).strip().partition("?")
         scheme, separator, rest = url.partition("://")
         # SQLAlchemy appends the driver, as in postgresql+asyncpg://; Django brings its own.
         family = scheme.lower().partition("+")[0]
@@ -162,18 +184,39 @@ class Environment:
                 "todolist.E005",
             )
             return {"ENGINE": "django.db.backends.dummy"}
-        if ssl := config.get("OPTIONS", {}).pop("ssl", None):  # asyncpg's name for sslmode
-            config["OPTIONS"]["sslmode"] = {"true": "require", "false": "disable"}.get(ssl, ssl)
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        if family == "postgres":
+            if (age := options.pop("conn_max_age", None)) is not None:
+                config["CONN_MAX_AGE"] = int(age) if age.isdecimal() else age  # todolist.E009
+            if cursors := options.pop("disable_server_side_cursors", None):
+                config["DISABLE_SERVER_SIDE_CURSORS"] = cursors.lower() in TRUE_WORDS
+            options = _in_words_of_libpq(options)
+            refused = _refused_by_libpq(options)
+        else:
+            refused = options.keys()  # settings.py says how SQLite is used
+        if refused:
+            self._note(
+                name,
+                f"has options that cannot be used: {', '.join(map(ascii, sorted(refused)))}",
+                "After the ? come libpq's connection parameters, such as sslmode=require; "
+                "for SQLite nothing.",
+                "todolist.E021",
+            )
+        elif options:
+            config["OPTIONS"] = options
         return config
 
     def redis_url(self, name: str) -> str:
         url = self.text(name).strip()
+        if not url:
+            return ""
         try:
             parts = urlsplit(url)
-            good = not url or (parts.scheme in ("redis", "rediss") and (parts.port or 6379) > 0)
+            if parts.scheme not in ("redis", "rediss") or parts.port == 0 or not parts.hostname:
+                raise ValueError("address")
+            if parts.fragment or not re.fullmatch(r"(/[0-9]{0,9})?", parts.path):
+                raise ValueError("database")
         except ValueError:
-            good = False
-        if not good:
             self._note(
                 name,
                 "is not a Redis URL",
@@ -181,7 +224,72 @@ class Environment:
                 "todolist.E006",
             )
             return ""
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        tls = parts.scheme == "rediss"
+        refused = {option for option in options if not _known_to_redis(option, tls=tls)}
+        if not refused:
+            try:
+                # They connect to nothing yet, but say what they cannot make sense of.
+                redis.ConnectionPool.from_url(url).make_connection()
+                redis.asyncio.ConnectionPool.from_url(url).make_connection()
+            except (TypeError, ValueError, redis.RedisError):
+                refused = set(options)
+        if refused:
+            self._note(
+                name,
+                f"has options that cannot be used: {', '.join(map(ascii, sorted(refused)))}",
+                f"After the ? may come {', '.join(sorted(REDIS_OPTIONS))}, and with rediss:// what "
+                "begins with ssl_.",
+                "todolist.E022",
+            )
+            return ""
         return url
 
     def _note(self, variable: str, problem: str, hint: str, id: str) -> None:
         self.mistakes.append(Mistake(variable, problem, hint, id))
+
+
+def _in_words_of_libpq(options: dict[str, str]) -> dict[str, str]:
+    """The same options, where SQLAlchemy's drivers have other words for them."""
+    options = dict(options)
+    ssl = options.pop("ssl", None)  # asyncpg's name for sslmode
+    if ssl is not None:
+        words = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
+        options.setdefault("sslmode", words.get(ssl.lower(), ssl))
+    if "timeout" in options:  # asyncpg's too
+        options.setdefault("connect_timeout", options.pop("timeout"))
+    for cache in ("prepared_statement_cache_size", "statement_cache_size"):
+        if options.get(cache) == "0":  # Django prepares no statements anyway
+            del options[cache]
+    return options
+
+
+def _refused_by_libpq(options: dict[str, str]) -> set[str]:
+    """The options that it does not know, or whose values it does not understand."""
+    known = {default.keyword.decode() for default in Conninfo.get_defaults()} - IN_THE_URL
+    refused = {
+        option
+        for option, value in options.items()
+        if option not in known or not _understood_by_libpq({option: value})
+    }
+    if not refused and not _understood_by_libpq(options):
+        return set(options)  # each for itself, but not together
+    return refused
+
+
+def _understood_by_libpq(options: dict[str, str]) -> bool:
+    if any("\0" in value for value in options.values()) or not all(
+        re.fullmatch(r"[0-9]{1,9}", options[option]) for option in WHOLE_NUMBERS & options.keys()
+    ):
+        return False
+    # It goes through all of its options before it looks for a server; where this points, is none.
+    nowhere = {**options, "host": "/nonexistent", "user": "x", "dbname": "x"}
+    attempt = PGconn.connect(make_conninfo("", **nowhere).encode())
+    try:
+        return b"/nonexistent" in attempt.error_message
+    finally:
+        attempt.finish()
+
+
+def _known_to_redis(option: str, *, tls: bool) -> bool:
+    return option in REDIS_OPTIONS or (tls and option.startswith("ssl_"))

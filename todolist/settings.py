@@ -4,6 +4,7 @@ The only reader of the environment. Which variables there are: `.env.example`. W
 value that makes no sense: `todolist/environment.py` and `todolist/checks.py`.
 """
 
+from datetime import timedelta
 from pathlib import Path
 
 from todolist.environment import Environment, name_in_redis
@@ -32,7 +33,8 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",  # Swagger UI's files, for /docs
     "channels",
-    "django.contrib.admin",
+    "axes",
+    "todolist.staff.StaffConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -175,6 +177,7 @@ if REDIS_URL:
             "KEY_PREFIX": NAME_IN_REDIS,
         }
     }
+    CACHES["sign-in tries"] = CACHES["default"]
 else:
     CHANNEL_LAYERS = {
         "default": {
@@ -182,7 +185,15 @@ else:
             "CONFIG": {"capacity": 1000},  # events waiting for one socket
         }
     }
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        # Apart and roomy, so that nothing else, and no flood of made-up names, pushes tries out.
+        "sign-in tries": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "LOCATION": "sign-in tries",
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        },
+    }
 
 # Language, time, files of the admin
 
@@ -195,6 +206,20 @@ WHITENOISE_AUTOREFRESH = False
 
 # Staff accounts
 
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # refuses a name or an address that was wrong too often
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_HANDLER = "axes.handlers.cache.AxesCacheHandler"
+AXES_CACHE = "sign-in tries"
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]  # either: addresses are easily changed
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False  # its tables stay empty
+AXES_VERBOSE = False
+AXES_SENSITIVE_PARAMETERS = ["username"]  # people type their password there; the address is logged
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -215,6 +240,8 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains: not ours to decide, other services may live there
     "security.W008",  # redirect to https: it would lose bodies and the Authorization header
     "security.W021",  # HSTS preload: as W005
+    "axes.W001",  # tries counted in memory: todolist.W010 says that several processes need Redis
+    "axes.W002",  # its middleware: todolist.staff does that, where people sign in
 ]
 
 # Logs: to stderr, through formatters that let no token and no secret pass; crash pages likewise

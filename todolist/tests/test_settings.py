@@ -191,7 +191,103 @@ class TestEnvironment:
         assert env.database("X", "")["ENGINE"] == "django.db.backends.dummy"
         assert [mistake.id for mistake in env.mistakes] == ["todolist.E005"]
 
-    @pytest.mark.parametrize("url", ["http://x", "localhost:6379", "redis://x:port", "redis://["])
+    @pytest.mark.parametrize(
+        ("query", "options"),
+        [
+            ("ssl=true", {"sslmode": "require"}),
+            ("ssl=verify-full&sslrootcert=system", {"sslmode": "verify-full"}),
+            ("ssl=disable&timeout=9", {"sslmode": "disable", "connect_timeout": "9"}),
+            ("prepared_statement_cache_size=0&statement_cache_size=0", {}),
+            ("application_name=a%20b", {"application_name": "a b"}),
+            ("options=-c%20search_path%3Dx", {"options": "-c search_path=x"}),
+            ("host=/run/postgresql", {"host": "/run/postgresql"}),
+        ],
+    )
+    def test_options_of_other_drivers_are_translated(self, read, query, options):
+        env = read(f"postgresql+asyncpg://u:p@db.example/name?{query}")
+        assert env.database("X", "").get("OPTIONS", {}).items() >= options.items()
+        assert env.mistakes == []
+
+    @pytest.mark.parametrize(
+        ("query", "named"),
+        [
+            ("foo=bar", ["foo"]),
+            ("sslmode=require&foo=bar&pool=1", ["foo", "pool"]),
+            ("sslmode=banana", ["sslmode"]),
+            ("ssl=banana", ["sslmode"]),
+            ("sslmode=", ["sslmode"]),
+            ("sslrootcert=system&sslmode=require", ["sslmode", "sslrootcert"]),
+            ("connect_timeout=soon", ["connect_timeout"]),
+            ("target_session_attrs=any-old", ["target_session_attrs"]),
+            ("password=hidden-in-here", ["password"]),
+            ("hostaddr=192.0.2.1", ["hostaddr"]),
+            ("application_name=%00", ["application_name"]),
+            ("statement_cache_size=100", ["statement_cache_size"]),
+            ("command_timeout=5", ["command_timeout"]),
+            ("autocommit=false", ["autocommit"]),
+        ],
+    )
+    def test_options_that_would_fail_at_the_first_connection_are_refused_by_name(
+        self, read, query, named
+    ):
+        env = read(f"postgresql://u:p@db.example/name?{query}")
+        env.database("X", "")
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.E021"]
+        assert env.mistakes[0].problem.endswith(f"used: {', '.join(map(repr, named))}")
+        assert "hidden" not in str(env.mistakes)
+
+    def test_sqlite_takes_no_options(self, read):
+        env = read("sqlite:////var/lib/x.sqlite3?mode=ro")
+        assert env.database("X", "")["NAME"] == "/var/lib/x.sqlite3"
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.E021"]
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("redis://h", "redis://h:1/2", "redis://u:p@h/0?health_check_interval=3&db=1"),
+            *("rediss://h?ssl_cert_reqs=none", "redis://h?socket_timeout=1.5", " redis://h/ "),
+        ],
+    )
+    def test_redis(self, read, url):
+        env = read(url)
+        assert (env.redis_url("X"), env.mistakes) == (url.strip(), [])
+
+    @pytest.mark.parametrize(
+        ("url", "named"),
+        [
+            ("redis://h/0?foo=bar", "foo"),
+            ("redis://h?host=other", "host"),
+            ("redis://h?db=first", "db"),
+            ("redis://h?socket_timeout=long", "socket_timeout"),
+            ("redis://h?decode_responses=1", "decode_responses"),
+            ("redis://h?ssl_cert_reqs=none", "ssl_cert_reqs"),
+            ("rediss://h?ssl_cert_reqs=banana", "ssl_cert_reqs"),
+            ("rediss://h?ssl_foo=1", "ssl_foo"),
+        ],
+    )
+    def test_options_that_redis_would_choke_on_are_refused_by_name(self, read, url, named):
+        env = read(url)
+        assert env.redis_url("X") == ""
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.E022"]
+        assert repr(named) in env.mistakes[0].problem
+
+    @pytest.mark.parametrize(("text", "format"), [("", "text"), (" JSON ", "json")])
+    def test_choice(self, read, text, format):
+        env = read(text)
+        assert (env.choice("X", ("text", "json")), env.mistakes) == (format, [])
+
+    def test_no_choice_of_ours(self, read):
+        env = read("xml")
+        assert env.choice("X", ("text", "json")) == "text"
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.E020"]
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("http://x", "localhost:6379", "redis://x:port", "redis://[", "redis://x:0"),
+            *("redis://", "redis://x/first", "redis://x/0#1"),
+        ],
+    )
     def test_not_redis(self, read, url):
         env = read(url)
         assert env.redis_url("X") == ""
@@ -240,7 +336,7 @@ class TestEnvironment:
 
 
 def ids() -> set[str | None]:
-    return {message.id for message in run_checks()}
+    return {message.id for message in run_checks() if not message.is_silenced()}
 
 
 def test_the_configuration_of_the_tests_is_sound(settings):
@@ -250,6 +346,26 @@ def test_the_configuration_of_the_tests_is_sound(settings):
 def test_no_secret_key(settings):
     settings.SECRET_KEY = ""
     assert "todolist.E007" in ids()
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "BETTER_AUTH_SECRET"])
+@pytest.mark.parametrize("blank", [" ", "\t", "\r\n"])
+def test_blanks_around_a_secret_are_pointed_out(settings, name, blank):
+    assert "todolist.W023" not in ids()
+    setattr(settings, name, getattr(settings, name) + blank)
+    assert "todolist.W023" in ids()
+
+
+def test_blanks_at_the_end_of_a_line_do_not_matter_elsewhere(tmp_path):
+    values = {
+        "DEBUG": "True ",
+        "BETTER_AUTH_URL": "https://auth.example.com \t",
+        "REDIS_URL": "redis://h:1/0  ",
+        "ALLOWED_HOSTS": "a.example.com ",
+        "LOG_FORMAT": "json ",
+    }
+    done = manage("check", environment=environment_for(f"sqlite:///{tmp_path}/x ", **values))
+    assert (done.returncode, "todolist.E" in done.stderr) == (0, False), done.stderr
 
 
 @pytest.mark.parametrize(("debug", "id"), [(False, "todolist.E008"), (True, "todolist.W008")])

@@ -1,0 +1,65 @@
+"""The door of the admin: sign-in that is limited in tries, and no input that makes a 500."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.admin import AdminSite
+from django.contrib.admin.apps import AdminConfig
+from django.core.exceptions import FieldError, ValidationError
+from django.db import DataError
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.template.response import TemplateResponse
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+TOO_MANY_TRIES = "Too many tries. Wait a quarter of an hour, then try again."
+
+# What Django's admin and the databases raise over a value that nobody's browser would send.
+UNUSABLE = (ValueError, OverflowError, ValidationError, FieldError, DataError)
+
+
+class StaffSite(AdminSite):
+    """Django's admin, with the two promises above."""
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """429 for a name or an address that was wrong too often; axes counts."""
+        try:
+            response = super().login(request, extra_context)
+        except RedisError:
+            logger.exception("Nobody can sign in to the admin while tries cannot be counted")
+            return HttpResponse("Try again later.", status=503, headers={"Retry-After": "5"})
+        if getattr(request, "axes_locked_out", False) and isinstance(response, TemplateResponse):
+            form = (response.context_data or {})["form"]
+            form.errors.clear()
+            form.add_error(None, TOO_MANY_TRIES)
+            response.status_code = 429
+            response.headers["Retry-After"] = str(int(settings.AXES_COOLOFF_TIME.total_seconds()))
+        return response
+
+    def admin_view(
+        self, view: Callable[..., HttpResponse], cacheable: bool = False
+    ) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                response = view(request, *args, **kwargs)
+                # Here, and not outside of all that catches: lists are read while they are shown.
+                return response.render() if isinstance(response, TemplateResponse) else response
+            except UNUSABLE:
+                # With its traceback: should this be a mistake of ours, it must not go unseen.
+                logger.warning("Refused a request to the admin", exc_info=True)
+                return HttpResponseBadRequest("Bad request")
+
+        return super().admin_view(answered, cacheable)
+
+
+class StaffConfig(AdminConfig):
+    """`django.contrib.admin` with this site instead of its own."""
+
+    default_site = "todolist.staff.StaffSite"
