@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import Conninfo, PGconn
 
 from accounts.conf import origin_of
+from todolist.logs import redact
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "y", "on", "ok"})
 FALSE_WORDS = frozenset({"0", "false", "no", "n", "off"})
@@ -125,7 +126,9 @@ class Environment:
         """One of `words`; the first where nothing is said."""
         word = self.text(name).strip().lower() or words[0]
         if word not in words:
-            self._note(name, "is none of its values", f"Write {' or '.join(words)}.", "todolist.E020")
+            self._note(
+                name, "is none of its values", f"Write {' or '.join(words)}.", "todolist.E020"
+            )
             return words[0]
         return word
 
@@ -155,7 +158,7 @@ class Environment:
         ):
             self._note(
                 name,
-                f"holds {item!r}, which is not an origin",
+                f"holds {redact(item)!r}, which is not an origin",
                 "An origin is scheme, host and, where needed, port: https://app.example.com",
                 "todolist.E004",
             )

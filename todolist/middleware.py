@@ -32,6 +32,24 @@ def act_for_everyone_in_the_admin(
     return middleware
 
 
+def forbid_storing(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Answers that do not say how long they may be kept may not be kept at all.
+
+    They hold what belongs to one person, or depend on who asks (a 401 too); a page of the next
+    person at the same browser, or a careless proxy, must not see them again. Files of the admin say
+    for themselves.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return middleware
+
+
 class AdminOnly(MiddlewareMixin):
     """Mixed into a middleware: lets by what is not for the admin."""
 

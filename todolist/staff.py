@@ -8,18 +8,28 @@ from typing import Any
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
-from django.core.exceptions import FieldError, ValidationError
+from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.template.response import TemplateResponse
+from django.template.response import SimpleTemplateResponse, TemplateResponse
 from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
+# Django's admin keeps its scripts and styles in files of its own.
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
 TOO_MANY_TRIES = "Too many tries. Wait a quarter of an hour, then try again."
 
 # What Django's admin and the databases raise over a value that nobody's browser would send.
-UNUSABLE = (ValueError, OverflowError, ValidationError, FieldError, DataError)
+UNUSABLE = (
+    ValueError,
+    OverflowError,
+    ValidationError,
+    FieldError,
+    FieldDoesNotExist,
+    DataError,
+)
 
 
 class StaffSite(AdminSite):
@@ -31,16 +41,21 @@ class StaffSite(AdminSite):
         """429 for a name or an address that was wrong too often; axes counts."""
         try:
             response = super().login(request, extra_context)
+            if getattr(request, "axes_locked_out", False):
+                assert isinstance(response, TemplateResponse)  # noqa: S101  the form, once more
+                form = (response.context_data or {})["form"]
+                form.errors.clear()
+                form.add_error(None, TOO_MANY_TRIES)
+                response.status_code = 429
+                response.headers["Retry-After"] = (
+                    f"{settings.AXES_COOLOFF_TIME.total_seconds():.0f}"
+                )
+            return finished(response)
         except RedisError:
             logger.exception("Nobody can sign in to the admin while tries cannot be counted")
             return HttpResponse("Try again later.", status=503, headers={"Retry-After": "5"})
-        if getattr(request, "axes_locked_out", False) and isinstance(response, TemplateResponse):
-            form = (response.context_data or {})["form"]
-            form.errors.clear()
-            form.add_error(None, TOO_MANY_TRIES)
-            response.status_code = 429
-            response.headers["Retry-After"] = str(int(settings.AXES_COOLOFF_TIME.total_seconds()))
-        return response
+        except UNUSABLE:
+            return refused()
 
     def admin_view(
         self, view: Callable[..., HttpResponse], cacheable: bool = False
@@ -48,15 +63,25 @@ class StaffSite(AdminSite):
         @wraps(view)
         def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
-                response = view(request, *args, **kwargs)
-                # Here, and not outside of all that catches: lists are read while they are shown.
-                return response.render() if isinstance(response, TemplateResponse) else response
+                return finished(view(request, *args, **kwargs))
             except UNUSABLE:
-                # With its traceback: should this be a mistake of ours, it must not go unseen.
-                logger.warning("Refused a request to the admin", exc_info=True)
-                return HttpResponseBadRequest("Bad request")
+                return refused()
 
         return super().admin_view(answered, cacheable)
+
+
+def finished(response: HttpResponse) -> HttpResponse:
+    """A page, rendered here where errors are caught: lists are read while they are shown."""
+    if isinstance(response, SimpleTemplateResponse):
+        response.render()
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+def refused() -> HttpResponse:
+    # With its traceback: should this be a mistake of ours, it must not go unseen.
+    logger.warning("Refused a request to the admin", exc_info=True)
+    return HttpResponseBadRequest("Bad request", content_type="text/plain")
 
 
 class StaffConfig(AdminConfig):

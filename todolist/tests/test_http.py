@@ -2,10 +2,17 @@
 
 import asyncio
 import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from channels.layers import channel_layers
+from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, connection
+from django.urls import URLResolver, get_resolver
+from django.urls.resolvers import RegexPattern
 from django.utils.module_loading import import_string
 from rest_framework.test import APIClient
 
@@ -409,13 +416,64 @@ def test_me_wants_a_token_and_no_database(anonymous_api, alice_api, django_asser
 # Headers
 
 
-@pytest.mark.parametrize("path", ["/tasks", "/unknown", "/health/live", "/admin/login/"])
-def test_security_headers(alice_api, path):
-    response = alice_api.get(path)
+def every_path() -> Iterator[str]:
+    """An example of every route there is, below /admin too."""
+    for path in _paths(get_resolver().url_patterns, ""):
+        yield "/" + re.sub(r"<[^>]*>", "1", path)
+    yield from ("/unknown", "/admin", "/admin/unknown")
 
-    assert response["X-Content-Type-Options"] == "nosniff"
-    assert response["X-Frame-Options"] == "DENY"
-    assert response["Referrer-Policy"] == "same-origin"
+
+def _paths(patterns: Any, prefix: str) -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern.pattern, RegexPattern):
+            # `^tasks/(?P<pk>[^/.]+)/?$`: the first spelling that such a pattern matches.
+            path = re.sub(r"\(\?P<\w+>[^()]*\)", "1", str(pattern.pattern))
+            path = re.sub(r"\(\?!.*|/\?\$|[\^$?\\]|/\?$", "", path)
+        else:
+            path = str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _paths(pattern.url_patterns, prefix + path)
+        else:
+            yield prefix + path
+
+
+PATHS = sorted(set(every_path()))
+
+
+def test_paths_are_really_those_of_the_routes():
+    assert {"/tasks", "/tasks/1", "/me", "/health/live", "/admin/tasks/task/"} <= set(PATHS)
+    assert len(PATHS) > 40
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_has_the_headers_that_protect_it(path, client):
+    staff = User.objects.create_superuser("staff")
+    client.force_login(staff)
+    client.raise_request_exception = False
+    callers = [client_with(None), client_with(sign()), client]
+    for caller in callers:
+        for method in ("GET", "POST", "OPTIONS"):
+            response = caller.generic(method, path, "{}", "application/json", secure=True)
+            assert response.status_code < 500
+            assert response["X-Content-Type-Options"] == "nosniff"
+            assert response["Referrer-Policy"] == "same-origin"
+            assert response["Cross-Origin-Opener-Policy"] == "same-origin"
+            assert response["Strict-Transport-Security"].startswith("max-age=31536000")
+            caching = response["Cache-Control"]
+            assert "no-store" in caching, (method, path, caching)
+            if path.startswith("/admin") and response.status_code == 200:
+                assert response["X-Frame-Options"] == "DENY"
+                assert "default-src 'self'" in response["Content-Security-Policy"]
+
+
+def test_nothing_promises_tls_where_there_is_none(alice_api):
+    assert "Strict-Transport-Security" not in alice_api.get("/tasks")
+
+
+def test_files_of_the_admin_may_be_kept(server):
+    with urlopen(f"{server.url}/static/admin/css/base.css", timeout=10) as response:
+        assert "max-age" in response.headers["Cache-Control"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_the_api_sets_no_cookie(alice_api):
