@@ -52,7 +52,8 @@ class OnlyFilters(OwnedAdmin[Row]):
         path, create = entry
         field = get_fields_from_path(self.model, path)[-1]
         made = create(field, request, {}, self.model, self, field_path=path)
-        return made.expected_parameters()
+        parameters: list[str | None] = made.expected_parameters()
+        return parameters
 
 
 class KeysetChangeList(ChangeList):

@@ -1,5 +1,7 @@
 """Accounts of staff in the admin: Django's own pages, narrowed by their filters only."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -10,10 +12,10 @@ admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class StaffAdmin(OnlyFilters, UserAdmin):
+class StaffAdmin(OnlyFilters[Any], UserAdmin):  # type: ignore[type-arg]
     pass
 
 
 @admin.register(Group)
-class StaffGroupAdmin(OnlyFilters, GroupAdmin):
+class StaffGroupAdmin(OnlyFilters[Any], GroupAdmin):
     pass

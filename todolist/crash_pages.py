@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 from todolist.logs import redact
@@ -38,11 +39,11 @@ class SecretsReporter(ExceptionReporter):
             ]
         return data
 
-    def get_traceback_html(self) -> str:
-        return redact(super().get_traceback_html(), *self.credentials())
+    def get_traceback_html(self) -> SafeString:
+        return SafeString(redact(super().get_traceback_html(), *self.credentials()))
 
-    def get_traceback_text(self) -> str:
-        return redact(super().get_traceback_text(), *self.credentials())
+    def get_traceback_text(self) -> SafeString:
+        return SafeString(redact(super().get_traceback_text(), *self.credentials()))
 
     def credentials(self) -> tuple[str, ...]:
         """What this request was signed in with, or tried to."""

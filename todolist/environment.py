@@ -196,7 +196,7 @@ class Environment:
             options = _in_words_of_libpq(options)
             refused = _refused_by_libpq(options)
         else:
-            refused = options.keys()  # settings.py says how SQLite is used
+            refused = set(options)  # settings.py says how SQLite is used
         if refused:
             self._note(
                 name,
@@ -234,7 +234,7 @@ class Environment:
             try:
                 # They connect to nothing yet, but say what they cannot make sense of.
                 redis.ConnectionPool.from_url(url).make_connection()
-                redis.asyncio.ConnectionPool.from_url(url).make_connection()
+                redis.asyncio.ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
             except (TypeError, ValueError, redis.RedisError):
                 refused = set(options)
         if refused:

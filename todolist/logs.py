@@ -6,6 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -52,10 +53,8 @@ def _configured_secrets() -> Iterator[str]:
         return
     yield from conf.secrets
     yield settings.BETTER_AUTH_SECRETS
-    try:
+    with suppress(ImproperlyConfigured):  # Django refuses to hand out an empty one
         yield settings.SECRET_KEY
-    except ImproperlyConfigured:  # Django refuses to hand out an empty one
-        pass
     for database in settings.DATABASES.values():
         yield database.get("PASSWORD") or ""
     yield urlsplit(settings.REDIS_URL).password or ""

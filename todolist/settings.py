@@ -192,7 +192,7 @@ else:
         "sign-in tries": {
             "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
             "LOCATION": "sign-in tries",
-            "OPTIONS": {"MAX_ENTRIES": 100_000},
+            "OPTIONS": {"MAX_ENTRIES": 100_000},  # type: ignore[dict-item]
         },
     }
 

@@ -1,7 +1,6 @@
 """The door of the admin: sign-in that is limited in tries, and no input that makes a 500."""
 
 import logging
-from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -54,18 +53,16 @@ class StaffSite(AdminSite):
         except RedisError:
             logger.exception("Nobody can sign in to the admin while tries cannot be counted")
             return HttpResponse("Try again later.", status=503, headers={"Retry-After": "5"})
-        except UNUSABLE:
-            return refused()
+        except UNUSABLE as error:
+            return refused(error)
 
-    def admin_view(
-        self, view: Callable[..., HttpResponse], cacheable: bool = False
-    ) -> Callable[..., HttpResponse]:
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         @wraps(view)
         def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
                 return finished(view(request, *args, **kwargs))
-            except UNUSABLE:
-                return refused()
+            except UNUSABLE as error:
+                return refused(error)
 
         return super().admin_view(answered, cacheable)
 
@@ -78,9 +75,9 @@ def finished(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def refused() -> HttpResponse:
+def refused(error: Exception) -> HttpResponse:
     # With its traceback: should this be a mistake of ours, it must not go unseen.
-    logger.warning("Refused a request to the admin", exc_info=True)
+    logger.warning("Refused a request to the admin", exc_info=error)
     return HttpResponseBadRequest("Bad request", content_type="text/plain")
 
 

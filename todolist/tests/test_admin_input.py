@@ -132,9 +132,13 @@ def test_actions(staff, rows, model):
     for value in VALUES:
         value = value.replace("\ud800", "\ufffd")
         for extra in ({}, {"post": "yes"}, {"index": value}, {"select_across": value}):
-            form = {"action": "delete_selected", "_selected_action": value, **extra}
+            form: dict[str, Any] = {"action": "delete_selected", "_selected_action": value, **extra}
             check(staff, "POST", f"/admin/{model}/", form)
-        form = {"action": value, "_selected_action": [str(rows[model]), value], "post": "yes"}
+        form: dict[str, Any] = {
+            "action": value,
+            "_selected_action": [str(rows[model]), value],
+            "post": "yes",
+        }
         check(staff, "POST", f"/admin/{model}/", form)
 
 
