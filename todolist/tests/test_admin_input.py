@@ -133,7 +133,7 @@ def test_other_addresses(staff):
 
 @pytest.mark.parametrize("model", FIELDS)
 def test_actions(staff, rows, model):
-    for value in VALUES:
+    for value in VALUES[::3]:
         value = value.replace("\ud800", "\ufffd")
         for extra in ({}, {"post": "yes"}, {"index": value}, {"select_across": value}):
             form: dict[str, Any] = {"action": "delete_selected", "_selected_action": value, **extra}
@@ -160,7 +160,7 @@ def test_forms(staff, rows):
         ("auth/group/add/", {}, ["name", "permissions"]),
         (f"tasks/task/{rows['tasks/task']}/delete/", {"post": "yes"}, ["_popup", "_to_field"]),
     ]:
-        for name, value in product(names, VALUES):
+        for name, value in product(names, VALUES[::2]):
             form = {**good, name: value.replace("\ud800", "\ufffd")}
             check(staff, "POST", f"/admin/{path}", form)
 

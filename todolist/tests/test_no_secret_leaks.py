@@ -124,7 +124,7 @@ def send_over_rest(call: Caller) -> None:
         for method, path in (
             *(("GET", "/me"), ("GET", "/tasks"), ("POST", "/tasks"), ("DELETE", "/tasks/x")),
             *(("GET", f"/tasks?token={token}"), ("GET", f"/unknown?token={token}")),
-            *(("GET", f"/tasks?limit={OPAQUE}"), ("GET", "/health/ready"), ("PUT", "/me")),
+            *(("GET", f"/tasks?limit={GOOD}"), ("GET", "/health/ready"), ("PUT", "/me")),
         ):
             call(method, path, body='{"text": "x"}', token=token)
         call("POST", "/tasks", body="{", token=token)
@@ -137,7 +137,7 @@ def send_over_sockets(server: Server) -> None:
     for token in TOKENS:
         for url, options in (
             (f"{address}?token={token}", {}),
-            (f"{address}?token={token}&token={token}&since={token}", {}),
+            (f"{address}?token={token}&token={token}&since={GOOD}", {}),
             (address, {"additional_headers": {"Authorization": f"Bearer {token}"}}),
             (address, {"subprotocols": ["bearer", token]}),
             (f"{address}?token={token}", {"origin": "https://evil.example.com"}),
