@@ -378,8 +378,10 @@ def test_the_example_secret_key(settings, debug, id):
 stock = ProtocolTypeRouter({"http": get_asgi_application()})
 
 
-def test_connections_kept_with_the_threads_of_djangos_own_handler_are_refused(settings):
-    settings.DATABASES = {"default": {**settings.DATABASES["default"], "CONN_MAX_AGE": 60}}
+def test_connections_kept_with_the_threads_of_djangos_own_handler_are_refused(
+    settings, monkeypatch
+):
+    monkeypatch.setitem(settings.DATABASES["default"], "CONN_MAX_AGE", 60)
     assert not list(check_connections_do_not_leak())
     settings.ASGI_APPLICATION = f"{__name__}.stock"
     (refused,) = check_connections_do_not_leak()
