@@ -8,9 +8,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
-from django.utils.module_loading import import_string
 
 from accounts.checks import is_placeholder
+from accounts.routes import being_looked_at, looked_at
 from todolist.handler import OneHopHandler
 
 logger = logging.getLogger(__name__)
@@ -71,16 +71,8 @@ def check_connections_do_not_leak(databases: Any = None, **kwargs: Any) -> Itera
 
 def _keeps_threads(application: str) -> bool:
     """Whether HTTP is served by the handler whose threads stay."""
-    global _looking
-    _looking = True
-    try:
-        served = getattr(import_string(application), "application_mapping", {}).get("http")
-    finally:
-        _looking = False
+    served = getattr(looked_at(application), "application_mapping", {}).get("http")
     return isinstance(served, OneHopHandler)
-
-
-_looking = False
 
 
 @register(Tags.database)
@@ -125,7 +117,7 @@ def refuse_to_start_while_wrong() -> None:
 
     Logs the warnings. Raises `SystemExit`, naming every mistake, when there is an error.
     """
-    if _looking:
+    if being_looked_at():
         return
     found = [*run_checks(), *check_rows_are_secured(databases=[DEFAULT_DB_ALIAS])]
     messages = [message for message in found if not message.is_silenced()]

@@ -11,9 +11,12 @@ from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from accounts.public import open_to_everybody
+
 logger = logging.getLogger(__name__)
 
 
+@open_to_everybody("it shows nothing")
 @csrf_exempt  # a page of another origin gets the same 404 for a POST
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
     return JsonResponse({"detail": "Not found"}, status=404)

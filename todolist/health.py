@@ -9,22 +9,18 @@ from channels.layers import channel_layers
 from django.db import Error, connection
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
+
+from accounts.public import PublicView
 
 logger = logging.getLogger(__name__)
 
 CHANNEL_LAYER_TIMEOUT = 3  # seconds
 
 
-class PublicView(APIView):
-    """A view for everybody: it does not even look at `Authorization`."""
-
-    authentication_classes = []
-    permission_classes = []
-
-
 class LiveView(PublicView):
     """`GET /health/live`: the process answers."""
+
+    open_to_everybody = "probes have no token, and are told whether this server works"
 
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
@@ -32,6 +28,8 @@ class LiveView(PublicView):
 
 class ReadyView(PublicView):
     """`GET /health/ready`: the database and the channel layer answer; 503 otherwise."""
+
+    open_to_everybody = LiveView.open_to_everybody
 
     def get(self, request: Request) -> Response:
         parts = {"database": database_answers(), "channel_layer": channel_layer_answers()}
