@@ -1,0 +1,308 @@
+"""Takes the guards of isolation away, one at a time, and shows which tests turn red.
+
+    .venv/bin/python scripts/mutants.py [part of a name ...]
+
+Works on a copy of the tree, on SQLite. Ends with 1 when a mutant survives, can no longer be made
+because the code has changed, or breaks more than it takes away.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("accounts", "tasks", "todolist", "scripts")
+FILES = ("conftest.py", "pytest.ini", "pyproject.toml", "manage.py", ".env.example", "Makefile")
+
+CHECKS = "todolist/tests/test_isolation_checks.py"
+MATRIX = "todolist/tests/test_isolation_matrix.py"
+SOCKETS = "todolist/tests/test_isolation_sockets.py"
+MODEL = "todolist/tests/test_isolation_model.py"
+OWNERSHIP = "tasks/tests/test_ownership.py"
+SETTINGS = "todolist/tests/test_settings.py"
+
+
+class Mutant(NamedTuple):
+    """One guard taken away: the text that stands in a file once, and what stands there instead."""
+
+    name: str
+    path: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+
+OWNERS = "accounts/ownership.py"
+MIXIN = "accounts/mixins.py"
+VIEWS = "tasks/views.py"
+ASGI = "todolist/asgi.py"
+STACK = "OriginMiddleware(TokenMiddleware(URLRouter(websocket_urlpatterns)))"
+
+MUTANTS = (
+    Mutant(
+        "the owner filter",
+        OWNERS,
+        "return self.filter(user_id=owner) if owner else self.none()",
+        "return self.all()",
+        (CHECKS, MATRIX, MODEL),
+    ),
+    Mutant(
+        "the permission",
+        "accounts/permissions.py",
+        "return isinstance(obj, OwnedModel) and obj.is_owned_by(request.user)",
+        "return True",
+        (CHECKS, MATRIX),
+    ),
+    Mutant(
+        "the mixin",
+        VIEWS,
+        "from accounts.mixins import OwnedViewMixin",
+        "from rest_framework.viewsets import GenericViewSet as OwnedViewMixin",
+        (CHECKS, MATRIX),
+    ),
+    Mutant(
+        "IsOwner in the mixin",
+        MIXIN,
+        "    permission_classes = [IsOwner]\n",
+        "    permission_classes = [IsOwner.__base__]\n",
+        (CHECKS, MATRIX),
+    ),
+    Mutant(
+        "case in the comparison of owners",
+        OWNERS,
+        "self.filter(user_id=owner)",
+        "self.filter(user_id__iexact=owner)",
+        (MODEL, OWNERSHIP),
+    ),
+    Mutant(
+        "the end in the comparison of owners",
+        OWNERS,
+        "self.filter(user_id=owner)",
+        "self.filter(user_id__startswith=owner)",
+        (MODEL, OWNERSHIP),
+    ),
+    Mutant(
+        "that only a CurrentUser owns anything",
+        OWNERS,
+        'return user.id if isinstance(user, CurrentUser) else ""',
+        'return str(getattr(user, "id", None) or "")',
+        (CHECKS, OWNERSHIP),
+    ),
+    Mutant(
+        "existence before loading",
+        MIXIN,
+        "        queryset = self.get_queryset()\n",
+        "        queryset = super().get_queryset()\n",
+        (MATRIX,),
+    ),
+    Mutant(
+        "the difference of 403 and 404",
+        MIXIN,
+        'raise PermissionDenied("Access denied")',
+        "self._refuse_unknown()",
+        (MATRIX,),
+    ),
+    Mutant(
+        "the look-up before OPTIONS",
+        MIXIN,
+        "        if self.detail:\n",
+        "        if False:\n",
+        (MATRIX,),
+    ),
+    Mutant(
+        "the owner from serializer.save",
+        MIXIN,
+        "serializer.save(user_id=owner_id(self.request.user))",
+        'serializer.save(user_id=self.request.data.get("user_id", owner_id(self.request.user)))',
+        (MATRIX, MODEL),
+    ),
+    Mutant(
+        "read-only from the owner",
+        "tasks/serializers.py",
+        "    text = TextField(max_length=500)\n",
+        "    text = TextField(max_length=500)\n"
+        "    user_id = serializers.CharField(required=False)\n",
+        (CHECKS, MATRIX),
+    ),
+    Mutant(
+        "get_queryset from a list",
+        VIEWS,
+        'tasks = cast("TaskQuerySet", self.get_queryset())',
+        "tasks = Task.objects.all()",
+        (MATRIX,),
+    ),
+    Mutant(
+        "get_object from an action",
+        VIEWS,
+        "notification = self.get_object()",
+        'notification = Notification.objects.get(pk=self.kwargs["pk"])',
+        (MATRIX,),
+    ),
+    Mutant(
+        "get_queryset from a count",
+        VIEWS,
+        "self._own().unread().count()",
+        "Notification.objects.unread().count()",
+        (MATRIX,),
+    ),
+    Mutant(
+        "get_queryset from a change of many",
+        VIEWS,
+        "self._own().mark_read()",
+        "Notification.objects.mark_read()",
+        (MATRIX,),
+    ),
+    Mutant(
+        "the owner from the record of events",
+        "tasks/events.py",
+        "Event.objects.filter(user_id=user_id, seq__gt=since)",
+        "Event.objects.filter(seq__gt=since)",
+        (MATRIX, SOCKETS),
+    ),
+    Mutant(
+        "bearer tokens from before sessions",
+        "todolist/settings.py",
+        '["accounts.authentication.BearerAuthentication"]',
+        '["rest_framework.authentication.SessionAuthentication", '
+        '"accounts.authentication.BearerAuthentication"]',
+        (CHECKS, MATRIX),
+    ),
+    Mutant(
+        "the token middleware",
+        ASGI,
+        STACK,
+        "OriginMiddleware(URLRouter(websocket_urlpatterns))",
+        (CHECKS, SOCKETS),
+    ),
+    Mutant(
+        "the origin middleware",
+        ASGI,
+        STACK,
+        "TokenMiddleware(URLRouter(websocket_urlpatterns))",
+        (CHECKS, SOCKETS),
+    ),
+    Mutant(
+        "the origin rule",
+        "accounts/websocket.py",
+        'if all(origin.decode("latin-1") in settings.CORS_ORIGINS for origin in origins):',
+        "if origins is not None:",
+        (SOCKETS,),
+    ),
+    Mutant(
+        "the order of origin and token",
+        ASGI,
+        STACK,
+        "TokenMiddleware(OriginMiddleware(URLRouter(websocket_urlpatterns)))",
+        (SOCKETS,),
+    ),
+    Mutant(
+        "the refusal to start",
+        ASGI,
+        "\nrefuse_to_start_while_wrong()",
+        "\nbool()",
+        (SETTINGS,),
+    ),
+    Mutant(
+        "the owner from the front of an index",
+        "tasks/models.py",
+        'fields=["user_id", "seq"]',
+        'fields=["seq", "user_id"]',
+        (CHECKS,),
+    ),
+)
+
+
+class Outcome(NamedTuple):
+    """What the tests said to a mutant."""
+
+    killed: bool
+    red: list[str]  # the tests that failed, a few of them
+    output: str
+
+
+@contextmanager
+def copied_tree() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in FILES:
+            shutil.copy(ROOT / name, copy / name)
+        yield copy
+
+
+@contextmanager
+def mutated(tree: Path, mutant: Mutant) -> Iterator[None]:
+    """The tree without that guard. Raises `ValueError` where the guard is not found once."""
+    path = tree / mutant.path
+    source = path.read_text()
+    if source.count(mutant.before) != 1:
+        raise ValueError(
+            f"{mutant.path} holds {source.count(mutant.before)} times: {mutant.before}"
+        )
+    path.write_text(source.replace(mutant.before, mutant.after))
+    try:
+        yield
+    finally:
+        path.write_text(source)
+
+
+def start_tests(tree: Path, tests: tuple[str, ...], *, at_most: int = 3) -> subprocess.Popen[str]:
+    """pytest in a process of its own, on SQLite, up to so many failures."""
+    options = ("-q", "-rf", "--tb=no", "-p", "no:cacheprovider", f"--maxfail={at_most}")
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "pytest", *options, *tests],
+        cwd=tree,
+        env={**os.environ, "DATABASE_URL": "", "REDIS_URL": "", "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def outcome(process: subprocess.Popen[str]) -> Outcome:
+    """A mutant is killed by a test that fails, and by nothing else that goes wrong."""
+    output, _ = process.communicate()
+    red = re.findall(r"^FAILED (\S+?::\S.*?)(?: - .*)?$", output, re.MULTILINE)
+    return Outcome(process.returncode == 1 and bool(red), red, output)
+
+
+def main(wanted: list[str]) -> int:
+    chosen = [mutant for mutant in MUTANTS if not wanted or any(w in mutant.name for w in wanted)]
+    with copied_tree() as tree:
+        every = tuple(sorted({test for mutant in chosen for test in mutant.tests}))
+        whole = outcome(start_tests(tree, every))
+        if whole.red or " passed" not in whole.output:
+            print(whole.output, "\nNothing was taken away, and yet the tests are not green.")
+            return 1
+        print("| Taken away | Tests that turned red |\n|---|---|", flush=True)
+        survived = 0
+        for mutant in chosen:
+            before = time.monotonic()
+            red = []
+            try:
+                with mutated(tree, mutant):
+                    for test in mutant.tests:  # each group of tests has to notice by itself
+                        said = outcome(start_tests(tree, (test,)))
+                        red += said.red if said.killed else [f"**NONE of {test}**"]
+                        survived += not said.killed
+            except ValueError as error:
+                red = [f"**CANNOT BE MADE**: {error}"]
+                survived += 1
+            shown = "<br>".join(test.rpartition("/")[2] for test in red)
+            print(f"| {mutant.name} | {shown} |", flush=True)
+            print(f"{mutant.name}: {time.monotonic() - before:.0f} s", file=sys.stderr)
+    print(f"\n{len(chosen)} mutants, {survived} groups of tests that did not notice")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
