@@ -18,6 +18,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
+from django.core.checks import run_checks
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -533,13 +534,13 @@ def test_loading_anothers_row_would_be_noticed():
 
 @EVERY_OBJECT_ROUTE
 def test_the_permission_refuses_where_the_queryset_would_not(route, world, monkeypatch):
-    monkeypatch.setattr(OwnedQuerySet, "owned_by", lambda self, user: self.all())
+    without_filter(monkeypatch)
     assert_another_is_refused(route, world)
 
 
 @EVERY_OBJECT_ROUTE
 def test_the_queryset_refuses_where_the_permission_would_not(route, world, monkeypatch):
-    monkeypatch.setattr(IsOwner, "has_object_permission", lambda *args: True)
+    without_permission(monkeypatch)
     assert_another_is_refused(route, world)
 
 
@@ -550,3 +551,54 @@ def assert_another_is_refused(route: Route, world: World) -> None:
         if method in allowed(route):
             answer = world.call(another, method, route.path(pk=pk))
             assert_refused(answer, method, 403, "Access denied")
+
+
+# The proof, proved: with a guard taken away it turns red. `make mutants` takes more of them, from
+# the source.
+
+
+def without_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OwnedQuerySet, "owned_by", lambda self, user: self.all())
+
+
+def without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IsOwner, "has_object_permission", lambda *args: True)
+
+
+def without_mixin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REST framework's own methods come through."""
+    for name in ("get_queryset", "get_object", "perform_create"):
+        monkeypatch.delattr(OwnedViewMixin, name)
+
+
+@pytest.mark.parametrize(
+    ("take_away", "complaints"),
+    [
+        (without_filter, {"accounts.E106"}),
+        (without_permission, {"accounts.E107"}),
+        (without_mixin, {"accounts.E105", "accounts.E106"}),
+    ],
+)
+def test_without_this_guard_the_server_does_not_start(take_away, complaints, monkeypatch):
+    take_away(monkeypatch)
+    found = {message.id for message in run_checks() if str(message.id).startswith("accounts.E1")}
+    assert found == complaints
+
+
+@pytest.mark.parametrize("take_away", [without_filter, without_mixin])
+@pytest.mark.parametrize(
+    "route", [route for route in OWNED_ROUTES if not route.parameters], ids=str
+)
+def test_without_this_guard_the_matrix_is_red(take_away, route, world, monkeypatch):
+    take_away(monkeypatch)
+    with pytest.raises(AssertionError):
+        list(judge_own(route, world))
+
+
+@EVERY_OBJECT_ROUTE
+def test_without_permission_and_filter_the_matrix_is_red(route, world, monkeypatch):
+    """Either is enough for a row that is asked for by its id: see the two tests above."""
+    without_filter(monkeypatch)
+    without_permission(monkeypatch)
+    with pytest.raises(AssertionError):
+        list(judge_object(route, world))
