@@ -6,7 +6,7 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test demo e2e check lint test-services fuzz fix coverage clean
+.PHONY: help install run proof mutants test demo e2e check lint test-services fuzz fix coverage clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -43,6 +43,12 @@ PYTEST := $(PY) -m pytest -q -n $(WORKERS)
 
 test: .venv/installed ## Run the whole suite on SQLite and memory
 	$(PYTEST)
+
+proof: .venv/installed ## Prove isolation over every route; ISOLATION_EXAMPLES=1000 for more sequences
+	$(PY) -m pytest -q todolist/tests/test_isolation_*.py tasks/tests/test_ownership.py
+
+mutants: .venv/installed ## Take the guards of isolation away, and see which tests turn red
+	$(PY) scripts/mutants.py
 
 DEMO_PORT ?= 3000
 TOKEN_MODE ?= jwks
