@@ -322,9 +322,9 @@ def _open_and_owned(route: Route, shows: str) -> Error:
 
 def _bypassed(view_class: type[Any]) -> bool:
     """Whether REST framework's own methods come before those of the mixin."""
-    return (
-        getattr(view_class, "get_object", None) is GenericAPIView.get_object
-        or getattr(view_class, "perform_create", None) is CreateModelMixin.perform_create
+    creates = (getattr(view_class, name, None) for name in ("create", "perform_create"))
+    return view_class.get_object is GenericAPIView.get_object or (
+        tuple(creates) == (CreateModelMixin.create, CreateModelMixin.perform_create)
     )
 
 
