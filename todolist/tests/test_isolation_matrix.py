@@ -114,7 +114,8 @@ class World:
 
     def send(self, caller: Caller, method: str, url: str) -> Any:
         """Its body would be good for creating or changing a task, and tries to give it away."""
-        body = f'{{"text": "new", "completed": false, "user_id": "{ALICE}", "owner": "{ALICE}"}}'
+        other = BOB if caller.person == ALICE else ALICE
+        body = f'{{"text": "new", "completed": false, "user_id": "{other}", "owner": "{other}"}}'
         self.client.cookies.clear()
         return self.client.generic(
             method, url, body, content_type="application/json", **caller.headers
