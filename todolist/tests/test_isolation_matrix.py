@@ -26,7 +26,6 @@ from django.test import Client
 from django.urls import path, resolve
 from rest_framework.decorators import action
 from rest_framework.response import Response
-from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from accounts.isolation_checks import is_api
@@ -88,7 +87,7 @@ class World:
     def __init__(self, furnished: dict[str, Belongings], callers: list[Caller]) -> None:
         self.belongings = furnished
         self.callers = callers
-        self.client: Any = APIClient(raise_request_exception=False)
+        self.client: Any = client_with(None)
         self.state = database()
 
     def marks(self, *, but: str | None = None) -> frozenset[str]:
