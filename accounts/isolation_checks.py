@@ -276,7 +276,8 @@ def check_owned_rows(route: Route) -> Iterator[CheckMessage]:
         if why_open(route.callback) is not None:
             yield _open_and_owned(route, shows)
         view_class = type(call.view)
-        if not issubclass(view_class, OwnedViewMixin) or _bypassed(view_class):
+        bypassed = getattr(view_class, "get_object", None) is GenericAPIView.get_object
+        if not issubclass(view_class, OwnedViewMixin) or bypassed:
             yield fault(
                 105,
                 route,
@@ -284,6 +285,14 @@ def check_owned_rows(route: Route) -> Iterator[CheckMessage]:
                 "framework's own classes",
                 hint="Name accounts.mixins.OwnedViewMixin first among its bases, and call super() "
                 "where you override what it does.",
+            )
+        if _creates_nobodys(view_class):
+            yield fault(
+                115,
+                route,
+                f"{shows}, and {view_class.__name__} creates them in REST framework's way, which "
+                "sets no owner",
+                hint="Write create, or perform_create, so that the owner is owner_id(request.user).",
             )
         if not _is_narrowed(call):
             yield fault(
@@ -320,12 +329,9 @@ def _open_and_owned(route: Route, shows: str) -> Error:
     )
 
 
-def _bypassed(view_class: type[Any]) -> bool:
-    """Whether REST framework's own methods come before those of the mixin."""
+def _creates_nobodys(view_class: type[Any]) -> bool:
     creates = (getattr(view_class, name, None) for name in ("create", "perform_create"))
-    return view_class.get_object is GenericAPIView.get_object or (
-        tuple(creates) == (CreateModelMixin.create, CreateModelMixin.perform_create)
-    )
+    return tuple(creates) == (CreateModelMixin.create, CreateModelMixin.perform_create)
 
 
 def _is_narrowed(call: Call) -> bool:
@@ -380,7 +386,7 @@ def check_owner_is_read_only(route: Route) -> Iterator[CheckMessage]:
                 108,
                 route,
                 f"lets the client write the owner, by {name} of {serializer_class.__name__}",
-                hint="Make the field read-only; OwnedViewMixin sets the owner.",
+                hint="Make the field read-only; the view sets the owner, from the token.",
             )
 
 

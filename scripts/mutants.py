@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         "existence before loading",
         MIXIN,
-        "        queryset = self.get_queryset()\n",
-        "        queryset = super().get_queryset()\n",
+        "found = self.get_queryset().select_for_update()",
+        "found = super().get_queryset().select_for_update()",
         (MATRIX,),
     ),
     Mutant(
@@ -121,10 +121,10 @@ MUTANTS = (
         (MATRIX,),
     ),
     Mutant(
-        "the owner from serializer.save",
-        MIXIN,
-        "serializer.save(user_id=owner_id(self.request.user))",
-        'serializer.save(user_id=self.request.data.get("user_id", owner_id(self.request.user)))',
+        "the caller from a new task",
+        VIEWS,
+        "task = Task(user_id=owner_id(request.user), **values)",
+        'task = Task(user_id=request.data.get("user_id", owner_id(request.user)), **values)',
         (MATRIX, MODEL),
     ),
     Mutant(
@@ -136,10 +136,10 @@ MUTANTS = (
         (CHECKS, MATRIX),
     ),
     Mutant(
-        "get_queryset from a list",
-        VIEWS,
-        'tasks = cast("TaskQuerySet", self.get_queryset())',
-        "tasks = Task.objects.all()",
+        "the owner from reading as JSON",
+        "accounts/reading.py",
+        """WHERE t."user_id" = {owner}'""",
+        """WHERE (t."user_id" = {owner} OR TRUE)'""",
         (MATRIX,),
     ),
     Mutant(

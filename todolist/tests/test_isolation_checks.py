@@ -23,6 +23,7 @@ from django.views.generic import ListView, TemplateView
 from rest_framework import serializers
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.decorators import action, api_view, permission_classes
+from rest_framework.mixins import CreateModelMixin, ListModelMixin
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
@@ -106,6 +107,13 @@ class Plain(ModelViewSet[Task]):
     serializer_class = TaskSerializer
 
 
+class CreatesNobodys(OwnedViewMixin[Task], CreateModelMixin):
+    """REST framework's way of creating sets no owner."""
+
+    queryset = Task.objects.all()
+    serializer_class = TaskSerializer
+
+
 class WithoutMixin(Plain):
     permission_classes = [IsOwner]
 
@@ -154,7 +162,7 @@ class AllButMine(TaskViewSet):
         return Task.objects.exclude(user_id=self.request.user.id)
 
 
-class ByAnothersOwner(OwnedViewMixin[Notification], ModelViewSet[Notification]):
+class ByAnothersOwner(OwnedViewMixin[Notification], ListModelMixin):
     """Narrowed by the owner of another table's row."""
 
     serializer_class = NotificationSerializer
@@ -192,10 +200,11 @@ class OneOpenAction(TaskViewSet):
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
-        (Plain, {"E105", "E106", "E107"}),
-        (WithoutMixin, {"E105", "E106"}),
-        (MixinTooLate, {"E105"}),
-        (NarrowedByHand, {"E105"}),
+        (Plain, {"E105", "E106", "E107", "E115"}),
+        (WithoutMixin, {"E105", "E106", "E115"}),
+        (MixinTooLate, {"E115"}),
+        (NarrowedByHand, {"E105", "E115"}),
+        (CreatesNobodys, {"E115"}),
         (WithoutPermission, {"E107"}),
         (PermissionOfNoUse, {"E107"}),
         (OneOpenAction, {"E107"}),
