@@ -81,15 +81,16 @@ def socket_routes() -> Iterator[Route]:
 
     What cannot be looked into is taken for a route that nothing stands before.
     """
-    if getattr(settings, "ASGI_APPLICATION", None):
-        yield from _walk_application(looked_at(settings.ASGI_APPLICATION), "", ())
+    application = looked_at(getattr(settings, "ASGI_APPLICATION", None))
+    if application is not None:
+        yield from _walk_application(application, "", ())
 
 
-def looked_at(application: str) -> Any:
-    """The ASGI application of that name, imported only for a check to look at it."""
+def looked_at(application: str | None) -> Any:
+    """The ASGI application of that name, if any, imported only for a check to look at it."""
     token = _looking.set(True)
     try:
-        return import_string(application)
+        return import_string(application) if application else None
     finally:
         _looking.reset(token)
 

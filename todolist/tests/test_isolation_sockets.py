@@ -12,12 +12,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import pytest_asyncio
 from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import Client
 from django.urls import path
 from django.utils.module_loading import import_string
@@ -148,6 +150,13 @@ async def test_the_socket_of_the_contract_is_among_them():
     assert [route.callback.consumer_class for route in ROUTES if route.callback is not refuse] == [
         NotificationConsumer
     ]
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def close_connections():
+    """Those of the thread that asks the database for sockets, which would outlive the tests."""
+    yield
+    await sync_to_async(connections.close_all)()
 
 
 # The judge, judged
