@@ -23,7 +23,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from todolist.health import PublicView
+from accounts.public import PublicView
 from todolist.operations import (
     COMPONENTS,
     DESCRIPTION,
@@ -173,6 +173,8 @@ def document(media_type: str) -> bytes:
 class SchemaView(PublicView):
     """`GET /schema`: the OpenAPI document, in JSON unless the client prefers YAML."""
 
+    open_to_everybody = "it describes the API, and nothing that anybody has put into it"
+
     renderer_classes = [
         OpenApiJsonRenderer2,
         OpenApiJsonRenderer,
@@ -197,6 +199,8 @@ class Anything(BaseContentNegotiation):
 
 class DocsView(PublicView):
     """`GET /docs`: a page to try the API on. All of it comes from this server."""
+
+    open_to_everybody = SchemaView.open_to_everybody
 
     renderer_classes = [JSONRenderer]  # of errors
     content_negotiation_class = Anything
