@@ -141,7 +141,9 @@ class Isolation(RuleBasedStateMachine):
     def come(self, more: list[str]) -> None:
         self.people = [Person(owner) for owner in dict.fromkeys([*self.family, *more])]
         for who in range(len(self.people)):
-            self.create(who, {"text": TEXTS[who], "deadline": PAST[who % 2]})
+            somebody_else = self.people[who - 1].owner
+            fields = {"text": TEXTS[who], "deadline": PAST[who % 2], "user_id": somebody_else}
+            self.create(who, fields)
 
     def person(self, who: int) -> Person:
         return self.people[who % len(self.people)]
