@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
@@ -110,6 +111,13 @@ def check_processes_share_events(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
+def _ask_the_database() -> list[CheckMessage]:
+    try:
+        return list(check_rows_are_secured(databases=[DEFAULT_DB_ALIAS]))
+    finally:
+        connection.close()
+
+
 def refuse_to_start_while_wrong() -> None:
     """Run all system checks, as `runserver` does, for servers that run none.
 
@@ -119,7 +127,8 @@ def refuse_to_start_while_wrong() -> None:
     """
     if being_looked_at():
         return
-    found = [*run_checks(), *check_rows_are_secured(databases=[DEFAULT_DB_ALIAS])]
+    with ThreadPoolExecutor(1) as aside:  # servers load the application on their event loop
+        found = [*run_checks(), *aside.submit(_ask_the_database).result()]
     messages = [message for message in found if not message.is_silenced()]
     errors = [message for message in messages if message.is_serious()]
     for message in messages:
