@@ -6,7 +6,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from rest_framework import status
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
@@ -32,7 +32,8 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[CurrentUser, VerifiedToken] | None:
         """`None` when no bearer token was sent; `AuthenticationFailed` when it is no good."""
         try:
-            raw = bearer_token(get_authorization_header(request))
+            header = request.META.get("HTTP_AUTHORIZATION", "")
+            raw = bearer_token(header.encode("latin-1", "replace"))
             if raw is None:
                 return None
             token = verify(raw)

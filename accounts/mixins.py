@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from rest_framework import status
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.response import Response
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.acting import changing_as
@@ -22,7 +23,19 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.I
 Owned = TypeVar("Owned", bound=OwnedModel)
 
 
-class OwnedViewMixin(GenericViewSet[Owned]):
+class AllowWhereAsked(APIView):
+    """Says which methods there are where that is of interest: to OPTIONS, and with 405."""
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        method = str(self.request.method).lower()
+        if method != "options" and method in self.http_method_names and hasattr(self, method):
+            return {}
+        headers: dict[str, str] = super().default_response_headers
+        return headers
+
+
+class OwnedViewMixin(AllowWhereAsked, GenericViewSet[Owned]):
     """Narrows a viewset down to the caller's own rows.
 
     Everything that starts from `get_queryset` (lists, look-ups, counts, filters) sees nothing

@@ -14,13 +14,14 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.core import signals
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.db import close_old_connections, reset_queries
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
 
 from accounts.acting import act_for_nobody
 from accounts.authentication import settle_keys
+from accounts.routes import http_routes
 
 THREADS = 8
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that is too large, read so that it is answered
@@ -30,13 +31,25 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
 class OneHopHandler(ASGIHandler):
-    """Django's handler for HTTP, with the whole of its synchronous cycle on one thread."""
+    """Django's handler for HTTP, with the whole of its synchronous cycle on one thread.
+
+    It sends no `request_started` and `request_finished`: what Django itself does at these signals
+    that matters here, it does without them.
+    """
 
     def __init__(self) -> None:
         # Not the parent's: it would load the middleware for asynchronous use.
         self.load_middleware(is_async=False)
         self._threads = ThreadPoolExecutor(
             THREADS, thread_name_prefix="request", initializer=act_for_nobody
+        )
+        # Paths whose views wait for nothing, neither for a database nor for the network: a hop
+        # would take longer than they do, and while a database hangs they answer all the same.
+        self._at_once = frozenset(
+            path
+            for route in http_routes()
+            if not route.parameters and getattr(route.view_class, "answers_at_once", False)
+            for path in (route.path().rstrip("/"), route.path().rstrip("/") + "/")
         )
 
     async def __call__(
@@ -47,17 +60,21 @@ class OneHopHandler(ASGIHandler):
             return  # the client went away
         # Whoever waits for published keys waits here, and keeps no thread from anybody else.
         await settle_keys(scope)
-        loop = asyncio.get_running_loop()
-        status, headers, content = await loop.run_in_executor(
-            self._threads, self._answer, scope, body
-        )
+        if scope["path"] in self._at_once:
+            answer = self._answer(scope, body)
+        else:
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._threads, self._answer, scope, body)
+        status, headers, content = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
     def _answer(self, scope: dict[str, Any], body: bytes) -> Answer:
-        """Django's cycle from the first signal to the last, on the thread it is called on."""
+        """The whole of Django's cycle, on the thread it is called on."""
         set_script_prefix(get_script_prefix(scope))
-        signals.request_started.send(sender=self.__class__, scope=scope)
+        close_old_connections()
+        if settings.DEBUG:
+            reset_queries()
         if not any(name == b"content-length" for name, _ in scope["headers"]):
             # A chunked body (RFC 9112 section 7.1): give it the length it turned out to have. REST
             # framework takes a request without one for a request without a body.
@@ -65,12 +82,10 @@ class OneHopHandler(ASGIHandler):
             scope = {**scope, "headers": [*scope["headers"], length]}
         request, refusal = self.create_request(scope, BytesIO(body))
         response: Any = refusal if request is None else self.get_response(request)
-        response._handler_class = self.__class__
-        try:
-            content = b"".join(response) if response.streaming else response.content
-            return response.status_code, wire_headers(response), content
-        finally:
-            response.close()
+        content = b"".join(response) if response.streaming else response.content
+        for close in response._resource_closers:
+            close()
+        return response.status_code, wire_headers(response), content
 
 
 async def read_body(receive: Receive) -> bytes | None:

@@ -21,6 +21,7 @@ class LiveView(PublicView):
     """`GET /health/live`: the process answers."""
 
     open_to_everybody = "probes have no token, and are told whether this server works"
+    answers_at_once = True
 
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
