@@ -14,7 +14,12 @@ def main() -> None:
             "Django is not installed for this Python. Run `make install`, then use "
             ".venv/bin/python, or activate the virtual environment."
         ) from error
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    finally:
+        # Before the interpreter takes threads away, by which Redis may yet have to be found.
+        if "tasks.bell" in sys.modules:
+            sys.modules["tasks.bell"].bell.flush()
 
 
 if __name__ == "__main__":

@@ -1,28 +1,34 @@
-"""One person's socket: greets, replays, forwards, answers, and closes when the token expires."""
+"""One person's socket: greets, replays, forwards, answers, and closes when the token expires.
+
+A plain ASGI application: thousands are open at once, and one of Channels' consumers costs each of
+them two more tasks and a channel of its own.
+"""
 
 import asyncio
 import json
 import logging
 import time
-from collections import deque
+from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs
 
-from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from accounts.jwks import KeysUnavailable
 from accounts.tokens import ExpiredToken, InvalidToken, TokenError, VerifiedToken
 from accounts.websocket import (
     CLOSE_TRY_AGAIN_LATER,
+    Receive,
+    Scope,
+    Send,
     chosen_subprotocol,
     close_code_and_reason,
     verify_async,
 )
-from tasks.events import EventMessage, last_seq, parse_seq, replay
-from tasks.hub import Hub, current_hub
+from tasks.events import EventMessage, parse_seq
+from tasks.hub import current_hub
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +37,7 @@ WARN_BEFORE = 60  # seconds before the token expires
 SEND_TIMEOUT = 10  # seconds that a client may take to read
 REPLAY_BATCH = 200  # events read from the record at a time
 RUNG_AT_MOST = 100  # events waiting to be sent; the record has the others
+CLOCK_CHECK = 60  # seconds; the wall clock, by which tokens expire, may be set meanwhile
 CLOSE_TOO_BIG = 1009
 CLOSE_TOO_SLOW = 1013
 CLOSE_TOO_MANY = 4008
@@ -38,42 +45,67 @@ CLOSE_TOO_MANY = 4008
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
-class NotificationConsumer(AsyncWebsocketConsumer):
-    """`/ws/notifications` (contract section 4). Only sockets with a good token get this far.
+async def notifications(scope: Scope, receive: Receive, send: Send) -> None:
+    """`/ws/notifications` (contract section 4). Only sockets with a good token get this far."""
+    await receive()  # websocket.connect
+    await send({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
+    await NotificationSocket(scope, send).serve(requested_since(scope), receive)
+
+
+class NotificationSocket:
+    """A socket from its greeting to its end.
 
     A client sees its owner's events once and in order: `position` is the number of the last one
-    sent, and only the next number is ever sent. What the channel layer brings is forwarded if it is
-    that one; whatever is missing before it comes out of the record.
+    sent, and only the next number is ever sent. What rings is forwarded if it is that one; whatever
+    is missing before it comes out of the record.
     """
 
-    channel_layer_alias = "none: the hub listens for all sockets"
+    __slots__ = (
+        *("behind", "closed", "expiry", "forwarding", "hub", "position", "rung", "send"),
+        *("shift", "token", "user_id", "warning_due", "warned"),
+    )
 
-    async def connect(self) -> None:
-        scope = cast("dict[str, Any]", self.scope)
+    def __init__(self, scope: Scope, send: Send) -> None:
         self.token: VerifiedToken = scope["token"]
         self.user_id = self.token.user.id
+        self.send = send
+        # Servers older than ASGI 2.3, such as daphne, refuse to send the standard close codes.
+        self.shift = 3000 if scope.get("asgi", {}).get("spec_version", "2.0") < "2.3" else 0
+        self.hub = current_hub()
         self.position: int | None = None
-        self.hub: Hub = current_hub()
-        self.expiry: asyncio.Task[None] | None = None
+        self.rung: list[EventMessage] = []
+        self.behind = False  # the record holds something to send
+        self.warned = False  # that the token expires soon
+        self.warning_due = False
+        self.closed = False
+        self.expiry: asyncio.TimerHandle | None = None
         self.forwarding: asyncio.Task[None] | None = None
-        self.rung: deque[EventMessage] = deque(maxlen=RUNG_AT_MOST)
-        self.behind = False
-        await self.accept(subprotocol=chosen_subprotocol(scope))
+
+    async def serve(self, since: str | None, receive: Receive) -> None:
+        """Everything from here to the end of the socket, whichever way it ends."""
+        try:
+            await self.open(since)
+            while (message := await receive())["type"] != "websocket.disconnect":
+                if not self.closed:
+                    await self.answer(message.get("text"), message.get("bytes"))
+        except TimeoutError:
+            await self.close(CLOSE_TOO_SLOW + self.shift, "Too slow")
+        except OSError:
+            pass  # the client is gone: some servers say so to whoever sends
+        except Exception:
+            logger.exception("A socket failed and is sent away")
+            await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
+        finally:
+            self.leave()
+
+    async def open(self, since: str | None) -> None:
+        """Say where the client stands, and start to send what comes after that."""
         if self.hub.count(self.user_id) >= settings.SOCKETS_PER_USER:
             await self.close(CLOSE_TOO_MANY, "Too many sockets")
             return
         # Before the look at the record: whatever comes after that look rings.
-        await self.hub.join(self.user_id, self)
-        try:
-            newest = await database_sync_to_async(last_seq)(self.user_id)
-        except Exception:
-            logger.exception("The record of events cannot be read; a socket is sent away")
-            await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
-            return
-        await self.greet(newest, requested_since(scope))
-
-    async def greet(self, newest: int, since: str | None) -> None:
-        """Say where the client stands, and start to send what comes after that."""
+        self.hub.join(self.user_id, self)
+        newest = await self.hub.last_seq(self.user_id)
         seq = newest if since is None else parse_seq(since)
         await self.send_message(
             {
@@ -88,21 +120,32 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         self.position = seq
         self.behind = seq != newest
         self.wake()
-        self.expiry = asyncio.create_task(self.watch_expiry())
+        self.watch_expiry()
 
-    async def disconnect(self, code: int) -> None:
-        for task in (self.expiry, self.forwarding):
-            if task is not None:
-                task.cancel()
-        await self.hub.leave(self.user_id, self)
+    async def close(self, code: int, reason: str) -> None:
+        """Close once; from here on nothing else is sent, and the hub knows nothing of the socket."""
+        if self.closed:
+            return
+        self.leave()
+        with suppress(OSError):  # gone already, or so deaf that the server has to drop it
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await self.send({"type": "websocket.close", "code": code, "reason": reason})
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+    def leave(self) -> None:
+        self.closed = True
+        self.hub.leave(self.user_id, self)
+        if self.expiry is not None:
+            self.expiry.cancel()
+        if self.forwarding is not None and self.forwarding is not asyncio.current_task():
+            self.forwarding.cancel()
+
+    async def answer(self, text: str | None, data: bytes | None) -> None:
         """Answer a message of the client; whatever it is, it does not end the socket by an error."""
-        if frame_size(text_data, bytes_data) > MAX_FRAME_SIZE:
-            await self.close(self.sendable(CLOSE_TOO_BIG), "Message too big")
+        if frame_size(text, data) > MAX_FRAME_SIZE:
+            await self.close(CLOSE_TOO_BIG + self.shift, "Message too big")
             return
         try:
-            message = json.loads(text_data or "")
+            message = json.loads(text or "")
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
@@ -118,7 +161,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
 
     def ring(self, event: EventMessage | None) -> None:
         """Called by the hub: there is this event, or something in the record."""
-        if event is None:
+        if event is None or len(self.rung) >= RUNG_AT_MOST:
             self.behind = True
         else:
             self.rung.append(event)
@@ -126,21 +169,31 @@ class NotificationConsumer(AsyncWebsocketConsumer):
 
     def wake(self) -> None:
         """See to it that what is due is being sent, by one task at a time."""
-        if self.position is None or (self.forwarding is not None and not self.forwarding.done()):
+        if self.closed or self.position is None:
             return
-        if self.rung or self.behind:
-            self.forwarding = asyncio.create_task(self.forward())
+        if self.forwarding is None or self.forwarding.done():
+            self.start(self.forward())
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        self.forwarding = asyncio.get_running_loop().create_task(work)
 
     async def forward(self) -> None:
         """Send what is due, until nothing is."""
         try:
-            while self.rung or self.behind:
-                if self.behind:
+            while not self.closed:
+                if self.warning_due:
+                    self.warning_due = False
+                    await self.warn()
+                elif self.behind:
                     await self.catch_up()
+                elif self.rung:
+                    await self.send_if_next(self.rung.pop(0))
                 else:
-                    await self.send_if_next(self.rung.popleft())
+                    return
         except TimeoutError:
-            await self.close(self.sendable(CLOSE_TOO_SLOW), "Too slow")
+            await self.close(CLOSE_TOO_SLOW + self.shift, "Too slow")
+        except OSError:
+            self.leave()  # the client is gone
         except Exception:
             # What was not sent is on record: the client asks for it when it comes back.
             logger.exception("Events cannot be sent; a socket is sent away")
@@ -160,7 +213,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         """Send what the record holds after `position`."""
         assert self.position is not None  # noqa: S101
         self.behind = False
-        result = await database_sync_to_async(replay)(self.user_id, self.position, REPLAY_BATCH)
+        result = await self.hub.replay(self.user_id, self.position, REPLAY_BATCH)
         if not result.complete:
             await self.send_message({"type": "resync", "seq": result.last_seq})
             self.position = result.last_seq
@@ -179,47 +232,58 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         except (TokenError, KeysUnavailable) as error:
             await self.close(*close_code_and_reason(error))
             return
+        if self.closed:
+            return  # the old one expired meanwhile
+        self.token = token
+        self.warned = self.warning_due = False
+        await self.send_message({"type": "auth.ok", "expires_at": timestamp(token.expires_at)})
+        self.watch_expiry()
+
+    def watch_expiry(self) -> None:
+        """Warn a minute before the token expires, and close when it does, to the second.
+
+        By a timer, and not by a task that sends: a client that does not read must not outlive its
+        token by that.
+        """
         if self.expiry is not None:
             self.expiry.cancel()
-        self.token = token
-        await self.send_message({"type": "auth.ok", "expires_at": timestamp(token.expires_at)})
-        self.expiry = asyncio.create_task(self.watch_expiry())
+        if self.closed:
+            return
+        left = self.token.expires_at - time.time()
+        if left <= 0:
+            if self.forwarding is not None:
+                self.forwarding.cancel()
+            self.start(self.close(*close_code_and_reason(ExpiredToken())))
+            return
+        if left <= WARN_BEFORE and not self.warned:
+            self.warned = self.warning_due = True
+            self.wake()
+        pause = left if self.warned else left - WARN_BEFORE
+        loop = asyncio.get_running_loop()
+        self.expiry = loop.call_later(min(pause, CLOCK_CHECK), self.watch_expiry)
 
-    async def watch_expiry(self) -> None:
-        """Warn a minute before the token expires, and close when it does, to the second."""
-        await sleep_until(self.token.expires_at - WARN_BEFORE)
+    async def warn(self) -> None:
         expires_at = timestamp(self.token.expires_at)
         await self.send_message({"type": "auth.expiring", "expires_at": expires_at})
-        await sleep_until(self.token.expires_at)
-        await self.close(*close_code_and_reason(ExpiredToken()))
 
     # What goes out
 
     async def send_message(self, message: dict[str, Any] | EventMessage) -> None:
         """Send one JSON object. Raises `TimeoutError` where the client does not read."""
+        if self.closed:
+            return
         text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
         async with asyncio.timeout(SEND_TIMEOUT):
-            await self.send(text_data=text)
+            await self.send({"type": "websocket.send", "text": text})
 
     async def send_error(self, detail: str) -> None:
         await self.send_message({"type": "error", "detail": detail})
 
-    def sendable(self, code: int) -> int:
-        """A standard close code, 3000 higher on servers older than ASGI 2.3: daphne refuses it."""
-        version = cast("dict[str, Any]", self.scope).get("asgi", {}).get("spec_version", "2.0")
-        return code + 3000 if version < "2.3" else code
 
-
-def requested_since(scope: dict[str, Any]) -> str | None:
+def requested_since(scope: Scope) -> str | None:
     """`?since=` as it was sent; `None` where it was not."""
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     return query["since"][-1] if "since" in query else None
-
-
-async def sleep_until(moment: float) -> None:
-    """Sleep until the wall clock, by which `exp` is told and which may be set, shows `moment`."""
-    while (left := moment - time.time()) > 0:  # noqa: ASYNC110
-        await asyncio.sleep(min(left, 60))
 
 
 def frame_size(text: str | None, data: bytes | None) -> int:

@@ -4,28 +4,23 @@ Connected to the models' signals, so that whatever writes takes part: REST, admi
 record is the truth; the channel layer only rings a bell.
 """
 
-import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypedDict
 
-from asgiref.sync import async_to_sync
-from channels import DEFAULT_CHANNEL_LAYER
-from channels.layers import channel_layers
 from django.db import connection, transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from accounts.acting import acting_as
-from accounts.ownership import owner_group
 from accounts.users import CurrentUser
+from tasks.bell import bell
 from tasks.models import Event, Notification, Stream, Task
 from tasks.serializers import NotificationSerializer, timestamp
 
 KEPT_DAYS = 7
 PRUNE_BATCH = 1000
-RING_TIMEOUT = 1.0  # seconds that a writer waits for a channel layer that does not answer
 
 EventType = Literal[
     "task.created",
@@ -78,9 +73,9 @@ def publish(
     message = EventMessage(seq=seq, type=event_type, at=timestamp(at), data=data)
 
     def send() -> None:  # not a `partial`: Django logs a failed callback by its name
-        _ring(user_id, message)
+        bell.ring(user_id, message)
 
-    # Robust: a channel layer that fails is logged and must not fail what is already committed.
+    # Robust: a bell that fails is logged and must not fail what is already committed.
     transaction.on_commit(send, robust=True)
 
 
@@ -106,17 +101,6 @@ def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -
         seq = int(cursor.fetchone()[0])
     Event(user_id=user_id, seq=seq, type=event_type, at=at, data=data).save(force_insert=True)
     return seq
-
-
-def _ring(user_id: str, message: EventMessage) -> None:
-    async_to_sync(_send)(
-        owner_group(user_id), {"type": "live.event", "user_id": user_id, "event": message}
-    )
-
-
-async def _send(group: str, envelope: dict[str, Any]) -> None:
-    async with asyncio.timeout(RING_TIMEOUT):
-        await channel_layers[DEFAULT_CHANNEL_LAYER].group_send(group, envelope)
 
 
 def newest_seqs(user_ids: list[str]) -> dict[str, int]:

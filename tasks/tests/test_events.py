@@ -176,3 +176,12 @@ def test_a_gap_in_the_record_is_never_passed_over_in_silence(alice_api):
     Event.objects.all().delete()
     assert replay(ALICE, 2, 10).complete is False
     assert Stream.objects.get(pk=ALICE).last_seq == 4
+
+
+def test_a_deletion_of_many_takes_its_owners_in_order():
+    """So that no two of them wait for each other in a circle."""
+    for owner in ("c", "a", "b", "a", "c"):
+        Task(user_id=owner, text="x").save()
+    assert Task.objects.all().delete() == (5, {"tasks.Task": 5})
+    gone = Event.objects.filter(type="task.deleted").order_by("pk")
+    assert list(gone.values_list("user_id", flat=True)) == ["a", "a", "b", "c", "c"]

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, connection
 from rest_framework.exceptions import ValidationError
@@ -53,9 +52,7 @@ class Command(BaseCommand):
         self.stopping = False
         work = self.loop if options["loop"] else self.once
         with self.stopped_by_signals():
-            # One event loop, on a thread beside this one, for all that the channel layer is told.
-            # Else each event would start a loop of its own, and connect to Redis anew.
-            async_to_sync(sync_to_async(work))(ahead, options["interval"])
+            work(ahead, options["interval"])
 
     def once(self, ahead: timedelta, interval: float) -> None:
         self.report(self.one_pass(datetime.now(UTC) + ahead))
