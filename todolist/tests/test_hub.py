@@ -17,6 +17,7 @@ import pytest_asyncio
 from channels.db import database_sync_to_async
 from channels.layers import channel_layers
 from django.conf import settings as django_settings
+from django.db import transaction
 from redis import asyncio as redis
 
 from accounts.ownership import owner_group
@@ -85,7 +86,8 @@ class Client:
             return await self.messages.get()
 
     def start(self) -> None:
-        from todolist.asgi import application  # importing it runs the checks
+        # Not at the top: importing it runs the system checks, on the configuration of this test.
+        from todolist.asgi import application
 
         self.to_application.put_nowait({"type": "websocket.connect"})
         work = application(self.scope, self.to_application.get, self.send)  # type: ignore[arg-type]
@@ -162,8 +164,9 @@ async def test_a_burst_of_many_owners_is_told_as_well(elsewhere):
 
         @database_sync_to_async
         def write_all() -> None:
-            for user_id in people:
-                Task(user_id=user_id, text="x").save()
+            with transaction.atomic():  # they all ring at once, after it
+                for user_id in people:
+                    Task(user_id=user_id, text="x").save()
 
         await write_all()
         for client in (first, last):
@@ -176,8 +179,9 @@ async def test_a_burst_of_one_owner_arrives_whole_and_in_order(elsewhere):
 
         @database_sync_to_async
         def write_all() -> None:
-            for number in range(150):
-                Task(user_id=ALICE, text=str(number)).save()
+            with transaction.atomic():
+                for number in range(150):
+                    Task(user_id=ALICE, text=str(number)).save()
 
         await write_all()
         assert [(await alice.received())["seq"] for _ in range(150)] == list(range(1, 151))
