@@ -14,8 +14,10 @@ from tasks.routing import websocket_urlpatterns  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
 from todolist.daphne import adapt_daphne  # noqa: E402
 from todolist.handler import OneHopHandler  # noqa: E402
+from todolist.uvicorn import adapt_uvicorn  # noqa: E402
 
 adapt_daphne()
+adapt_uvicorn()
 
 application = ProtocolTypeRouter(
     {

@@ -1,0 +1,114 @@
+"""uvicorn's two protocols, with the limits and the manners that they lack. See `todolist.uvicorn`."""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+MAX_HEAD = 64 * 1024  # bytes of a request before its body
+CLOSE_GOING_AWAY = 1001
+FAREWELL = 3.0  # seconds that a client has to answer a closing frame
+
+TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class LimitedHTTP(HttpToolsProtocol):
+    """Bounds the head of a request: by itself the parser collects one of any length."""
+
+    in_head = False
+    head_size = 0
+
+    def on_message_begin(self) -> None:
+        self.in_head, self.head_size = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self.in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self.in_head:
+            self.head_size += len(data)
+            if self.head_size > MAX_HEAD:
+                self.transport.write(TOO_LARGE)
+                self.transport.close()
+
+
+class PoliteSocket(WebSocketsSansIOProtocol):
+    """Says why it closes, waits for nobody who does not read, and keeps little for them."""
+
+    going_away = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse(TOO_LARGE)  # by itself it would leave the client waiting
+
+    def handle_connect(self, event: Any) -> None:
+        if event.path.isascii():
+            super().handle_connect(event)
+        else:
+            self._refuse(BAD_REQUEST)
+
+    async def send(self, message: Any) -> None:
+        """As it is, except that closing never waits for a client that does not read."""
+        if message["type"] == "websocket.close" and self.handshake_complete:
+            self._close(message.get("code", 1000), message.get("reason") or "")
+            return
+        await super().send(message)
+        if self.going_away and self.handshake_complete:
+            self._close(CLOSE_GOING_AWAY, "")
+
+    def shutdown(self) -> None:
+        """Close with 1001; by itself uvicorn sends 1012.
+
+        A handshake that is under way is completed first: else a browser could not read the code.
+        """
+        self.going_away = True
+        if self.handshake_complete:
+            self._close(CLOSE_GOING_AWAY, "")
+
+    def handle_ping(self) -> None:
+        """Answer, unless the client has not even read what went before."""
+        pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(pong)
+
+    def handle_parser_exception(self) -> None:
+        """Say what was wrong, and take no more notice of the client.
+
+        What it goes on sending is read all the same: with that in the way, it would be told of a
+        broken connection and never see the code.
+        """
+        if not self.close_sent:
+            assert self.conn.close_sent is not None  # noqa: S101  the library has failed it
+            self._say_goodbye(self.conn.close_sent.code, self.conn.close_sent.reason)
+
+    def _refuse(self, response: bytes) -> None:
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        self.transport.write(response)
+        self.transport.close()
+
+    def _close(self, code: int, reason: str) -> None:
+        if not (self.close_sent or self.disconnected or self.transport.is_closing()):
+            self.conn.send_close(code, reason)
+            self._say_goodbye(code, reason)
+
+    def _say_goodbye(self, code: int, reason: str) -> None:
+        """Send the closing frame, and drop a client that does not answer it."""
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        # Not `close`, which would wait for the client to read what was written before.
+        self.close_timer = self.loop.call_later(FAREWELL, self.transport.abort)
