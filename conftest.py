@@ -149,12 +149,13 @@ def anonymous_api() -> APIClient:
 
 
 class Server(NamedTuple):
-    """A running daphne."""
+    """A running uvicorn or daphne."""
 
     port: int
     log: Path
     process: subprocess.Popen[bytes]
     environment: dict[str, str]
+    kind: str
 
     @property
     def url(self) -> str:
@@ -250,17 +251,24 @@ def free_port() -> int:
         return port
 
 
+def server_command(kind: str, port: int) -> list[str]:
+    """How a server is started in production, by its kind: uvicorn or daphne."""
+    python, application = (sys.executable, "-m"), "todolist.asgi:application"
+    if kind == "daphne":
+        return [*python, "daphne", "-b", "127.0.0.1", "-p", str(port), application]
+    return [*python, "uvicorn", "--host", "127.0.0.1", "--port", str(port), application]
+
+
 @contextmanager
-def running_server(folder: Path, environment: dict[str, str]) -> Iterator[Server]:
-    """daphne on a free port, answering, stopped afterwards."""
+def running_server(
+    folder: Path, environment: dict[str, str], kind: str = "uvicorn"
+) -> Iterator[Server]:
+    """A server on a free port, answering, stopped afterwards."""
     port = free_port()
     log = folder / f"server-{port}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603
-            [
-                *(sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port)),
-                "todolist.asgi:application",
-            ],
+            server_command(kind, port),
             cwd=ROOT,
             env=environment,
             stdout=sink,
@@ -276,7 +284,7 @@ def running_server(folder: Path, environment: dict[str, str]) -> Iterator[Server
                 if process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"The server did not start:\n{log.read_text()}")
                 time.sleep(0.05)
-        yield Server(port, log, process, environment)
+        yield Server(port, log, process, environment, kind)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -288,10 +296,13 @@ def running_server(folder: Path, environment: dict[str, str]) -> Iterator[Server
 
 @pytest.fixture(scope="session")
 def start_server(tmp_path_factory) -> Iterator[Callable[..., Server]]:
-    """Start servers with a migrated database of their own; keywords are environment variables."""
+    """Start servers with a migrated database of their own.
+
+    `kind` is uvicorn or daphne; all other keywords are environment variables.
+    """
     with ExitStack() as stack:
 
-        def start(**changes: str) -> Server:
+        def start(kind: str = "uvicorn", **changes: str) -> Server:
             folder = tmp_path_factory.mktemp("server")
             database_url = changes.pop("DATABASE_URL", "") or stack.enter_context(
                 new_database(folder)
@@ -299,12 +310,29 @@ def start_server(tmp_path_factory) -> Iterator[Callable[..., Server]]:
             environment = environment_for(database_url, **changes)
             migrated = manage("migrate", environment=environment)
             assert migrated.returncode == 0, migrated.stderr
-            return stack.enter_context(running_server(folder, environment))
+            return stack.enter_context(running_server(folder, environment, kind))
 
         yield start
 
 
 @pytest.fixture(scope="session")
-def server(start_server: Callable[..., Server]) -> Server:
+def uvicorn_server(start_server: Callable[..., Server]) -> Server:
     """One server for all tests that need no other configuration."""
     return start_server()
+
+
+@pytest.fixture(scope="session")
+def daphne_server(start_server: Callable[..., Server]) -> Server:
+    return start_server("daphne")
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Server:
+    """uvicorn; both in modules that are marked with `both_servers`, one after the other."""
+    kind = getattr(request, "param", "uvicorn")
+    running: Server = request.getfixturevalue(f"{kind}_server")
+    return running
+
+
+both_servers = pytest.mark.parametrize("server", ["uvicorn", "daphne"], indirect=True)
+both_kinds = pytest.mark.parametrize("kind", ["uvicorn", "daphne"])

@@ -15,15 +15,17 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.internet import reactor
-from twisted.internet.defer import inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
 from twisted.web.http import HTTPChannel
 
+from tasks.hub import current_hub
 from todolist.logs import redact
 
 access = logging.getLogger("daphne.access")
 
 MAX_BACKLOG = 256 * 1024  # bytes written to a socket that its client has not read
+MAX_UNANSWERED = 8  # messages of a client, 1 MiB each at most, that the application has not taken
 CLOSE_GOING_AWAY = 1001
 GOODBYE = 3.0  # seconds for closing handshakes and for requests under way at shutdown
 LOOK_EVERY = 0.02  # seconds
@@ -39,6 +41,7 @@ def adapt_daphne() -> None:
     _adapted = True
     _redact_access_log()
     _bound_backlog()
+    _bound_what_clients_send()
     _answer_what_is_too_long()
     _say_goodbye()
 
@@ -72,6 +75,33 @@ def _bound_backlog() -> None:
                 await asyncio.sleep(LOOK_EVERY)
 
     Server.handle_reply = handle_reply_and_wait
+
+
+def _bound_what_clients_send() -> None:
+    """Answer no pings of a client that does not read, and read no more than is being answered.
+
+    By itself daphne writes a pong for each ping, and queues messages, without limit.
+    """
+    on_ping, on_message = WebSocketProtocol.onPing, WebSocketProtocol.onMessage
+
+    def answer_if_read(self: Any, payload: bytes) -> None:
+        if _unread(self) <= MAX_BACKLOG:
+            on_ping(self, payload)
+
+    def take_and_pause(self: Any, payload: bytes, isBinary: bool) -> None:  # noqa: N803
+        on_message(self, payload, isBinary)
+        if self.application_queue.qsize() == MAX_UNANSWERED:
+            self.transport.pauseProducing()
+            resume_when_taken(self)
+
+    def resume_when_taken(self: Any) -> None:
+        if self.application_queue.qsize() < MAX_UNANSWERED:
+            self.transport.resumeProducing()
+        elif self.state != self.STATE_CLOSED:
+            asyncio.get_running_loop().call_later(LOOK_EVERY, resume_when_taken, self)
+
+    WebSocketProtocol.onPing = answer_if_read
+    WebSocketProtocol.onMessage = take_and_pause
 
 
 def _unread(protocol: Any) -> int:
@@ -114,11 +144,14 @@ def _say_goodbye() -> None:
     def finish_and_kill(self: Any) -> Generator[Any, Any, None]:
         for port in ports:
             port.stopListening()
-        for protocol in list(self.connections):
-            if isinstance(protocol, WebSocketProtocol) and protocol.state == protocol.STATE_OPEN:
-                # `sendClose` refuses this code; daphne itself sends 1011 in this way.
-                protocol.sendCloseFrame(code=CLOSE_GOING_AWAY)
         for _ in range(int(GOODBYE / LOOK_EVERY)):
+            for protocol in list(self.connections):  # a handshake may end as late as now
+                if (
+                    isinstance(protocol, WebSocketProtocol)
+                    and protocol.state == protocol.STATE_OPEN
+                ):
+                    # `sendClose` refuses this code; daphne itself sends 1011 in this way.
+                    protocol.sendCloseFrame(code=CLOSE_GOING_AWAY)
             if not any(map(_is_busy, self.connections.values())):
                 break
             yield deferLater(reactor, LOOK_EVERY, lambda: None)
@@ -127,6 +160,7 @@ def _say_goodbye() -> None:
         last_resort.daemon = True
         last_resort.start()
         yield kill(self)
+        yield Deferred.fromFuture(asyncio.ensure_future(current_hub().stop()))
 
     Server.listen_success = remember_port
     Server.kill_all_applications = finish_and_kill

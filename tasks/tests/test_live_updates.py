@@ -14,7 +14,18 @@ from websockets import Origin
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, Server, call, sign
+from conftest import (
+    ALICE,
+    BOB,
+    OTHER_SECRET,
+    PAGE_ORIGIN,
+    Server,
+    both_servers,
+    call,
+    sign,
+)
+
+pytestmark = both_servers
 
 SECONDS = 5
 
@@ -292,12 +303,18 @@ def test_whatever_a_client_sends_the_socket_stays(server, message):
         assert receives_nothing(socket)
 
 
-def test_a_frame_over_the_limit_closes_with_4009_under_daphne(server):
+def test_a_frame_over_the_limit_closes_with_1009_or_under_daphne_with_4009(server):
     with opened(server, sign()) as socket:
         socket.send("x" * 65_536)
         assert received(socket)["type"] == "error"
         socket.send("é" * 32_769)  # bytes count, not characters
-        assert close_code(socket) == 4009
+        assert close_code(socket) == (4009 if server.kind == "daphne" else 1009)
+
+
+def test_the_reason_is_sent_where_the_server_can(server):
+    with connect(f"{server.socket_url}?token={sign(exp=1)}") as socket:
+        assert close_code(socket) == 4001
+        assert socket.close_reason == ("" if server.kind == "daphne" else "Token has expired")
 
 
 class Staff:
@@ -386,8 +403,22 @@ def test_a_message_of_megabytes_is_told_too_big(server):
 
 def test_a_header_too_long_for_the_server_is_answered(server):
     with create_connection(("127.0.0.1", server.port), timeout=10) as client:
-        client.sendall(b"GET /me HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 17_000)
-        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
+        long = 17_000 if server.kind == "daphne" else 70_000
+        client.sendall(b"GET /me HTTP/1.1\r\nHost: x\r\nX: " + b"y" * long)
+        assert client.recv(100)[:13] in (b"HTTP/1.1 400 ", b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("token", [b"y" * 20_000, b"\xff", b"\xc3\xa9", b"%FF", b"%00", b"{}[]<>"])
+def test_a_handshake_with_an_odd_url_is_answered(server, token):
+    with create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(
+            b"GET /ws/notifications?token=" + token + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        status = int(client.recv(100).split()[1])
+        assert status == 101 or 400 <= status < 500
+    assert b"Traceback" not in server.log.read_bytes()
 
 
 @pytest.mark.parametrize(("method", "expected"), [("PATCH", 200), ("PUT", 200), ("POST", 405)])

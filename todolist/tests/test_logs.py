@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from conftest import OTHER_SECRET, ROOT, Server, free_port, sign
+from conftest import OTHER_SECRET, ROOT, Server, both_servers, free_port, sign
 from todolist.logs import RedactingFormatter, redact
 
 
@@ -54,7 +54,8 @@ def assert_clean(log: str) -> None:
     assert "Traceback" not in log
 
 
-def test_daphnes_access_log(server: Server):
+@both_servers
+def test_the_access_log(server: Server):
     for token in tokens():
         send_everywhere(server.port, token)
     assert_clean(server.log.read_text())

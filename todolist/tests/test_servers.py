@@ -1,4 +1,4 @@
-"""Daphne under strain: clients that do not read, and an orderly shutdown (contract section 4)."""
+"""Servers under strain: clients that do not read, and an orderly shutdown (contract section 4)."""
 
 import asyncio
 import base64
@@ -17,7 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from conftest import Server, call, sign
+from conftest import Server, both_kinds, both_servers, call, sign
 
 DEAF = 20  # sockets that do not read
 BACKLOG = 2500  # events that each of them asks for: 5.8 MB, which kept for all would be 116 MB
@@ -53,8 +53,9 @@ def memory(server: Server) -> int:
     return pages * resource.getpagesize()
 
 
-def test_a_client_that_does_not_read_is_let_go(start_server):
-    server = start_server()
+@both_kinds
+def test_a_client_that_does_not_read_is_let_go(start_server, kind):
+    server = start_server(kind)
     token = sign("deaf")
     code = (
         "from django.db import transaction; from tasks.models import Task\n"
@@ -80,6 +81,63 @@ def test_a_client_that_does_not_read_is_let_go(start_server):
     assert asyncio.run(count_events(server, token)) == BACKLOG
 
 
+def frame(opcode: int, payload: bytes) -> bytes:
+    """A client's frame of the shortest form, masked with zeros (RFC 6455 section 5.2)."""
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+@both_servers
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(frame(0x9, b"x" * 125), id="pings of the protocol"),
+        pytest.param(frame(0x1, b'{"type": "ping"}'), id="pings of ours"),
+        pytest.param(frame(0x1, b"x" * 125), id="nonsense"),
+    ],
+)
+def test_a_client_that_asks_and_does_not_read_costs_little(server, message):
+    with closing(deaf_socket(server, sign("asking"))) as client:
+        client.settimeout(1)
+        before = most = memory(server)
+        deadline = time.monotonic() + 4
+        try:
+            while time.monotonic() < deadline:
+                client.sendall(message * 1000)
+                most = max(most, memory(server))
+        except OSError:
+            pass  # it takes no more, or has let the client go
+        assert most - before < 4 * 1024 * 1024
+
+
+@both_kinds
+def test_a_socket_that_opens_during_the_goodbye_is_told_as_well(start_server, kind):
+    """Its handshake begins before the signal and ends after it."""
+    server = start_server(kind)
+    with ExitStack() as stack:
+        # Somebody who does not answer the closing frame: the goodbye takes as long as it may.
+        stack.enter_context(closing(deaf_socket(server, sign("deaf"))))
+        late = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+        request = (
+            f"GET /ws/notifications?token={sign('late')} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        ).encode()
+        late.sendall(request[:-2])
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        answer = b""
+        try:
+            late.sendall(request[-2:])
+            while chunk := late.recv(4096):
+                answer += chunk
+        except ConnectionError:
+            pass
+        # Told in a way that it can read, or never let in.
+        assert not answer or answer.startswith(b"HTTP/1.1 5") or b"\x88\x02\x03\xe9" in answer
+    assert server.process.wait(15) is not None
+
+
 async def count_events(server: Server, token: str) -> int:
     async with connect(f"{server.socket_url}?token={token}&since=0", compression=None) as client:
         await client.recv()
@@ -95,10 +153,11 @@ def many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4 * SOCKETS, hard), hard))
 
 
+@both_kinds
 def test_at_shutdown_all_sockets_are_told_and_no_acknowledged_write_is_lost(
-    start_server, many_files
+    start_server, kind, many_files
 ):
-    server = start_server()
+    server = start_server(kind)
     acknowledged: list[str] = []
     stop = threading.Event()
 
