@@ -1,4 +1,4 @@
-"""Start the development server, and the reminders beside it."""
+"""Start the server, and the reminders beside it."""
 
 import os
 import signal
@@ -10,11 +10,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def backend(address: str) -> list[list[str]]:
-    """The commands that make up this backend."""
-    manage = [sys.executable, "manage.py"]
+    """The commands that make up this backend, which serves HTTP and sockets at `address`."""
+    host, _, port = address.rpartition(":")
+    listen = ["--host", host.strip("[]"), "--port", port]
     return [
-        [*manage, "runserver", "--noreload", address],
-        [*manage, "send_reminders", "--loop"],
+        [sys.executable, "-m", "uvicorn", *listen, "todolist.asgi:application"],
+        [sys.executable, "manage.py", "send_reminders", "--loop"],
     ]
 
 
@@ -43,4 +44,5 @@ def run_together(commands: list[tuple[list[str], Path, dict[str, str]]]) -> int:
 
 if __name__ == "__main__":
     environment = dict(os.environ)
+    print(f"Serving at http://{sys.argv[1]} until Ctrl+C.\n", flush=True)
     sys.exit(run_together([(command, ROOT, environment) for command in backend(sys.argv[1])]))

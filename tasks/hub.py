@@ -96,6 +96,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Come to an end, before the event loop does."""
+        await asyncio.to_thread(bell.flush)
         tasks, self._tasks = self._tasks, []
         while tasks:
             for task in tasks:

@@ -166,7 +166,7 @@ if REDIS_URL:
             # under load (measured before this project began).
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
             "CONFIG": {
-                "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3}],
+                "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "socket_timeout": 3}],
                 "prefix": NAME_IN_REDIS,
             },
         }
