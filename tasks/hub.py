@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 
+from accounts.acting import act_for_nobody
 from accounts.ownership import owner_group
 from tasks.bell import EVERYBODY, LAYER_TIMEOUT, bell, reason, shared_layer
 from tasks.events import EventMessage, Replay, newest_seqs, replay
@@ -28,7 +29,7 @@ LOOK_INTERVAL = 1.0  # seconds between two looks at everybody's, however often t
 RETRY_INTERVAL = 1.0  # seconds before a channel layer that failed is tried again
 
 # A few threads of their own: what sockets read takes neither threads nor connections from requests.
-_readers = ThreadPoolExecutor(3, thread_name_prefix="hub")
+_readers = ThreadPoolExecutor(3, thread_name_prefix="hub", initializer=act_for_nobody)
 
 Answer = TypeVar("Answer")
 

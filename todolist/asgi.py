@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 import django
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -12,12 +13,17 @@ django.setup(set_prefix=False)  # first: what follows needs the applications loa
 from accounts.websocket import OriginMiddleware, TokenMiddleware  # noqa: E402
 from tasks.routing import websocket_urlpatterns  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
-from todolist.daphne import adapt_daphne  # noqa: E402
 from todolist.handler import OneHopHandler  # noqa: E402
-from todolist.uvicorn import adapt_uvicorn  # noqa: E402
 
-adapt_daphne()
-adapt_uvicorn()
+# Whichever server is here. The other one need not be loaded, which costs 15 MiB.
+if "daphne.server" in sys.modules:
+    from todolist.daphne import adapt_daphne
+
+    adapt_daphne()
+if "uvicorn.server" in sys.modules:
+    from todolist.uvicorn import adapt_uvicorn
+
+    adapt_uvicorn()
 
 application = ProtocolTypeRouter(
     {

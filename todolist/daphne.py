@@ -1,6 +1,6 @@
 """What daphne needs here and has no setting for.
 
-Does nothing where another server runs: none of daphne's classes are used there.
+Imported only where daphne runs: with Twisted beneath, it is large.
 """
 
 import asyncio

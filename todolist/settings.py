@@ -24,10 +24,9 @@ ASGI_APPLICATION = "todolist.asgi.application"
 WSGI_APPLICATION = "todolist.wsgi.application"
 
 INSTALLED_APPS = [
-    "daphne",  # first: it makes `runserver` an ASGI server
     "accounts",
     "tasks",
-    "todolist",
+    "todolist",  # before staticfiles: `runserver` is this one's
     "corsheaders",
     "rest_framework",
     "drf_spectacular",

@@ -1,14 +1,15 @@
 """What uvicorn needs here and has no setting for, or whose default is wrong for this application.
 
 Applied whichever way uvicorn is started, so that `uvicorn todolist.asgi:application` is right as it
-stands. Does nothing where another server runs.
+stands. Imported only where uvicorn runs.
 """
 
-import gc
-import sys
 from typing import Any
 
+from uvicorn.server import Server
+
 from tasks.hub import current_hub
+from todolist.uvicorn_protocols import LimitedHTTP, PoliteSocket
 
 MAX_MESSAGE = 64 * 1024  # bytes of a socket's message (contract section 4)
 GOODBYE = 4  # seconds that requests and sockets have to come to an end at shutdown
@@ -16,19 +17,14 @@ GOODBYE = 4  # seconds that requests and sockets have to come to an end at shutd
 
 def adapt_uvicorn() -> None:
     """Set right what uvicorn does with connections, before it starts to listen. Once a process."""
-    # Looked up and not imported: where another server runs, there need be no uvicorn.
-    module = sys.modules.get("uvicorn.server")
-    if module is None or hasattr(module.Server, "adapted"):
+    server: Any = Server
+    if hasattr(server, "adapted"):
         return
-    server: Any = module.Server
     startup, shutdown = server.startup, server.shutdown
 
     async def adapted_startup(self: Any, *args: Any, **kwargs: Any) -> None:
         adapt_config(self.config)
         await startup(self, *args, **kwargs)
-        # What is here now stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
 
     async def adapted_shutdown(self: Any, *args: Any, **kwargs: Any) -> None:
         await shutdown(self, *args, **kwargs)
@@ -39,8 +35,6 @@ def adapt_uvicorn() -> None:
 
 
 def adapt_config(config: Any) -> None:
-    from todolist.uvicorn_protocols import LimitedHTTP, PoliteSocket
-
     config.http_protocol_class = LimitedHTTP
     config.ws_protocol_class = PoliteSocket
     config.ws_max_size = MAX_MESSAGE

@@ -1,5 +1,6 @@
 """uvicorn's two protocols, with the limits and the manners that they lack. See `todolist.uvicorn`."""
 
+import logging
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -8,6 +9,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 MAX_HEAD = 64 * 1024  # bytes of a request before its body
 CLOSE_GOING_AWAY = 1001
 FAREWELL = 3.0  # seconds that a client has to answer a closing frame
+
+# One line for each handshake is enough: uvicorn's, which says whose path was accepted or refused.
+library_logger = logging.getLogger("uvicorn.error.websockets")
+library_logger.setLevel(logging.WARNING)
 
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -45,6 +50,10 @@ class PoliteSocket(WebSocketsSansIOProtocol):
     """Says why it closes, waits for nobody who does not read, and keeps little for them."""
 
     going_away = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn.logger = library_logger
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
