@@ -69,6 +69,11 @@ def _bound_backlog() -> None:
     handle_reply = Server.handle_reply
 
     async def handle_reply_and_wait(self: Any, protocol: Any, message: Any) -> None:
+        if isinstance(protocol, WebSocketProtocol) and protocol.state in (
+            protocol.STATE_CLOSING,
+            protocol.STATE_CLOSED,
+        ):
+            return  # as daphne does from the end of the closing handshake on; before, it raises
         await handle_reply(self, protocol, message)
         if isinstance(protocol, WebSocketProtocol):
             while protocol.state == protocol.STATE_OPEN and _unread(protocol) > MAX_BACKLOG:  # noqa: ASYNC110

@@ -45,13 +45,12 @@ def tokens() -> list[str]:
 
 
 def assert_clean(log: str) -> None:
-    assert "GET /me" in log  # there is a log to look at
     assert "token=[redacted]" in log
     for token in tokens()[3:]:
         # As a path it is not known to be a token; as a token it must not appear.
         assert token not in log.replace(f"/{token}", "")
     assert "eyJ" not in log
-    assert "Traceback" not in log
+    assert "Traceback" not in log, log[log.index("Traceback") :][:3000]
 
 
 @both_servers
@@ -59,6 +58,8 @@ def test_the_access_log(server: Server):
     for token in tokens():
         send_everywhere(server.port, token)
     assert_clean(server.log.read_text())
+    if server.kind == "daphne":  # uvicorn names the sockets only: a proxy logs requests
+        assert "GET /me" in server.log.read_text()
 
 
 def test_the_development_server(start_server, server: Server, tmp_path):
@@ -82,6 +83,7 @@ def test_the_development_server(start_server, server: Server, tmp_path):
     finally:
         process.terminate()
         process.wait(timeout=15)
+    assert "GET /me" in log.read_text()
     assert_clean(log.read_text())
 
 
