@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import ExitStack, closing, contextmanager
 from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Barrier
 from typing import Any, NamedTuple
 from urllib.request import urlopen
 from uuid import uuid4
@@ -22,7 +24,7 @@ import jwt
 import psycopg
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import connection, connections
 from rest_framework.test import APIClient
 
 from accounts import acting
@@ -59,6 +61,22 @@ def pytest_configure() -> None:
         cache: Any = django_settings.CACHES["default"]
         channel_layer["CONFIG"]["prefix"] += f"-{worker}"
         cache["KEY_PREFIX"] += f"-{worker}"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup) -> Iterator[None]:
+    """The database of the tests, which the kept connections of sockets would not let go."""
+    yield
+    from tasks.hub import _readers
+
+    threads = _readers._max_workers
+    all_of_them = Barrier(threads)
+
+    def close() -> None:
+        all_of_them.wait(30)
+        connections.close_all()
+
+    wait([_readers.submit(close) for _ in range(threads)])
 
 
 @pytest.fixture(autouse=True)

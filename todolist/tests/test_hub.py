@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from channels.layers import channel_layers
 from django.conf import settings as django_settings
-from django.db import transaction
+from django.db import connections, transaction
 from redis import asyncio as redis
 
 from accounts.ownership import owner_group
@@ -37,7 +38,9 @@ needs_redis = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def no_poll(monkeypatch) -> None:
+def no_poll(monkeypatch, configuration, db) -> None:
+    import todolist.asgi  # noqa: F401  runs the system checks: here, and not in the event loop
+
     monkeypatch.setattr("tasks.hub.POLL_INTERVAL", NEVER)
 
 
@@ -86,7 +89,6 @@ class Client:
             return await self.messages.get()
 
     def start(self) -> None:
-        # Not at the top: importing it runs the system checks, on the configuration of this test.
         from todolist.asgi import application
 
         self.to_application.put_nowait({"type": "websocket.connect"})
@@ -118,6 +120,7 @@ def write(user_id: str, text: str = "x") -> None:
 async def orderly_end() -> AsyncIterator[None]:
     yield
     await current_hub().stop()
+    await sync_to_async(connections.close_all)()  # of the thread that `write` uses
 
 
 # The channel layer
