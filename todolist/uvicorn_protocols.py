@@ -8,6 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 MAX_HEAD = 64 * 1024  # bytes of a request before its body
 CLOSE_GOING_AWAY = 1001
+PARSED_AT_ONCE = 4096  # bytes of a socket
 FAREWELL = 3.0  # seconds that a client has to answer a closing frame
 
 # One line for each handshake is enough: uvicorn's, which says whose path was accepted or refused.
@@ -54,9 +55,25 @@ class PoliteSocket(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn.logger = library_logger
+        self.unparsed = b""
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        """Read a little at a time, for the smallest messages grow a hundredfold when they are parsed.
+
+        The rest waits until the application has taken what came before.
+        """
+        self.unparsed += data
+        self._parse()
+
+    async def receive(self) -> Any:
+        message = await super().receive()
+        self._parse()
+        return message
+
+    def _parse(self) -> None:
+        while self.unparsed and not self.read_paused:
+            data, self.unparsed = self.unparsed[:PARSED_AT_ONCE], self.unparsed[PARSED_AT_ONCE:]
+            super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self._refuse(TOO_LARGE)  # by itself it would leave the client waiting
 
@@ -119,5 +136,6 @@ class PoliteSocket(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+            self.loop.call_soon(self._parse)
         # Not `close`, which would wait for the client to read what was written before.
         self.close_timer = self.loop.call_later(FAREWELL, self.transport.abort)

