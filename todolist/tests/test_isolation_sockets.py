@@ -28,7 +28,7 @@ from accounts.routes import Route, socket_routes
 from accounts.users import CurrentUser
 from accounts.websocket import OriginMiddleware, TokenMiddleware, refuse
 from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, sign
-from tasks.consumers import NotificationConsumer
+from tasks.consumers import notifications
 from tasks.events import last_seq
 from todolist.tests.people import CAROL, PEOPLE, STAFF_PK, furnish, make_task
 
@@ -147,9 +147,7 @@ async def test_a_socket_tells_each_their_own(route: Route, proved: Counter[str])
 
 
 async def test_the_socket_of_the_contract_is_among_them():
-    assert [route.callback.consumer_class for route in ROUTES if route.callback is not refuse] == [
-        NotificationConsumer
-    ]
+    assert [route.callback for route in ROUTES if route.callback is not refuse] == [notifications]
 
 
 @pytest_asyncio.fixture(autouse=True)
@@ -162,13 +160,10 @@ async def close_connections():
 # The judge, judged
 
 
-class ByTheAddress(NotificationConsumer):
+async def by_the_address(scope: Any, receive: Any, send: Any) -> None:
     """Believes the address rather than the token."""
-
-    async def connect(self) -> None:
-        scope: Any = self.scope
-        scope["token"] = replace(scope["token"], user=CurrentUser(CAROL))
-        await super().connect()
+    token = replace(scope["token"], user=CurrentUser(CAROL))
+    await notifications({**scope, "token": token}, receive, send)
 
 
 def serve(settings: Any, monkeypatch: Any, application: Any) -> Route:
@@ -179,8 +174,8 @@ def serve(settings: Any, monkeypatch: Any, application: Any) -> Route:
     return route
 
 
-def urls(template: str, consumer: Any) -> URLRouter:
-    route: Any = path(template, consumer.as_asgi())
+def urls(template: str, application: Any) -> URLRouter:
+    route: Any = path(template, application)
     return URLRouter([route])
 
 
@@ -191,20 +186,20 @@ async def test_a_socket_that_does_not_ask_who_is_there_is_found(settings, monkey
             await self.send(text_data="{}")
             await self.close(4001)
 
-    route = serve(settings, monkeypatch, OriginMiddleware(urls("more", Chatty)))
+    route = serve(settings, monkeypatch, OriginMiddleware(urls("more", Chatty.as_asgi())))
     with pytest.raises(AssertionError):
         await judge(route, Counter())
 
 
 async def test_a_socket_that_tells_anothers_events_is_found(settings, monkeypatch):
-    application = OriginMiddleware(TokenMiddleware(urls("more", ByTheAddress)))
+    application = OriginMiddleware(TokenMiddleware(urls("more", by_the_address)))
     route = serve(settings, monkeypatch, application)
     with pytest.raises(AssertionError):
         await judge(route, Counter())
 
 
 async def test_a_socket_that_cannot_be_judged_has_to_declare_its_path(settings, monkeypatch):
-    application = OriginMiddleware(urls("teams/<team>", NotificationConsumer))
+    application = OriginMiddleware(urls("teams/<team>", notifications))
     route = serve(settings, monkeypatch, application)
     with pytest.raises(pytest.fail.Exception, match=r"Nobody can tell .* /teams/\{team\}"):
         await judge(route, Counter())
