@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Barrier
 from typing import Any, NamedTuple
 from urllib.request import urlopen
@@ -30,6 +31,7 @@ from rest_framework.test import APIClient
 from accounts import acting
 
 ROOT = Path(__file__).parent
+FOLDER = TemporaryDirectory(prefix="todolist-")  # gone when the tests end
 
 # At least 32 bytes, and not a placeholder: what a deployment would have.
 SECRET = "a-secret-that-only-the-tests-know-0123456789"
@@ -55,6 +57,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     # Before any fixture: the database is set up and cleared outside of them, and asks for it.
     django_settings.SECRET_KEY = DJANGO_SECRET_KEY
+    database: Any = django_settings.DATABASES["default"]
+    if "sqlite" in database["ENGINE"]:
+        # A file as in earnest: connections to one database in memory get in each other's way.
+        database.setdefault("TEST", {})["NAME"] = f"{FOLDER.name}/test.sqlite3"
     # Each of pytest-xdist's workers has a database of its own, and hears its own events only.
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and django_settings.REDIS_URL:
         channel_layer: Any = django_settings.CHANNEL_LAYERS["default"]

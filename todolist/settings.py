@@ -122,6 +122,8 @@ CORS_URLS_REGEX = r"^/(?!admin)"  # pages of other origins have no business in t
 DATABASES = {
     "default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
 }
+# Requests run on a few threads that stay (todolist/handler.py), each with its connection.
+DATABASES["default"]["CONN_MAX_AGE"] = None
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # Writers queue for `timeout` seconds from the start of their transaction; by default SQLite
@@ -134,8 +136,6 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     DATABASES["default"] |= {
         "ENGINE": "todolist.postgresql",
-        # Requests run on a few threads that stay (todolist/handler.py), each with its connection.
-        "CONN_MAX_AGE": None,
         # A restarted database costs nobody a failed request; this engine checks without asking.
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {

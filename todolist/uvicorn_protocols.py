@@ -8,6 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 MAX_HEAD = 64 * 1024  # bytes of a request before its body
 CLOSE_GOING_AWAY = 1001
+CLOSE_NO_TEXT = 1007
 PARSED_AT_ONCE = 4096  # bytes of a socket
 FAREWELL = 3.0  # seconds that a client has to answer a closing frame
 
@@ -100,6 +101,18 @@ class PoliteSocket(WebSocketsSansIOProtocol):
         self.going_away = True
         if self.handshake_complete:
             self._close(CLOSE_GOING_AWAY, "")
+
+    def send_receive_event_to_app(self) -> None:
+        """Take no text that is none (RFC 6455 section 8.1), and make no traceback of it."""
+        try:
+            if self.curr_msg_data_type == "text":
+                b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            self.frames = []
+            self.conn.send_close(CLOSE_NO_TEXT)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
 
     def handle_ping(self) -> None:
         """Answer, unless the client has not even read what went before."""

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from email.message import Message
 from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ class Answer(NamedTuple):
     """What a server said, byte for byte."""
 
     status: int
-    headers: dict[str, str]
+    headers: Message
     content: bytes
 
     def json(self) -> Any:
@@ -34,7 +35,7 @@ def ask(server: Server, method: str, path: str, body: object = None, **headers: 
     with closing(connection):
         connection.request(method, path, None if body is None else json.dumps(body), sent)
         response = connection.getresponse()
-        return Answer(response.status, dict(response.getheaders()), response.read())
+        return Answer(response.status, response.headers, response.read())
 
 
 @contextmanager
