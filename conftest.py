@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
@@ -26,6 +26,7 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection, connections
+from psycopg import sql
 from rest_framework.test import APIClient
 
 from accounts import acting
@@ -54,6 +55,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+ROLE = "todolist_tests"
+
+
+def use_a_role_that_policies_bind(database: dict[str, Any]) -> None:
+    """Instead of a superuser, test as a role that row-level security holds for, as in production."""
+    secret = database["PASSWORD"] or None
+    with psycopg.connect(
+        host=database["HOST"],
+        port=database["PORT"] or 5432,
+        user=database["USER"],
+        password=secret,
+        dbname="postgres",
+        autocommit=True,
+    ) as admin:
+        row = admin.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+        if row != (True,):
+            return
+        with suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            admin.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB")
+        if secret:
+            admin.execute(sql.SQL(f"ALTER ROLE {ROLE} PASSWORD {{}}").format(secret))
+    database["USER"] = ROLE
+
+
 def pytest_configure() -> None:
     # Before any fixture: the database is set up and cleared outside of them, and asks for it.
     django_settings.SECRET_KEY = DJANGO_SECRET_KEY
@@ -61,6 +86,8 @@ def pytest_configure() -> None:
     if "sqlite" in database["ENGINE"]:
         # A file as in earnest: connections to one database in memory get in each other's way.
         database.setdefault("TEST", {})["NAME"] = f"{FOLDER.name}/test.sqlite3"
+    else:
+        use_a_role_that_policies_bind(database)
     # Each of pytest-xdist's workers has a database of its own, and hears its own events only.
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and django_settings.REDIS_URL:
         channel_layer: Any = django_settings.CHANNEL_LAYERS["default"]

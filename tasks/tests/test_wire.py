@@ -1,0 +1,187 @@
+"""One wire form: what the database writes is what the serializer writes, in answers and events."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.reading import Wire, json_of, own_row
+from accounts.users import CurrentUser
+from conftest import client_with, sign
+from tasks.models import Event, Notification, Task
+from tasks.serializers import (
+    NOTIFICATION,
+    TASK,
+    WHOLE_TASK,
+    NotificationSerializer,
+    TaskSerializer,
+    validated,
+)
+from tasks.tests.calls import made, next_url
+
+pytestmark = pytest.mark.django_db
+
+# Whatever a database can store: no NUL, no lone surrogates.
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+MOMENTS = st.datetimes(
+    min_value=datetime(1, 1, 2),  # noqa: DTZ001  hypothesis adds the zone
+    max_value=datetime(9999, 12, 30),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+
+
+@settings(
+    max_examples=150,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    owner=TEXT.filter(str.strip),
+    text=TEXT.filter(bool),
+    description=TEXT,
+    completed=st.booleans(),
+    deadline=st.none() | MOMENTS,
+    order=st.integers(-(2**31), 2**31 - 1),
+)
+def test_everybody_writes_a_task_alike(owner, text, description, completed, deadline, order):
+    user = CurrentUser(owner)
+    task = Task(user_id=owner, text=text, description=description, order=order)
+    task.completed, task.deadline = completed, deadline
+    task.save(acting_for=user)
+    task = Task.objects.get(pk=task.pk)
+    for _ in range(2):
+        expected = dict(TaskSerializer(task).data)
+
+        found = own_row(user, TASK, task.pk)
+        assert found is not None and json.loads(found) == expected
+        assert list(json.loads(found)) == list(TaskSerializer().fields)
+        assert Event.objects.filter(user_id=owner).latest("seq").data == expected
+
+        task.completed = not task.completed
+        task.save()
+        assert json.loads(task.written) == {**expected, **TaskSerializer(task).data}
+
+
+@pytest.mark.parametrize("read_at", [None, datetime(2030, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)])
+@pytest.mark.parametrize("fraction", [0, 1, 10, 123_456, 500_000])
+def test_everybody_writes_a_notification_alike(read_at, fraction):
+    task = Task(user_id="alice", text="x")
+    task.save()
+    notification = Notification(
+        user_id="alice",
+        task=task,
+        type="task_overdue",
+        title='“quoted” \\ "',
+        message="two\nlines\ttabbed \x01 \u2028",
+        deadline=datetime(2030, 1, 1, tzinfo=UTC),
+        read_at=read_at,
+    )
+    notification.save()
+    moment = datetime(2030, 1, 1, microsecond=fraction, tzinfo=UTC)
+    Notification.objects.filter(pk=notification.pk).delete()
+    notification.created_at = moment
+    notification.save_base(force_insert=True)
+
+    found = own_row(CurrentUser("alice"), NOTIFICATION, notification.pk)
+    assert found is not None
+    assert json.loads(found) == dict(NotificationSerializer(notification).data)
+
+
+def test_a_kind_of_field_that_nobody_can_write_is_not_passed_over():
+    with pytest.raises(LookupError, match="data"):
+        json_of(Wire(Event, ("seq", "data")), connection.vendor)
+    with pytest.raises(LookupError, match="no field"):
+        json_of(Wire(Task, ("colour",)), connection.vendor)
+
+
+def test_validation_keeps_nothing_of_one_request_for_the_next():
+    assert validated(WHOLE_TASK, {"text": "x", "order": 7})["order"] == 7
+    assert validated(WHOLE_TASK, {"text": "y"})["order"] == 0
+
+
+# What the hot requests ask the database
+
+
+def statements(call) -> list[str]:
+    with CaptureQueriesContext(connection) as captured:
+        assert 200 <= call().status_code < 300
+    return [query["sql"] for query in captured.captured_queries]
+
+
+def test_hot_requests_are_one_statement_each(alice_api):
+    task = made(alice_api)
+    on_postgresql = connection.vendor == "postgresql"
+    # Without PostgreSQL a change is put on record by statements of its own.
+    around = 0 if on_postgresql else 4
+    assert len(statements(lambda: alice_api.get("/me"))) == 0
+    assert len(statements(lambda: alice_api.get("/tasks?limit=50"))) == 1
+    assert len(statements(lambda: alice_api.get(f"/tasks/{task['id']}"))) == 1
+    assert len(statements(lambda: alice_api.post("/tasks", {"text": "x"}))) == 1 + around
+
+
+def test_a_change_reads_once_and_writes_once(alice_api):
+    task = made(alice_api)
+    changes = {"completed": True, "text": "x"}
+    found = statements(lambda: alice_api.patch(f"/tasks/{task['id']}", changes))
+    words = [sql.split()[0] for sql in found]
+    # A savepoint here is a transaction in earnest; on PostgreSQL it first says for whom it acts.
+    if connection.vendor == "postgresql":
+        assert words == ["SAVEPOINT", "SELECT", "SELECT", "WITH", "SELECT", "RELEASE"]
+    else:
+        assert words == [
+            *("SAVEPOINT", "SELECT", "SAVEPOINT", "UPDATE", "INSERT", "INSERT"),
+            *("RELEASE", "RELEASE"),
+        ]
+
+
+ORDERINGS = {
+    "-created_at": "task_newest",
+    "created_at": "task_newest",
+    "updated_at": "task_updated",
+    "-updated_at": "task_updated",
+    "order": "task_order",
+    "-order": "task_order",
+    "deadline": "task_deadline",
+    "-deadline": "task_deadline",
+}
+
+
+def plan_of(sql: str) -> str:
+    with connection.cursor() as cursor:
+        for kind in ("seqscan", "bitmapscan"):  # what a table of a few rows would be read by
+            cursor.execute(f"SET LOCAL enable_{kind} = off")
+        cursor.execute(f"EXPLAIN {sql}")
+        return "\n".join(row[0] for row in cursor.fetchall())
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="plans of PostgreSQL")
+@pytest.mark.parametrize(("ordering", "index"), ORDERINGS.items())
+def test_every_page_is_read_from_its_index(ordering, index):
+    api = client_with(sign("reader"))
+    for number in range(4):
+        made(api, deadline=f"2030-01-0{number + 1}T00:00:00Z", order=number)
+    url = f"/tasks?ordering={ordering}&limit=2"
+    following = next_url(api.get(url))
+    assert following is not None
+    for page in (url, following):
+        (sql, *_) = statements(lambda page=page: api.get(page))
+        plan = plan_of(sql)
+        assert f"using {index} on tasks_task" in plan, plan
+        assert "Sort" not in plan and "Seq Scan" not in plan, plan
+        condition = plan[plan.index("Index Cond") :].splitlines()[0]
+        assert "user_id" in condition, plan
+        if page == following:
+            assert "ROW(" in condition, plan  # it jumps to its place
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="plans of PostgreSQL")
+def test_one_task_is_read_by_its_key():
+    api = client_with(sign("reader"))
+    task = made(api)
+    (sql,) = statements(lambda: api.get(f"/tasks/{task['id']}"))
+    assert "using tasks_task_pkey on tasks_task" in plan_of(sql)
