@@ -1,0 +1,5 @@
+from django.urls import path
+
+from todo.api import api
+
+urlpatterns = [path("", api.urls)]
