@@ -49,17 +49,17 @@ def administrator(database: str = "postgres") -> psycopg.Connection[Any]:
     return psycopg.connect(url, autocommit=True, connect_timeout=5)
 
 
-def claim_the_machine(undo: Undo, servers: list[Server]) -> dict[str, str]:
+def claim_the_machine(undo: Undo, connections: int) -> dict[str, str]:
     """One run at a time, with as many connections as it needs; what PostgreSQL this is."""
     lock = administrator()
     undo.later(lock.close)
     if not lock.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()[0]:  # type: ignore[index]
         raise SystemExit("Another benchmark is running on this PostgreSQL.")
-    needed = sum(server.connections for server in servers) + 5
     free = lock.execute(
         "SELECT current_setting('max_connections')::int - count(*) FROM pg_stat_activity"
         " WHERE backend_type = 'client backend'"
     ).fetchone()[0]  # type: ignore[index]
+    needed = connections + 3
     if needed > free:
         raise SystemExit(
             f"PostgreSQL has {free} connections to give and these servers may take {needed}."

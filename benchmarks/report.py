@@ -23,9 +23,7 @@ def rates(result: Result, kind: str, name: str, part: str = "turns") -> list[flo
 
 def ratios(result: Result, kind: str, name: str, other: str, part: str = "turns") -> list[float]:
     """One for each round, of turns that were seconds apart."""
-    pairs = zip(
-        rates(result, kind, name, part), rates(result, kind, other, part), strict=True
-    )
+    pairs = zip(rates(result, kind, name, part), rates(result, kind, other, part), strict=True)
     return [mine / theirs for mine, theirs in pairs if theirs]
 
 
@@ -66,9 +64,7 @@ def ratio_table(result: Result, ours: str) -> str:
             found = ratios(result, kind, ours, name)
             cells.append(f"**{median(found):.2f}** ({min(found):.2f}–{max(found):.2f})")
         rows.append([server["label"], *cells])
-    return table(
-        [f"{result['servers'][ours]['label']} against", *names(result)], rows
-    )
+    return table([f"{result['servers'][ours]['label']} against", *names(result)], rows)
 
 
 def rate_table(result: Result, part: str = "turns") -> str:

@@ -28,7 +28,7 @@ from benchmarks.data import (
 )
 from benchmarks.load import REQUESTS, Load, press
 from benchmarks.processes import Running, Undo, end_on_sigterm, pss_mib
-from benchmarks.servers import BASELINE, EVERY, OUR_BIN, OURS, REDIS, ROLE, ROOT, Server
+from benchmarks.servers import BASELINE, EVERY, OUR_BIN, OURS, ROLE, ROOT, Server
 from benchmarks.verify import WrongAnswer, verify
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -49,12 +49,8 @@ class Plan:
     growth_rounds: int
 
 
-FULL = Plan(
-    rounds=5, seconds=5, many_rounds=3, index_rounds=3, many_seconds=3, growth_rounds=40
-)
-QUICK = Plan(
-    rounds=2, seconds=1, many_rounds=1, index_rounds=1, many_seconds=1, growth_rounds=10
-)
+FULL = Plan(rounds=5, seconds=5, many_rounds=3, index_rounds=3, many_seconds=3, growth_rounds=40)
+QUICK = Plan(rounds=2, seconds=1, many_rounds=1, index_rounds=1, many_seconds=1, growth_rounds=10)
 PARTS = ("turns", "many", "index", "memory", "growth", "sockets")
 
 
@@ -92,7 +88,9 @@ class Bench:
         print(f"{minutes:2}:{seconds:02}  {text}", flush=True)
 
     def run(self) -> None:
-        self.found["postgresql"] = claim_the_machine(self.undo, self.servers)
+        self.found["postgresql"] = claim_the_machine(
+            self.undo, sum(min(server.connections, CONNECTIONS) for server in self.servers)
+        )
         self.say("Creating the data")
         create_databases(self.undo, self.servers, self.folder)
         write_rotation(self.rotation)
@@ -104,11 +102,13 @@ class Bench:
                     sys.exit(f"{server.name} answers wrongly. {wrong}")
             self.say("All servers answer rightly")
             if "turns" in self.parts:
-                self.found["turns"] = self.interleaved(list(REQUESTS), self.servers)
-            if "many" in self.parts:
-                self.found["many"] = self.interleaved(["list", "one"], self.servers, many=True)
+                self.found["turns"] = self.interleaved(
+                    list(REQUESTS), self.servers, self.plan.rounds
+                )
             if "index" in self.parts:
                 self.found["our_index"] = self.with_our_index()
+        if "many" in self.parts:
+            self.found["many"] = self.many(["list", "one"])
         if "memory" in self.parts:
             self.found["memory"] = {server.name: self.memory(server) for server in self.servers}
         if "growth" in self.parts:
@@ -140,34 +140,53 @@ class Bench:
             running.wait_until_it_answers()
             yield running
 
-    def interleaved(
-        self, kinds: list[str], servers: list[Server], *, rounds: int = 0, many: bool = False
-    ) -> dict[str, Any]:
+    def interleaved(self, kinds: list[str], servers: list[Server], rounds: int) -> dict[str, Any]:
         """Each kind of request: all servers in turn, several rounds."""
-        rounds = rounds or (self.plan.many_rounds if many else self.plan.rounds)
-        seconds = self.plan.many_seconds if many else self.plan.seconds
-        connections = MANY_CONNECTIONS if many else CONNECTIONS
         found: Turns = {}
         for kind in kinds:
             settle(sorted({server.database for server in servers}))
             for server in servers:
-                self.press(server, kind, seconds=1, connections=connections)
+                self.press(server, kind, seconds=1)  # warm up
             of_kind: dict[str, list[Load]] = {server.name: [] for server in servers}
             for number in range(rounds):
                 # Another one first each time, so that nobody always follows the same neighbour.
                 start = number % len(servers)
                 for server in [*servers[start:], *servers[:start]]:
-                    load = self.press(server, kind, seconds=seconds, connections=connections)
+                    load = self.press(server, kind, seconds=self.plan.seconds)
                     of_kind[server.name].append(load)
             found[kind] = of_kind
-            rates = "  ".join(
-                f"{name} {report.median([load.rate for load in loads]):.0f}"
-                for name, loads in of_kind.items()
-            )
-            self.say(f"{kind}, {connections} connections, answers/s: {rates}")
+            self.say_rates(kind, of_kind)
         return as_json(found)
 
-    def press(self, server: Server, kind: str, *, seconds: float, connections: int) -> Load:
+    def many(self, kinds: list[str]) -> dict[str, Any]:
+        """With many connections, one server at a time: all their pools filled would not fit."""
+        found: Turns = {kind: {server.name: [] for server in self.servers} for kind in kinds}
+        for _ in range(self.plan.many_rounds):
+            for server in self.servers:
+                with self.alone(server):
+                    for kind in kinds:
+                        self.press(server, kind, seconds=1)
+                        load = self.press(
+                            server,
+                            kind,
+                            seconds=self.plan.many_seconds,
+                            connections=MANY_CONNECTIONS,
+                        )
+                        found[kind][server.name].append(load)
+        for kind, of_kind in found.items():
+            self.say_rates(f"{kind}, {MANY_CONNECTIONS} connections", of_kind)
+        return as_json(found)
+
+    def say_rates(self, what: str, found: dict[str, list[Load]]) -> None:
+        rates = "  ".join(
+            f"{name} {report.median([load.rate for load in loads]):.0f}"
+            for name, loads in found.items()
+        )
+        self.say(f"{what}, answers/s: {rates}")
+
+    def press(
+        self, server: Server, kind: str, *, seconds: float, connections: int = CONNECTIONS
+    ) -> Load:
         self.turn += 1
         return press(
             server, kind, self.rotation, seconds=seconds, connections=connections, turn=self.turn
@@ -184,7 +203,7 @@ class Bench:
             )
             connection.execute("DROP INDEX task_user_id")
         self.say(f"{BASELINE} with our index")
-        found = self.interleaved(list(REQUESTS), pair, rounds=self.plan.index_rounds)
+        found = self.interleaved(list(REQUESTS), pair, self.plan.index_rounds)
         with administrator(EVERY[BASELINE].database) as connection:
             connection.execute("CREATE INDEX task_user_id ON task (user_id)")
             connection.execute("DROP INDEX task_newest")
@@ -194,8 +213,7 @@ class Bench:
         """What each process of a server takes after load, with no other server running."""
         with self.alone(server) as running:
             for kind in REQUESTS:
-                seconds = min(2, self.plan.seconds)
-                self.press(server, kind, seconds=seconds, connections=CONNECTIONS)
+                self.press(server, kind, seconds=min(2, self.plan.seconds))
             processes = sorted(round(pss_mib(pid), 1) for pid in running.workers())
         self.say(f"{server.name}, MiB a process: {processes}")
         return {"pss_mib": processes}
