@@ -7,6 +7,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help install run proof mutants test demo e2e check lint test-services fuzz fix coverage clean
+.PHONY: help install run test demo e2e check lint test-services fuzz fix coverage bench bench-quick bench-profile clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -110,5 +111,28 @@ coverage: .venv/installed ## Run the suite and show what it does not reach
 	.venv/bin/coverage run -m pytest -q
 	.venv/bin/coverage report
 
+benchmarks/.venv/installed: benchmarks/requirements.txt
+	@test -x benchmarks/.venv/bin/python || $(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
+
+FASTIFY := benchmarks/peers/fastify_ts
+
+$(FASTIFY)/node_modules/installed: $(FASTIFY)/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js is missing: install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm)." >&2; exit 1; }
+	cd $(FASTIFY) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+BENCH_READY = .venv/installed benchmarks/.venv/installed $(FASTIFY)/node_modules/installed
+
+bench: $(BENCH_READY) ## Measure beside FastAPI, DRF, django-ninja and Fastify; 25 minutes
+	@$(PY) -m benchmarks.run $(BENCH)
+
+bench-quick: $(BENCH_READY) ## The same roughly, in two minutes; BENCH="--servers ours,fastapi" for fewer
+	@$(PY) -m benchmarks.run --quick $(BENCH)
+
+bench-profile: $(BENCH_READY) ## Show in which layer the time of each request goes
+	@$(PY) -m benchmarks.where_time_goes $(BENCH)
+
 clean: ## Remove .venv and caches; leave .env and the database
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv benchmarks/.venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.report import median, rates
 
-WIDTH, LEFT, RIGHT, TOP = 820, 190, 130, 70
+WIDTH, RIGHT, TOP = 820, 140, 70
 BAR, GAP, GROUP = 17, 4, 34
 STYLE = """
   .paper { fill: #ffffff } .text { fill: #1f2328 } .soft { fill: #59636e }
@@ -24,7 +24,8 @@ STYLE = """
 
 def svg(result: dict[str, Any]) -> str:
     servers, baseline = result["servers"], result["baseline"]
-    room = WIDTH - LEFT - RIGHT
+    left = max(190, 30 + round(7.3 * max(len(server["label"]) for server in servers.values())))
+    room = WIDTH - left - RIGHT
     shapes = []
     y = TOP
     for kind in result["turns"]:
@@ -42,16 +43,16 @@ def svg(result: dict[str, Any]) -> str:
             if base := medians.get(baseline):
                 said += f"   {medians[name] / base:.2f}×"
             shapes += [
-                f'<text class="text end{weight}" x="{LEFT - 8}" y="{middle}">'
+                f'<text class="text end{weight}" x="{left - 8}" y="{middle}">'
                 f"{escape(server['label'])}</text>",
-                f'<rect class="{look}" x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR}"'
+                f'<rect class="{look}" x="{left}" y="{y}" width="{length:.1f}" height="{BAR}"'
                 ' rx="2"/>',
-                f'<text class="text{weight}" x="{LEFT + length + 7:.1f}" y="{middle}"'
+                f'<text class="text{weight}" x="{left + length + 7:.1f}" y="{middle}"'
                 f' xml:space="preserve">{said}</text>',
             ]
             y += BAR + GAP
         shapes.append(
-            f'<line class="axis" x1="{LEFT}" y1="{top - 3}" x2="{LEFT}" y2="{y - GAP + 3}"/>'
+            f'<line class="axis" x1="{left}" y1="{top - 3}" x2="{left}" y2="{y - GAP + 3}"/>'
         )
         y += GROUP - GAP
     machine, plan = result["machine"], result["plan"]

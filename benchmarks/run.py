@@ -272,7 +272,7 @@ def as_json(turns: Turns) -> dict[str, Any]:
     }
 
 
-def require(servers: list[Server], plan: Plan) -> None:
+def require(servers: list[Server]) -> None:
     """Say what has to be installed or started first."""
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing. Debian and Ubuntu: apt-get install wrk")
@@ -315,7 +315,7 @@ def main() -> None:
             if not server.variant or (given.variants and server.missing() is None)
         ]
     plan = QUICK if given.quick else FULL
-    require(servers, plan)
+    require(servers)
     end_on_sigterm()
     # Only a whole run is a result to be kept; others stay out of git.
     whole = not (given.quick or given.servers or given.parts)
