@@ -101,13 +101,14 @@ def pss_mib(pid: int) -> float:
     return int(next(line.split()[1] for line in lines if line.startswith("Pss:"))) / 1024
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM clean up as Ctrl-C does."""
+def clean_up_on_signals() -> None:
+    """Let Ctrl-C and SIGTERM end the run in good order."""
 
     def leave(*_: object) -> None:
         sys.exit("Stopped.")
 
-    signal.signal(signal.SIGTERM, leave)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
 
 
 class Undo:
@@ -123,12 +124,14 @@ class Undo:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A second Ctrl-C must not leave anything behind.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # A second Ctrl-C must not leave anything behind; it is heard again afterwards.
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, signal.SIG_IGN) for number in signals]
         while self._steps:
             step = self._steps.pop()
             try:
                 step()
             except Exception as error:  # noqa: BLE001  the other steps still have to run
                 print(f"While cleaning up: {error}", file=sys.stderr)
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

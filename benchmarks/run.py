@@ -27,7 +27,7 @@ from benchmarks.data import (
     write_rotation,
 )
 from benchmarks.load import REQUESTS, Load, press
-from benchmarks.processes import Running, Undo, end_on_sigterm, pss_mib
+from benchmarks.processes import Running, Undo, clean_up_on_signals, pss_mib
 from benchmarks.servers import BASELINE, EVERY, OUR_BIN, OURS, ROLE, ROOT, Server
 from benchmarks.verify import WrongAnswer, verify
 
@@ -47,10 +47,27 @@ class Plan:
     index_rounds: int
     many_seconds: float
     growth_rounds: int
+    settle: bool  # write out what is pending before each kind of request
 
 
-FULL = Plan(rounds=5, seconds=5, many_rounds=3, index_rounds=3, many_seconds=3, growth_rounds=40)
-QUICK = Plan(rounds=2, seconds=1, many_rounds=1, index_rounds=1, many_seconds=1, growth_rounds=10)
+FULL = Plan(
+    rounds=5,
+    seconds=5,
+    many_rounds=3,
+    index_rounds=3,
+    many_seconds=3,
+    growth_rounds=40,
+    settle=True,
+)
+QUICK = Plan(
+    rounds=2,
+    seconds=1,
+    many_rounds=1,
+    index_rounds=1,
+    many_seconds=1,
+    growth_rounds=10,
+    settle=False,
+)
 PARTS = ("turns", "many", "index", "memory", "growth", "sockets")
 
 
@@ -144,7 +161,8 @@ class Bench:
         """Each kind of request: all servers in turn, several rounds."""
         found: Turns = {}
         for kind in kinds:
-            settle(sorted({server.database for server in servers}))
+            if self.plan.settle:
+                settle(sorted({server.database for server in servers}))
             for server in servers:
                 self.press(server, kind, seconds=1)  # warm up
             of_kind: dict[str, list[Load]] = {server.name: [] for server in servers}
@@ -316,7 +334,7 @@ def main() -> None:
         ]
     plan = QUICK if given.quick else FULL
     require(servers)
-    end_on_sigterm()
+    clean_up_on_signals()
     # Only a whole run is a result to be kept; others stay out of git.
     whole = not (given.quick or given.servers or given.parts)
     name = "latest" if whole else "quick"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.data import claim_the_machine, create_databases, write_rotation
 from benchmarks.load import REQUESTS, press
-from benchmarks.processes import Running, Undo, end_on_sigterm
+from benchmarks.processes import Running, Undo, clean_up_on_signals
 from benchmarks.report import table
 from benchmarks.run import CONNECTIONS, require
 from benchmarks.servers import EVERY, OURS, PEER_BIN, ROOT, Server
@@ -166,7 +166,7 @@ def main() -> None:
     given = arguments.parse_args()
     server = EVERY[given.server]
     require([server])
-    end_on_sigterm()
+    clean_up_on_signals()
     with Undo() as undo:
         folder = Path(tempfile.mkdtemp(prefix="todolist-bench-"))
         undo.later(lambda: shutil.rmtree(folder, ignore_errors=True))
