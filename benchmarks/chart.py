@@ -30,7 +30,7 @@ def svg(result: dict[str, Any]) -> str:
     y = TOP
     for kind in result["turns"]:
         medians = {name: median(rates(result, kind, name)) for name in servers}
-        most = max(medians.values())
+        most = max(medians.values()) or 1
         shapes.append(f'<text class="group text" x="20" y="{y + 14}">{title(result, kind)}</text>')
         y += 22
         top = y

@@ -48,6 +48,16 @@ def failure_list(result: Result) -> str:
     return "; ".join(" ".join(failure) for failure in failures(result))
 
 
+def spread(values: list[float], form: str) -> str:
+    """The median, and the lowest and highest in brackets."""
+    if not values:
+        return "–"
+    middle, low, high = (
+        format(value, form) for value in (median(values), min(values), max(values))
+    )
+    return f"**{middle}** ({low}–{high})"
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -61,8 +71,7 @@ def ratio_table(result: Result, ours: str) -> str:
             continue
         cells = []
         for kind in result["turns"]:
-            found = ratios(result, kind, ours, name)
-            cells.append(f"**{median(found):.2f}** ({min(found):.2f}–{max(found):.2f})")
+            cells.append(spread(ratios(result, kind, ours, name), ".2f"))
         rows.append([server["label"], *cells])
     return table([f"{result['servers'][ours]['label']} against", *names(result)], rows)
 
@@ -74,8 +83,7 @@ def rate_table(result: Result, part: str = "turns") -> str:
         if not all(name in servers for servers in result[part].values()):
             continue
         for kind in result[part]:
-            found = rates(result, kind, name, part)
-            cells.append(f"**{median(found):,.0f}** ({min(found):,.0f}–{max(found):,.0f})")
+            cells.append(spread(rates(result, kind, name, part), ",.0f"))
         rows.append([server["label"], *cells])
     return table(["answers a second", *names(result, part)], rows)
 
@@ -162,12 +170,11 @@ def markdown(result: Result, chart: str) -> str:
         ours = next(iter(result["servers"]))
         rows = []
         for kind in index:
-            found = ratios(result, kind, ours, baseline, "our_index")
             rows.append(
                 [
                     result["requests"][kind],
                     f"{median(rates(result, kind, baseline, 'our_index')):,.0f}",
-                    f"{median(found):.2f} ({min(found):.2f}–{max(found):.2f})",
+                    spread(ratios(result, kind, ours, baseline, "our_index"), ".2f"),
                 ]
             )
         label = result["servers"][baseline]["label"]

@@ -345,13 +345,18 @@ def main() -> None:
         bench.found["machine"] = machine.describe()
         bench.found["versions"] = machine.versions()
         bench.found["date"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-        bench.run()
         RESULTS.mkdir(exist_ok=True)
+        try:
+            bench.run()
+        except BaseException:
+            # What was measured before is not lost with what went wrong after.
+            (RESULTS / "unfinished.json").write_text(json.dumps(bench.found, indent=1) + "\n")
+            raise
+        (RESULTS / f"{name}.json").write_text(json.dumps(bench.found, indent=1) + "\n")
         picture = ""
         if "turns" in bench.found:
             picture = f"{name}.svg"
             (RESULTS / picture).write_text(chart.svg(bench.found))
-        (RESULTS / f"{name}.json").write_text(json.dumps(bench.found, indent=1) + "\n")
         (RESULTS / f"{name}.md").write_text(report.markdown(bench.found, chart=picture))
         bench.say(f"Written to benchmarks/results: {name}.md, {name}.json {picture}")
         print(report.summary(bench.found))
