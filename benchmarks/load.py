@@ -23,7 +23,7 @@ class Load:
     rate: float  # good answers a second
     p50: float  # ms
     p99: float
-    failed: dict[str, int]  # answers of 400 and more, broken connections, waits over 10 s
+    failed: dict[str, int]  # answers of 400 and more, broken connections, long waits, no answers
 
 
 def press(
@@ -40,9 +40,10 @@ def press(
     if line is None:
         raise SystemExit(f"wrk failed: {result.stdout}{result.stderr}")
     found = json.loads(line.removeprefix("result "))
+    found["silent"] = int(found["requests"] == 0)
     return Load(
         rate=(found["requests"] - found["status"]) / found["microseconds"] * 1e6,
         p50=found["p50"] / 1000,
         p99=found["p99"] / 1000,
-        failed={how: found[how] for how in ("status", "socket", "timeout")},
+        failed={how: found[how] for how in ("status", "socket", "timeout", "silent")},
     )

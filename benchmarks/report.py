@@ -200,7 +200,7 @@ def markdown(result: Result, chart: str) -> str:
     parts += [
         "## How they were started",
         "\n".join(
-            f"- {server['label']} ({server['processes']} processes): `{server['command']}`"
+            f"- {server['label']}, processes: {server['processes']}: `{server['command']}`"
             for server in result["servers"].values()
         ),
         "## Versions",
