@@ -6,8 +6,8 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run proof mutants test demo e2e check lint test-services fuzz fix coverage clean
-.PHONY: help install run test demo e2e check lint test-services fuzz fix coverage bench bench-quick bench-profile clean
+.PHONY: help install run test demo e2e check lint test-services proof mutants fuzz fix coverage \
+	bench bench-quick bench-profile clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
