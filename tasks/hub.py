@@ -201,6 +201,7 @@ class Hub:
                     if failing:
                         logger.warning("The channel layer answers again")
                     failing = False
+                    give_way_to_cancellation()  # else it would wait for somebody who never comes
                     await self._somebody_moved.wait()
                 except Exception as error:  # noqa: BLE001  every layer fails in its own way
                     if not failing:  # once, not every second
