@@ -77,6 +77,7 @@ def use_a_role_that_policies_bind(database: dict[str, Any]) -> None:
         if secret:
             admin.execute(sql.SQL(f"ALTER ROLE {ROLE} PASSWORD {{}}").format(secret))
     database["USER"] = ROLE
+    database.setdefault("TEST", {})["NAME"] = ROLE  # not one that somebody else has left behind
 
 
 def pytest_configure() -> None:

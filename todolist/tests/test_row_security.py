@@ -1,0 +1,188 @@
+"""PostgreSQL's row-level security: on for whoever it binds, and said aloud where it is void."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.db import ProgrammingError, connection, transaction
+
+from accounts import acting
+from accounts.acting import acting_as, acting_as_everyone
+from accounts.ownership import OwnedModel
+from accounts.reading import exists, own_row
+from accounts.users import CurrentUser
+from conftest import ALICE, BOB, ROLE, ROOT, call, sign
+from tasks.models import Event, Task
+from tasks.serializers import TASK
+
+pytestmark = [
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL has it"),
+    pytest.mark.django_db(transaction=True),
+]
+
+alice, bob = CurrentUser(ALICE), CurrentUser(BOB)
+
+
+@pytest.fixture
+def hers() -> Task:
+    task = Task(user_id=ALICE, text="hers")
+    task.save()
+    return task
+
+
+def for_nobody(question: Callable[[], Any]) -> Any:
+    """What a thread that answers requests is told, before it says for whom it asks."""
+
+    def ask() -> Any:
+        try:
+            return question()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1, initializer=acting.act_for_nobody) as thread:
+        return thread.submit(ask).result()
+
+
+def test_every_owned_table_is_secured_even_from_its_owner():
+    tables = [model._meta.db_table for model in apps.get_models() if issubclass(model, OwnedModel)]
+    assert len(tables) >= 4
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity"
+            " AND relname = ANY(%s)",
+            [tables],
+        )
+        assert {name for (name,) in cursor.fetchall()} == set(tables)
+
+
+def test_the_suite_runs_as_a_role_that_is_bound():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        assert cursor.fetchone() == (False,)
+
+
+def test_who_acts_for_nobody_sees_and_changes_nothing(hers):
+    assert for_nobody(Task.objects.count) == 0
+    assert for_nobody(Event.objects.count) == 0
+    assert for_nobody(lambda: Task.objects.filter(pk=hers.pk).delete()[0]) == 0
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        for_nobody(Task(user_id=ALICE, text="x").save)
+    assert Task.objects.count() == 1
+
+
+def test_a_query_that_forgets_the_owner_finds_the_callers_rows_only(hers):
+    def everybodys(user) -> list[str]:
+        with acting_as(user):
+            return list(Task.objects.values_list("text", flat=True))
+
+    assert for_nobody(lambda: everybodys(alice)) == ["hers"]
+    assert for_nobody(lambda: everybodys(bob)) == []
+    assert for_nobody(lambda: everybodys(None)) == []
+
+
+def test_a_statement_of_its_own_acts_for_its_reader_only(hers):
+    def read(user) -> tuple[bool, int]:
+        return own_row(user, TASK, hers.pk) is not None, Task.objects.count()
+
+    assert for_nobody(lambda: read(alice)) == (True, 0)
+    assert for_nobody(lambda: read(bob)) == (False, 0)
+
+
+def test_nobody_writes_in_anothers_name(hers):
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        for_nobody(lambda: Task(user_id=ALICE, text="x").save(acting_for=bob))
+
+    def give_away() -> None:
+        with acting_as(alice):
+            Task.objects.filter(pk=hers.pk)._update(  # type: ignore[attr-defined]
+                [(Task._meta.get_field("user_id"), None, BOB)]
+            )
+
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        for_nobody(give_away)
+
+
+def test_whom_one_acted_for_is_over_with_the_transaction(hers):
+    def ask() -> list[int]:
+        counts = []
+        for acts in (acting_as(alice), acting_as_everyone()):
+            with acts:
+                counts.append(Task.objects.count())
+            counts.append(Task.objects.count())
+        with pytest.raises(RuntimeError), acting_as(alice):
+            raise RuntimeError
+        return [*counts, Task.objects.count()]
+
+    assert for_nobody(ask) == [1, 0, 1, 0, 0]
+
+
+def test_inside_a_larger_transaction_it_is_over_as_well(hers):
+    def ask() -> list[int]:
+        with transaction.atomic():
+            with acting_as(alice):
+                inside = Task.objects.count()
+            return [inside, Task.objects.count()]
+
+    assert for_nobody(ask) == [1, 0]
+
+
+def test_whether_a_row_exists_is_told_and_nothing_stays_open(hers):
+    def ask() -> list[object]:
+        with acting_as(bob):
+            return [exists(Task, hers.pk), Task.objects.count()]
+
+    assert for_nobody(ask) == [True, 0]
+    assert for_nobody(lambda: [exists(Task, hers.pk), Task.objects.count()]) == [True, 0]
+
+
+# The setting
+
+
+def start(server, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Load the application as a server does."""
+    return subprocess.run(
+        [sys.executable, "-c", "import todolist.asgi"],
+        cwd=ROOT,
+        env={**server.environment, **changes},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def as_superuser(server) -> str:
+    """The same database, asked by PostgreSQL's own superuser."""
+    url = str(server.environment["DATABASE_URL"])
+    if f"//{ROLE}" not in url:
+        pytest.skip("the suite was not started by a superuser")
+    return url.replace(f"//{ROLE}", "//postgres")
+
+
+def test_a_role_that_is_above_it_is_warned_of(server):
+    started = start(server, DATABASE_URL=as_superuser(server))
+    assert started.returncode == 0
+    assert "todolist.W014" in started.stderr
+
+
+def test_asked_for_and_void_the_server_does_not_start(server):
+    started = start(server, DATABASE_URL=as_superuser(server), DATABASE_RLS="True")
+    assert started.returncode != 0
+    assert "todolist.E014" in started.stderr and "BYPASSRLS" in started.stderr
+    bound = start(server, DATABASE_RLS="True")
+    assert bound.returncode == 0 and "014" not in bound.stderr
+
+
+def test_switched_off_everything_works_without_it(start_server):
+    server = start_server(DATABASE_RLS="False")
+    hers = call(server, sign(ALICE), "POST", "/tasks", {"text": "hers"}).body
+    assert call(server, sign(ALICE), "GET", "/tasks").body == [hers]
+    assert call(server, sign(BOB), "GET", f"/tasks/{hers['id']}").status == 403
+    with psycopg.connect(server.environment["DATABASE_URL"]) as unscoped:
+        assert unscoped.execute("SELECT count(*) FROM tasks_task").fetchone() == (0,)
+    assert django_settings.DATABASE_RLS
