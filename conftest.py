@@ -80,6 +80,11 @@ def use_a_role_that_policies_bind(database: dict[str, Any]) -> None:
     database.setdefault("TEST", {})["NAME"] = ROLE  # not one that somebody else has left behind
 
 
+def connect_as_everyone(url: str) -> psycopg.Connection[Any]:
+    """A connection past Django that sees everybody's rows, as commands do (`accounts.acting`)."""
+    return psycopg.connect(url, options=f"-c {acting.SETTING}={acting.EVERYONE}")
+
+
 def pytest_configure() -> None:
     # Before any fixture: the database is set up and cleared outside of them, and asks for it.
     django_settings.SECRET_KEY = DJANGO_SECRET_KEY

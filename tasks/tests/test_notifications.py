@@ -9,7 +9,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
@@ -18,7 +17,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from conftest import ALICE, ROOT, environment_for, manage, new_database
+from conftest import ALICE, ROOT, connect_as_everyone, environment_for, manage, new_database
 from tasks.models import Event, Notification, Task
 from tasks.tests.calls import listed, made, next_url
 
@@ -237,7 +236,7 @@ def notifications_in(url: str) -> int:
     if url.startswith("sqlite"):
         database: Any = closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20))
     else:
-        database = psycopg.connect(url)
+        database = connect_as_everyone(url)
     with database as open_database:
         query = "SELECT count(*) FROM tasks_notification"
         return int(open_database.execute(query).fetchone()[0])

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import psycopg
 import pytest
 from django.conf import settings as django_settings
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from conftest import Server, manage, new_database, sign
+from conftest import Server, connect_as_everyone, manage, new_database, sign
 from todolist.logs import JSONFormatter, RedactingFormatter
 
 SHARED_SECRET = "marker-shared-secret-0123456789abcdef"
@@ -157,7 +156,7 @@ def execute(url: str, statement: str) -> None:
         with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
             connection.execute(statement)
     else:
-        with psycopg.connect(url) as database:
+        with connect_as_everyone(url) as database:
             database.execute(statement)
 
 
@@ -179,7 +178,7 @@ def rows(url: str) -> str:
         with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
             return "\n".join(connection.iterdump())
     text = []
-    with psycopg.connect(url) as database:
+    with connect_as_everyone(url) as database:
         tables = database.execute(
             "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'"
         ).fetchall()
