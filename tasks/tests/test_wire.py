@@ -184,4 +184,6 @@ def test_one_task_is_read_by_its_key():
     api = client_with(sign("reader"))
     task = made(api)
     (sql,) = statements(lambda: api.get(f"/tasks/{task['id']}"))
-    assert "using tasks_task_pkey on tasks_task" in plan_of(sql)
+    plan = plan_of(sql)
+    # With few rows several indexes will do.
+    assert " using " in plan and "Seq Scan" not in plan and "(id = " in plan, plan

@@ -395,10 +395,12 @@ def test_events_that_stay_in_one_process(settings, debug, warned):
     assert ("todolist.W010" in ids()) is warned
 
 
+@pytest.mark.django_db  # asked for its role
 def test_a_sound_configuration_starts():
     refuse_to_start_while_wrong()
 
 
+@pytest.mark.django_db
 def test_a_wrong_one_names_every_mistake(settings):
     settings.BETTER_AUTH_SECRET = ""
     settings.SECRET_KEY = ""
