@@ -83,9 +83,10 @@ def own_rows(
         values += condition.values
     direction = " DESC" if descending else ""
     keys = (_column(_field(wire.model, name)) + direction for name in order_by)
-    sql.append(f" ORDER BY {', '.join(keys)} LIMIT %s")
+    # The limit is no parameter, so that it counts when a statement is planned, once for all.
+    sql.append(f" ORDER BY {', '.join(keys)} LIMIT {int(limit)}")
     with connection.cursor() as cursor:
-        cursor.execute(_whole("".join(sql)), [*values, limit])
+        cursor.execute(_whole("".join(sql)), values)
         return [row[0] for row in cursor.fetchall()]
 
 
