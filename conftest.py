@@ -351,9 +351,9 @@ def running_server(
             process.wait()
 
 
-@pytest.fixture(scope="session")
-def start_server(tmp_path_factory) -> Iterator[Callable[..., Server]]:
-    """Start servers with a migrated database of their own.
+@contextmanager
+def starting_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start servers with a migrated database of their own, and stop them in the end.
 
     `kind` is uvicorn or daphne; all other keywords are environment variables.
     """
@@ -372,15 +372,24 @@ def start_server(tmp_path_factory) -> Iterator[Callable[..., Server]]:
         yield start
 
 
+@pytest.fixture(scope="module")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """For a module at most: PostgreSQL has a hundred connections, and each server some of them."""
+    with starting_servers(tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
-def uvicorn_server(start_server: Callable[..., Server]) -> Server:
+def uvicorn_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that need no other configuration."""
-    return start_server()
+    with starting_servers(tmp_path_factory) as start:
+        yield start()
 
 
 @pytest.fixture(scope="session")
-def daphne_server(start_server: Callable[..., Server]) -> Server:
-    return start_server("daphne")
+def daphne_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with starting_servers(tmp_path_factory) as start:
+        yield start("daphne")
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ ORDERINGS = {
 
 def plan_of(sql: str) -> str:
     with connection.cursor() as cursor:
-        for kind in ("seqscan", "bitmapscan"):  # what a table of a few rows would be read by
+        for kind in ("seqscan", "bitmapscan", "sort"):  # what a few rows would be read by
             cursor.execute(f"SET LOCAL enable_{kind} = off")
         cursor.execute(f"EXPLAIN {sql}")
         return "\n".join(row[0] for row in cursor.fetchall())
