@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from django.db import connection, models
+from django.db import InterfaceError, OperationalError, connection, models
 
 from accounts.acting import ACTING_SOURCE
 from accounts.ownership import OwnedModel, owner_id
@@ -85,9 +85,7 @@ def own_rows(
     keys = (_column(_field(wire.model, name)) + direction for name in order_by)
     # The limit is no parameter, so that it counts when a statement is planned, once for all.
     sql.append(f" ORDER BY {', '.join(keys)} LIMIT {int(limit)}")
-    with connection.cursor() as cursor:
-        cursor.execute(_whole("".join(sql)), values)
-        return [row[0] for row in cursor.fetchall()]
+    return [row[0] for row in _fetched(_whole("".join(sql)), values)]
 
 
 def own_row(user: object, wire: Wire, pk: Any) -> str | None:
@@ -95,6 +93,27 @@ def own_row(user: object, wire: Wire, pk: Any) -> str | None:
     by_key = compare(wire.model, "pk", "=", pk)
     found = own_rows(user, wire, [by_key], order_by=["pk"], descending=False, limit=1)
     return found[0] if found else None
+
+
+def _fetched(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a statement that only reads.
+
+    Where the server closed the connection at this very moment, which nobody can see beforehand, it
+    is asked once more over a new one.
+    """
+    try:
+        return _asked(sql, values)
+    except (InterfaceError, OperationalError):
+        if connection.in_atomic_block or connection.connection is None or connection.is_usable():
+            raise
+        connection.close()
+        return _asked(sql, values)
+
+
+def _asked(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return list(cursor.fetchall())
 
 
 def _whole(select: str) -> str:
@@ -193,7 +212,5 @@ def exists(model: type[OwnedModel], pk: Any) -> bool:
     """Whether anybody owns a row with this key, and nothing else of it."""
     if connection.vendor == "postgresql":
         # Row-level security hides the row; this function, made by a migration, tells only this.
-        with connection.cursor() as cursor:
-            cursor.execute(f'SELECT "{model._meta.db_table}_exists"(%s)', [pk])
-            return bool(cursor.fetchone()[0])
+        return bool(_fetched(f'SELECT "{model._meta.db_table}_exists"(%s)', [pk])[0][0])
     return model.objects.filter(pk=pk).exists()

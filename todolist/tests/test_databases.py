@@ -7,8 +7,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
 
+from accounts.reading import own_row
+from accounts.users import CurrentUser
 from conftest import Server, call, sign
+from tasks.models import Task
+from tasks.serializers import TASK
 from todolist.handler import THREADS as REQUEST_THREADS
 
 THREADS = 50
@@ -57,8 +62,8 @@ def connections(server: Server) -> int:
         name = url.removeprefix("sqlite:///")
         files = Path(f"/proc/{server.process.pid}/fd").iterdir()
         return sum(1 for file in files if file.is_symlink() and str(file.readlink()) == name)
-    with psycopg.connect(url) as connection:
-        row = connection.execute(
+    with psycopg.connect(url) as database:
+        row = database.execute(
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         ).fetchone()
@@ -77,10 +82,27 @@ def test_a_database_that_dropped_its_connections_costs_nobody_a_request(busy_ser
     if url.startswith("sqlite"):
         pytest.skip("SQLite has no connections to drop")
     list_at_once(busy_server)  # so that it holds as many connections as it ever will
-    with psycopg.connect(url) as connection:
-        connection.execute(
+    with psycopg.connect(url) as database:
+        database.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     assert call(busy_server, sign(), "GET", "/tasks").status == 200
     assert list_at_once(busy_server) == {200}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_is_closed_under_a_reader_is_replaced():
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no connections to drop")
+    task = Task(user_id="alice", text="x")
+    task.save()
+
+    def terminate(pid: int) -> None:
+        with connection.cursor() as cursor:  # another thread's, so another one
+            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+        connection.close()
+
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(terminate, connection.connection.info.backend_pid).result()
+    assert own_row(CurrentUser("alice"), TASK, task.pk) == task.written
