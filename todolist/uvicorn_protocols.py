@@ -1,9 +1,11 @@
 """uvicorn's two protocols, with the limits and the manners that they lack. See `todolist.uvicorn`."""
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 MAX_HEAD = 64 * 1024  # bytes of a request before its body
@@ -85,11 +87,14 @@ class PoliteSocket(WebSocketsSansIOProtocol):
             self._refuse(BAD_REQUEST)
 
     async def send(self, message: Any) -> None:
-        """As it is, except that closing never waits for a client that does not read."""
+        """As it is, except that closing waits for nobody, and that after it nothing is a mistake."""
         if message["type"] == "websocket.close" and self.handshake_complete:
             self._close(message.get("code", 1000), message.get("reason") or "")
             return
-        await super().send(message)
+        if self.handshake_complete and self.close_sent:
+            return  # closing crossed what the application had to say; nobody hears it any more
+        with suppress(ClientDisconnected):  # of which the application is told as well
+            await super().send(message)
         if self.going_away and self.handshake_complete:
             self._close(CLOSE_GOING_AWAY, "")
 
