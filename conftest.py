@@ -133,6 +133,8 @@ def configuration(settings):
     settings.CORS_ORIGINS = (PAGE_ORIGIN,)
     settings.CORS_ALLOWED_ORIGINS = (PAGE_ORIGIN,)
     settings.ENVIRONMENT_MISTAKES = ()
+    settings.SECURE_HSTS_SECONDS = 365 * 24 * 3600  # as without DEBUG
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
     # Look for the admin's files when one is asked for, not for all of them with every new client.
     settings.WHITENOISE_AUTOREFRESH = True
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
