@@ -64,7 +64,7 @@ class Command(BaseCommand):
                 made = self.one_pass(datetime.now(UTC) + ahead)
             except (DatabaseError, InterfaceError):
                 logger.exception("Reminders: the database failed; trying again at the next pass")
-                forget_connections()
+                connection.close()  # one of before an outage is broken
             else:
                 if made or self.verbosity > 1:
                     self.report(made)
@@ -113,10 +113,3 @@ def moment(text: str) -> datetime:
     except ValidationError as error:
         raise CommandError(f"--at: {' '.join(map(str, error.detail))}") from error
     return value
-
-
-def forget_connections() -> None:
-    """Connections of before an outage are broken, and a pool would hand them out again."""
-    connection.close()
-    if close_pool := getattr(connection, "close_pool", None):
-        close_pool()
