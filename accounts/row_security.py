@@ -45,7 +45,7 @@ class SecureRows(Operation):
 
     def _statements(self, everyone: str) -> list[str]:
         acting_for = f"current_setting('{SETTING}', true)"
-        mine = f"user_id = {acting_for} OR {acting_for} = {everyone}"
+        mine = _mine(everyone)
         statements = [
             f'CREATE POLICY owner ON "{self.table}" USING ({mine}) WITH CHECK ({mine})',
             f'ALTER TABLE "{self.table}" ENABLE ROW LEVEL SECURITY',
@@ -70,3 +70,42 @@ class SecureRows(Operation):
                 """  # noqa: S608  the name of a table
             )
         return statements
+
+
+class RenewPolicy(Operation):
+    """Give a table that `SecureRows` secured before the policy as it is written now."""
+
+    reversible = True
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        """A policy is no part of a model."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            mine = _mine(schema_editor.quote_value(EVERYONE))
+            schema_editor.execute(
+                f'ALTER POLICY owner ON "{self.table}" USING ({mine}) WITH CHECK ({mine})'
+            )
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        """It means the same as before."""
+
+    def describe(self) -> str:
+        return f"The policy of {self.table} as it is now"
+
+
+def _mine(everyone: str) -> str:
+    """The condition of a policy: the row belongs to whom the database acts for.
+
+    Written so that the planner expects nearly all rows to pass. Of `user_id = … OR …` it would
+    expect next to none, and sort all of an owner's rows rather than read a page from its index.
+    """
+    acting_for = f"current_setting('{SETTING}', true)"
+    return f"CASE {acting_for} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"

@@ -187,3 +187,36 @@ def test_one_task_is_read_by_its_key():
     plan = plan_of(sql)
     # With few rows several indexes will do.
     assert " using " in plan and "Seq Scan" not in plan and "(id = " in plan, plan
+
+
+def fill(people: int, each: int) -> None:
+    """Many people with so many tasks each, as far as the planner is concerned."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tasks_task (id, user_id, text, description, completed, "
+            '"order", created_at, updated_at, search_text)'
+            " SELECT gen_random_uuid(), 'person ' || person || ' of ' || %s, 'x', '', false,"
+            " 0, at, at, 'x'"
+            " FROM generate_series(1, %s) AS person, generate_series(1, %s) AS number,"
+            " LATERAL (SELECT now() - number * interval '1 minute' AS at) AS moment",
+            [people, people, each],
+        )
+        cursor.execute("ANALYZE tasks_task")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="plans of PostgreSQL")
+@pytest.mark.parametrize("crowd", [[(60, 150)], [(400, 5), (1, 5000)]], ids=["alike", "one busy"])
+def test_a_page_is_read_from_its_index_by_choice_of_the_planner(crowd):
+    # Row-level security takes part, as the suite's role is bound by it.
+    for people, each in crowd:
+        fill(people, each)
+    api = client_with(sign(f"person 1 of {people}"))
+    url = "/tasks?limit=50"
+    following = next_url(api.get(url))
+    for page in (url, following):
+        (sql,) = statements(lambda page=page: api.get(page))
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {sql}")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert "using task_newest on tasks_task" in plan, plan
+        assert "current_setting" in plan and "Sort" not in plan, plan
