@@ -13,10 +13,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
-from accounts.acting import changing_as
 from accounts.ownership import OwnedModel, OwnedQuerySet
 from accounts.permissions import IsOwner
-from accounts.reading import Wire, exists, own_row
+from accounts.reading import Wire, exists, own_object, own_row
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
@@ -50,14 +49,20 @@ class OwnedViewMixin(AllowWhereAsked, GenericViewSet[Owned]):
         return everyones.owned_by(self.request.user)
 
     def get_object(self) -> Owned:
-        """The caller's object that the URL names, held until the transaction ends.
+        """The caller's object that the URL names, as it is now.
 
         Raises `NotFound` where no such id exists and `PermissionDenied` where it is another's
         (contract section 3, Isolation). The other's row is never loaded: only whether it exists.
         """
         pk = self._pk()
-        # Held, so that two writers take turns.
-        found = self.get_queryset().select_for_update().filter(pk=pk).first()
+        return self._granted(own_object(self.request.user, self._model(), pk), pk)
+
+    def hold_object(self) -> Owned:
+        """The same, held until the transaction ends, so that two writers take turns."""
+        pk = self._pk()
+        return self._granted(self.get_queryset().select_for_update().filter(pk=pk).first(), pk)
+
+    def _granted(self, found: Owned | None, pk: UUID) -> Owned:
         if found is None:
             self._refuse(pk)
         self.check_object_permissions(self.request, found)
@@ -83,17 +88,19 @@ class OwnedViewMixin(AllowWhereAsked, GenericViewSet[Owned]):
         return UUID(text)
 
     def _refuse(self, pk: UUID) -> NoReturn:
-        if exists(super().get_queryset().model, pk):
+        if exists(self._model(), pk):
             raise PermissionDenied("Access denied")
         self._refuse_unknown()
 
     def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
         """Answer with the allowed methods, once it is clear that the resource is the caller's."""
         if self.detail:
-            with changing_as(self.request.user):
-                self.get_object()
+            self.get_object()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _refuse_unknown(self) -> NoReturn:
-        model = super().get_queryset().model
-        raise NotFound(f"{str(model._meta.verbose_name).capitalize()} not found")
+        raise NotFound(f"{str(self._model()._meta.verbose_name).capitalize()} not found")
+
+    def _model(self) -> type[Owned]:
+        queryset: Any = self.queryset  # type: ignore[arg-type]
+        return cast("type[Owned]", queryset.model)

@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         "existence before loading",
         MIXIN,
-        "found = self.get_queryset().select_for_update()",
-        "found = super().get_queryset().select_for_update()",
+        "self._granted(self.get_queryset().select_for_update()",
+        "self._granted(super().get_queryset().select_for_update()",
         (MATRIX,),
     ),
     Mutant(
@@ -143,9 +143,16 @@ MUTANTS = (
         (MATRIX,),
     ),
     Mutant(
-        "get_object from an action",
+        "the owner from reading an object",
+        "accounts/reading.py",
+        "model.objects.owned_by(user).filter(pk=pk)",
+        "model.objects.filter(pk=pk)",
+        (MATRIX,),
+    ),
+    Mutant(
+        "hold_object from an action",
         VIEWS,
-        "notification = self.get_object()",
+        "notification = self.hold_object()",
         'notification = Notification.objects.get(pk=self.kwargs["pk"])',
         (MATRIX,),
     ),

@@ -1,7 +1,7 @@
 """Tasks, their notifications and events: what they hold, and what is true of every one of them."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 from uuid import UUID
@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
 
+from accounts.acting import changing_as
 from accounts.ownership import OwnedModel, OwnedQuerySet
 from tasks.answers import KeptAnswer as KeptAnswer  # a model as well
 from tasks.ids import uuid7
@@ -67,8 +68,12 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         raise NotImplementedError("Save tasks one by one: bulk_update() would tell nobody.")
 
 
-class Held(NamedTuple):
-    """What is worth knowing of the row that a task is saved over, while nobody else can change it."""
+class ChangedMeanwhile(DatabaseError):
+    """The task is not there any more as it was read."""
+
+
+class RowState(NamedTuple):
+    """What is worth knowing of the row that a task is saved over."""
 
     completed: bool
     deadline: datetime | None
@@ -93,7 +98,7 @@ class Task(OwnedModel):
     # millions, and no more: what is due, the rule in `reminders` says. Too early is harmless.
     next_reminder_at = models.DateTimeField(null=True, editable=False)
 
-    held: Held | None = None  # by whoever loaded this task for a change, in this transaction
+    expected: RowState | None = None  # the row to save over, by whoever read it without holding it
     written = ""  # its JSON, after it was saved
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
@@ -147,7 +152,8 @@ class Task(OwnedModel):
         """Save, with the columns that follow from others brought up to date, and record the event.
 
         A deadline that moves, or a task that is done, withdraws the unread notifications that no
-        longer hold. A new task may be saved on behalf of a person (`accounts.acting`).
+        longer hold. It may be saved on behalf of a person (`accounts.acting`). Where it is `expected`
+        to be saved over a row that has changed since it was read, raises `ChangedMeanwhile`.
         """
         from tasks import writing
 
@@ -160,21 +166,45 @@ class Task(OwnedModel):
             self.written = writing.insert(self, acting_for)
             self._state.adding, self._state.db = False, "default"
             return
-        # Atomic: the change, and what is withdrawn.
-        with transaction.atomic(savepoint=False):
-            before = self.held or hold(self.pk)
-            # Always later than before, whatever the clock does: it tells the versions of a task.
-            self.updated_at = now(after=before.updated_at)
-            self._follow_completed()
-            if update_fields is not None:
-                update_fields = {*update_fields, "next_reminder_at", "updated_at"}
-                if "completed" in update_fields:
-                    update_fields.add("completed_at")
-                if not update_fields.isdisjoint({"text", "description"}):
-                    update_fields.add("search_text")
-            self._follow_deadline(before, update_fields)
-            self.written = writing.update(self, update_fields)
-            self.held = None
+        before = self.expected
+        if before is not None and not self._withdraws(before, update_fields):
+            self._save_over(before, update_fields, acting_for)
+        else:
+            # Held: the row first, then its notifications, in the order in which everybody does.
+            with changing_as(acting_for) if acting_for else transaction.atomic(savepoint=False):
+                row = hold(self.pk)
+                if before is not None and before != row:
+                    raise ChangedMeanwhile
+                if self._withdraws(row, update_fields):
+                    completed, deadline = self._future(row, update_fields)
+                    Notification.objects.filter(task_id=self.pk).withdraw(
+                        still_holds=None if completed else deadline
+                    )
+                self._save_over(row, update_fields, None)
+        self.expected = None
+
+    def _save_over(
+        self, before: RowState, names: Iterable[str] | None, acting_for: object | None
+    ) -> None:
+        from tasks import writing
+
+        # Always later than before, whatever the clock does: it tells the versions of a task.
+        self.updated_at = now(after=before.updated_at)
+        self._follow_completed()
+        future = self._future(before, names)
+        self.next_reminder_at = (
+            before.next_reminder_at
+            if future == (before.completed, before.deadline)
+            # As if nothing had been made for this deadline: `send_reminders` looks at what was.
+            else next_moment(State(*future))
+        )
+        if names is not None:
+            names = {*names, "next_reminder_at", "updated_at"}
+            if "completed" in names:
+                names.add("completed_at")
+            if not names.isdisjoint({"text", "description"}):
+                names.add("search_text")
+        self.written = writing.update(self, names, before.updated_at, acting_for)
 
     def _follow_completed(self) -> None:
         if not self.completed:
@@ -182,21 +212,19 @@ class Task(OwnedModel):
         elif self.completed_at is None:
             self.completed_at = self.updated_at
 
-    def _follow_deadline(self, before: "Held", update_fields: Collection[str] | None) -> None:
-        """Bring `next_reminder_at` and the notifications in line with what is about to be saved."""
-        completed, deadline = self.completed, self.deadline
-        if update_fields is not None:
-            completed = completed if "completed" in update_fields else before.completed
-            deadline = deadline if "deadline" in update_fields else before.deadline
-        if (before.completed, before.deadline) == (completed, deadline):
-            self.next_reminder_at = before.next_reminder_at
-            return
-        # As if nothing had been made for this deadline: `send_reminders` looks at what was.
-        self.next_reminder_at = next_moment(State(completed, deadline))
-        if before.deadline is not None:
-            Notification.objects.filter(task_id=self.pk).withdraw(
-                still_holds=None if completed else deadline
-            )
+    def _future(
+        self, before: RowState, names: Iterable[str] | None
+    ) -> tuple[bool, datetime | None]:
+        """Whether it is done, and its deadline, once these of its fields are saved."""
+        return (
+            self.completed if names is None or "completed" in names else before.completed,
+            self.deadline if names is None or "deadline" in names else before.deadline,
+        )
+
+    def _withdraws(self, before: RowState, names: Iterable[str] | None) -> bool:
+        """Whether saving may leave notifications behind that no longer hold."""
+        was = (before.completed, before.deadline)
+        return before.deadline is not None and was != self._future(before, names)
 
 
 def parsed(deadline: Any) -> datetime | None:
@@ -205,20 +233,20 @@ def parsed(deadline: Any) -> datetime | None:
     return moment
 
 
-def hold(pk: UUID) -> Held:
+def hold(pk: UUID) -> RowState:
     """The row as it is now, held until the transaction ends, so that `send_reminders` waits.
 
-    Raises `DatabaseError` where it is not there any more.
+    Raises `ChangedMeanwhile` where it is not there any more.
     """
-    row = Task.objects.select_for_update().filter(pk=pk).values_list(*Held._fields).first()
+    row = Task.objects.select_for_update().filter(pk=pk).values_list(*RowState._fields).first()
     if row is None:
-        raise DatabaseError("The task is not there any more")
-    return Held(*row)
+        raise ChangedMeanwhile
+    return RowState(*row)
 
 
-def held(task: Task) -> Held:
-    """The same, of a task that was loaded `FOR UPDATE` in this transaction and not changed since."""
-    return Held(*(getattr(task, name) for name in Held._fields))
+def state_of(task: Task) -> RowState:
+    """The same, of a task that was just read and not changed since."""
+    return RowState(task.completed, task.deadline, task.next_reminder_at, task.updated_at)
 
 
 @receiver(pre_delete, sender=Task)

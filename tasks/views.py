@@ -28,7 +28,7 @@ from tasks.listing import (
     matching,
     page,
 )
-from tasks.models import Notification, NotificationQuerySet, Task, held
+from tasks.models import ChangedMeanwhile, Notification, NotificationQuerySet, Task, state_of
 from tasks.serializers import (
     NOTIFICATION,
     PART_OF_TASK,
@@ -116,19 +116,25 @@ class TaskViewSet(PagedViewMixin[Task]):
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with changing_as(self.request.user):
-            task = self.get_object()
+            task = self.hold_object()
             require_match(request, etag(task.updated_at))
             task.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _change(self, serializer: TaskSerializer) -> Response:
-        with changing_as(self.request.user):
-            task = self.get_object()
-            require_match(self.request, etag(task.updated_at))
-            task.held = held(task)
-            for name, value in validated(serializer, self.request.data).items():
-                setattr(task, name, value)
-            task.save()
+        try:
+            return self._changed(self.get_object(), serializer)
+        except ChangedMeanwhile:
+            with changing_as(self.request.user):
+                return self._changed(self.hold_object(), serializer)
+
+    def _changed(self, task: Task, serializer: TaskSerializer) -> Response:
+        """Change a task that was just read. Raises `ChangedMeanwhile`, unless it is held."""
+        require_match(self.request, etag(task.updated_at))
+        task.expected = state_of(task)
+        for name, value in validated(serializer, self.request.data).items():
+            setattr(task, name, value)
+        task.save(acting_for=self.request.user)
         return Response(task.written.encode(), headers={"ETag": etag(task.updated_at)})
 
 
@@ -151,7 +157,7 @@ class NotificationViewSet(PagedViewMixin[Notification]):
     @action(detail=True, methods=["post"])
     def read(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with changing_as(self.request.user):
-            notification = self.get_object()
+            notification = self.hold_object()
             notification.mark_read()
         return Response(self.get_serializer(notification).data)
 

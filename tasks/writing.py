@@ -2,23 +2,25 @@
 
 import json
 from collections.abc import Collection
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from accounts.acting import ACTING_SOURCE
 from accounts.ownership import owner_id
 from accounts.reading import json_of
 from tasks.events import EventType, publish, record
-from tasks.models import Task
+from tasks.models import ChangedMeanwhile, Task
 from tasks.serializers import TASK, TaskSerializer
 
 
 def insert(task: Task, acting_for: object | None = None) -> str:
     """Insert a new task; its JSON. With `acting_for`, on behalf of that person (`accounts.acting`)."""
     if connection.vendor != "postgresql":
-        return _by_orm(task, "task.created", force_insert=True)
+        return _insert_by_orm(task)
     fields = Task._meta.concrete_fields
     values = [field.get_db_prep_save(getattr(task, field.attname), connection) for field in fields]
     if acting_for is not None:
@@ -26,28 +28,46 @@ def insert(task: Task, acting_for: object | None = None) -> str:
     return _execute(task, "task.created", _insertion(acting=acting_for is not None), values)
 
 
-def update(task: Task, names: Collection[str] | None = None) -> str:
-    """Update a task that is there, or these of its fields; its JSON.
+def update(
+    task: Task, names: Collection[str] | None, before: datetime, acting_for: object | None = None
+) -> str:
+    """Update a task, or these of its fields, over the row that was last updated at `before`; its JSON.
 
-    Raises `DatabaseError` where it is not there any more.
+    Raises `ChangedMeanwhile` where there is no such row any more.
     """
-    if connection.vendor != "postgresql":
-        return _by_orm(task, "task.updated", force_update=True, update_fields=names)
     fields = [
         field
         for field in Task._meta.concrete_fields
         if not field.primary_key and (names is None or field.name in names)
     ]
+    if connection.vendor != "postgresql":
+        return _update_by_orm(task, fields, before)
     values = [field.get_db_prep_save(getattr(task, field.attname), connection) for field in fields]
     columns = tuple(field.column for field in fields)
-    return _execute(task, "task.updated", _change(columns), [*values, task.pk])
+    if acting_for is not None:
+        values = [task.pk, owner_id(acting_for), *values, before]
+    else:
+        values = [*values, task.pk, before]
+    return _execute(task, "task.updated", _change(columns, acting=acting_for is not None), values)
 
 
-def _by_orm(task: Task, event_type: EventType, **options: Any) -> str:
+def _insert_by_orm(task: Task) -> str:
     with transaction.atomic():
-        task.save_base(**options)
-        data = dict(TaskSerializer(task).data)
-        record(task.user_id, event_type, data)
+        task.save_base(force_insert=True)
+        return _recorded(task, "task.created")
+
+
+def _update_by_orm(task: Task, fields: list[Any], before: datetime) -> str:
+    with transaction.atomic():
+        row = Task.objects.filter(pk=task.pk, updated_at=before)
+        if not QuerySet.update(row, **{field.name: getattr(task, field.name) for field in fields}):
+            raise ChangedMeanwhile
+        return _recorded(task, "task.updated")
+
+
+def _recorded(task: Task, event_type: EventType) -> str:
+    data = dict(TaskSerializer(task).data)
+    record(task.user_id, event_type, data)
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -56,7 +76,7 @@ def _execute(task: Task, event_type: EventType, sql: str, values: list[Any]) -> 
         cursor.execute(sql, [*values, event_type])
         row = cursor.fetchone()
     if row is None:
-        raise DatabaseError("The task is not there any more")
+        raise ChangedMeanwhile
     text, seq = row
     publish(task.user_id, seq, event_type, task.updated_at, json.loads(text))
     return str(text)
@@ -75,9 +95,18 @@ def _insertion(*, acting: bool) -> str:
 
 
 @lru_cache
-def _change(columns: tuple[str, ...]) -> str:
+def _change(columns: tuple[str, ...], *, acting: bool) -> str:
     changes = ", ".join(f'"{column}" = %s' for column in columns)
-    return _with_event(f"t AS (UPDATE tasks_task SET {changes} WHERE id = %s RETURNING *)")  # noqa: S608  names of the model
+    if not acting:
+        return _with_event(
+            f"t AS (UPDATE tasks_task SET {changes} WHERE id = %s AND updated_at = %s RETURNING *)"  # noqa: S608  names of the model
+        )
+    # The key comes from `me` as well, so that the row is looked for only after it.
+    return _with_event(
+        f"me AS MATERIALIZED (SELECT id, %s::uuid AS task FROM {ACTING_SOURCE}),"  # noqa: S608  ours
+        f" t AS (UPDATE tasks_task AS own SET {changes} FROM me"
+        " WHERE own.id = me.task AND own.user_id = me.id AND own.updated_at = %s RETURNING own.*)"
+    )
 
 
 def _with_event(writing: str) -> str:
