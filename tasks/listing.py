@@ -10,7 +10,8 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -167,9 +168,23 @@ def list_parameters(request: Request, kind: type[serializers.Serializer[Any]]) -
     Raises `ParseError` (400), naming the parameter, for a bad value or one given twice.
     """
     # Not `request.query_params`: that is decoded by the charset of the body.
-    query = QueryDict(request.META.get("QUERY_STRING", ""), encoding="utf-8")
+    query = request.META.get("QUERY_STRING", "")
+    return _common(kind, query) if len(query) <= SHORT else _parameters(kind, query)
+
+
+SHORT = 100  # characters; what many ask for again and again has no cursor and no long words
+
+
+@lru_cache(maxsize=256)
+def _common(kind: type[serializers.Serializer[Any]], query: str) -> Mapping[str, Any]:
+    """Understood once: the same question has the same parameters. Mistakes are not kept."""
+    return _parameters(kind, query)
+
+
+def _parameters(kind: type[serializers.Serializer[Any]], query: str) -> Mapping[str, Any]:
     parameters = _reader(kind)
-    known = {name: values for name, values in query.lists() if name in parameters.fields}
+    lists = QueryDict(query, encoding="utf-8").lists()
+    known = {name: values for name, values in lists if name in parameters.fields}
     for name, values in known.items():
         if len(values) > 1:
             raise ParseError(f"{name}: Give it once.")
@@ -179,7 +194,7 @@ def list_parameters(request: Request, kind: type[serializers.Serializer[Any]]) -
         said = cast("dict[str, list[str]]", error.detail)
         faults = (f"{name}: {' '.join(map(str, faults))}" for name, faults in said.items())
         raise ParseError(" ".join(faults)) from None
-    return dict(values)
+    return MappingProxyType(dict(values))
 
 
 @cache

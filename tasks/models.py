@@ -229,8 +229,11 @@ class Task(OwnedModel):
 
 def parsed(deadline: Any) -> datetime | None:
     """A deadline as the database will have it, out of whatever the field takes."""
-    moment: datetime | None = models.DateTimeField().to_python(deadline)
+    moment: datetime | None = _A_MOMENT.to_python(deadline)
     return moment
+
+
+_A_MOMENT = models.DateTimeField()
 
 
 def hold(pk: UUID) -> RowState:

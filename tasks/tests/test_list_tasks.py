@@ -392,3 +392,13 @@ def test_a_list_asks_the_database_once(alice_api, django_assert_num_queries, par
 
     with django_assert_num_queries(queries):
         assert listed(alice_api, **parameters)
+
+
+def test_the_same_question_has_the_same_meaning_every_time(alice_api, bob_api):
+    """Parameters are understood once for all who ask alike; what they are shown is theirs."""
+    task = made(alice_api, "Buy milk")
+    for _ in range(2):
+        assert alice_api.get("/tasks?search=MILK&limit=5").json() == [task]
+        assert bob_api.get("/tasks?search=MILK&limit=5").json() == []
+        assert alice_api.get("/tasks?limit=0").status_code == 400
+        assert alice_api.get("/tasks?limit=1&limit=2").status_code == 400
