@@ -42,6 +42,9 @@ CLOSE_TOO_BIG = 1009
 CLOSE_TOO_SLOW = 1013
 CLOSE_TOO_MANY = 4008
 
+# One encoder for all: `json.dumps` with options makes one for each message.
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
@@ -272,7 +275,7 @@ class NotificationSocket:
         """Send one JSON object. Raises `TimeoutError` where the client does not read."""
         if self.closed:
             return
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        text = encode(message)
         async with asyncio.timeout(SEND_TIMEOUT):
             await self.send({"type": "websocket.send", "text": text})
 
