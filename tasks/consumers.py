@@ -164,6 +164,8 @@ class NotificationSocket:
 
     def ring(self, event: EventMessage | None) -> None:
         """Called by the hub: there is this event, or something in the record."""
+        if event is not None and self.position is not None and event["seq"] <= self.position:
+            return  # the channel layer echoes what was heard directly
         if event is None or len(self.rung) >= RUNG_AT_MOST:
             self.behind = True
         else:

@@ -24,6 +24,7 @@ from redis import asyncio as redis
 from accounts.ownership import owner_group
 from conftest import ALICE, BOB, sign
 from tasks.bell import Bell
+from tasks.consumers import NotificationSocket
 from tasks.events import newest_seqs
 from tasks.hub import Hub, current_hub
 from tasks.models import Task
@@ -208,6 +209,18 @@ async def test_nobody_stays_in_a_group_after_leaving(elsewhere):
         await until([1, 1])
         await bob.leave()
         await until([1, 0])
+
+
+async def test_an_echo_of_what_was_sent_starts_nothing():
+    async with greeted(sign(ALICE)) as alice:
+        await write(ALICE)
+        event = await alice.received()
+        (socket,) = current_hub()._sockets[ALICE]
+        assert isinstance(socket, NotificationSocket) and socket.forwarding is not None
+        await asyncio.wait([socket.forwarding], timeout=PATIENCE)
+        forwarding = socket.forwarding
+        current_hub().hear(ALICE, [event])  # type: ignore[list-item]
+        assert socket.forwarding is forwarding and not socket.rung
 
 
 @pytest_asyncio.fixture
