@@ -42,6 +42,9 @@ CLOSE_TOO_BIG = 1009
 CLOSE_TOO_SLOW = 1013
 CLOSE_TOO_MANY = 4008
 
+# One encoder for all: `json.dumps` with options makes one for each message.
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
@@ -161,6 +164,8 @@ class NotificationSocket:
 
     def ring(self, event: EventMessage | None) -> None:
         """Called by the hub: there is this event, or something in the record."""
+        if event is not None and self.position is not None and event["seq"] <= self.position:
+            return  # the channel layer echoes what was heard directly
         if event is None or len(self.rung) >= RUNG_AT_MOST:
             self.behind = True
         else:
@@ -272,7 +277,7 @@ class NotificationSocket:
         """Send one JSON object. Raises `TimeoutError` where the client does not read."""
         if self.closed:
             return
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        text = encode(message)
         async with asyncio.timeout(SEND_TIMEOUT):
             await self.send({"type": "websocket.send", "text": text})
 

@@ -105,6 +105,12 @@ def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -
 
 def newest_seqs(user_ids: list[str]) -> dict[str, int]:
     """The number of the newest event of each of these people who has any."""
+    if connection.vendor == "postgresql":  # hundreds of ids as one parameter, which costs little
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT user_id, last_seq FROM tasks_stream WHERE user_id = ANY(%s)", [user_ids]
+            )
+            return dict(cursor.fetchall())
     return dict(Stream.objects.filter(pk__in=user_ids).values_list("user_id", "last_seq"))
 
 

@@ -14,9 +14,9 @@ CLOSE_NO_TEXT = 1007
 PARSED_AT_ONCE = 4096  # bytes of a socket
 FAREWELL = 3.0  # seconds that a client has to answer a closing frame
 
-# One line for each handshake is enough: uvicorn's, which says whose path was accepted or refused.
-library_logger = logging.getLogger("uvicorn.error.websockets")
-library_logger.setLevel(logging.WARNING)
+# What goes wrong, and not a line for every handshake: the proxy in front writes the access log.
+socket_logger = logging.getLogger("uvicorn.error.websockets")
+socket_logger.setLevel(logging.WARNING)
 
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -57,7 +57,7 @@ class PoliteSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn.logger = library_logger
+        self.logger = self.conn.logger = socket_logger
         self.unparsed = b""
 
     def data_received(self, data: bytes) -> None:

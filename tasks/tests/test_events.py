@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from conftest import ALICE, BOB, client_with, sign
-from tasks.events import record, replay
+from tasks.events import newest_seqs, record, replay
 from tasks.models import Event, Stream, Task
 from tasks.tests.calls import made, next_url
 
@@ -46,6 +46,15 @@ def test_an_event_survives_json(alice_api):
     made(alice_api, "naïve ☕", deadline="2030-01-01T00:00:00Z")
     (event,) = replay(ALICE, 0, 10).events
     assert json.loads(json.dumps(event)) == event
+
+
+def test_the_newest_numbers_of_many_people_whatever_their_ids_hold():
+    odd = ["a'b", 'a"b', "a,b", "{}", "\\", "NULL", "null", "é", " x", "a%sb", "(a)", "1"]
+    for user_id in odd:
+        Stream.objects.create(user_id=user_id, last_seq=len(user_id))
+    assert newest_seqs([*odd, "nobody"]) == {user_id: len(user_id) for user_id in odd}
+    assert newest_seqs(["é"]) == {"é": 1}
+    assert newest_seqs([]) == {}
 
 
 def test_a_refused_change_is_no_event(alice_api, bob_api):

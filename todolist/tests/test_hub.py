@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -24,8 +24,9 @@ from redis import asyncio as redis
 from accounts.ownership import owner_group
 from conftest import ALICE, BOB, sign
 from tasks.bell import Bell
+from tasks.consumers import NotificationSocket
 from tasks.events import newest_seqs
-from tasks.hub import current_hub
+from tasks.hub import Hub, current_hub
 from tasks.models import Task
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
@@ -192,17 +193,34 @@ async def test_a_burst_of_one_owner_arrives_whole_and_in_order(elsewhere):
 
 @needs_redis
 async def test_nobody_stays_in_a_group_after_leaving(elsewhere):
-    async with greeted(sign(ALICE)), greeted(sign(BOB)) as bob:
-        await write(BOB)
-        await bob.received()  # by now both are in their groups
-        async with redis.from_url(django_settings.REDIS_URL) as store:
-            prefix = getattr(channel_layers["default"], "prefix")  # noqa: B009  of this layer only
-            channels = [f"{prefix}__group__{owner_group(user_id)}" for user_id in (ALICE, BOB)]
-            assert [count for _, count in await store.pubsub_numsub(*channels)] == [1, 1]
-            await bob.leave()
+    async with (
+        greeted(sign(ALICE)),
+        greeted(sign(BOB)) as bob,
+        redis.from_url(django_settings.REDIS_URL) as store,
+    ):
+        prefix = getattr(channel_layers["default"], "prefix")  # noqa: B009  of this layer only
+        channels = [f"{prefix}__group__{owner_group(user_id)}" for user_id in (ALICE, BOB)]
+
+        async def until(counts: list[int]) -> None:
             async with asyncio.timeout(PATIENCE):
-                while [count for _, count in await store.pubsub_numsub(*channels)] != [1, 0]:  # noqa: ASYNC110
+                while [count for _, count in await store.pubsub_numsub(*channels)] != counts:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
+
+        await until([1, 1])
+        await bob.leave()
+        await until([1, 0])
+
+
+async def test_an_echo_of_what_was_sent_starts_nothing():
+    async with greeted(sign(ALICE)) as alice:
+        await write(ALICE)
+        event = await alice.received()
+        (socket,) = current_hub()._sockets[ALICE]
+        assert isinstance(socket, NotificationSocket) and socket.forwarding is not None
+        await asyncio.wait([socket.forwarding], timeout=PATIENCE)
+        forwarding = socket.forwarding
+        current_hub().hear(ALICE, [event])  # type: ignore[list-item]
+        assert socket.forwarding is forwarding and not socket.rung
 
 
 @pytest_asyncio.fixture
@@ -277,6 +295,21 @@ async def test_those_who_come_together_are_looked_up_together(monkeypatch):
     assert len(questions) < 10
     for client in clients:
         await client.leave()
+
+
+@needs_redis
+async def test_those_who_come_one_by_one_enter_their_groups_together(monkeypatch):
+    monkeypatch.setattr("tasks.hub.MOVE_INTERVAL", NEVER)
+    looked: list[list[str]] = []
+
+    async def remember(self: Hub, people: list[str]) -> None:
+        looked.append(people)
+
+    monkeypatch.setattr("tasks.hub.Hub._look", remember)
+    async with AsyncExitStack() as stack:
+        for number in range(10):
+            await stack.enter_async_context(greeted(sign(f"person-{number}")))
+    assert len(looked) <= 1  # those who came before the first one was in their group
 
 
 async def test_a_ring_that_got_lost_is_made_good_by_the_poll(monkeypatch, elsewhere):
