@@ -1,12 +1,10 @@
 """What "mine" means: the one place that compares owners.
 
-Faces of one rule: `owned_by` for querysets, `owns` and `is_owned_by` for what is at hand,
-`owner_group` for the address of somebody's live events; `reading` asks `owner_id`. All of them fail closed: whoever is not a
-`CurrentUser` with an id owns nothing, least of all a Django account that happens to have the same
-primary key.
+Faces of one rule: `owned_by` for querysets, `owns` and `is_owned_by` for what is at hand; `reading`
+asks `owner_id`. All of them fail closed: whoever is not a `CurrentUser` with an id owns nothing,
+least of all a Django account that happens to have the same primary key.
 """
 
-from hashlib import sha256
 from typing import ClassVar, Self, TypeVar
 
 from django.db import models
@@ -49,12 +47,3 @@ class OwnedModel(models.Model):
     def is_owned_by(self, user: object) -> bool:
         """Whether this row belongs to `user`."""
         return owns(user, self.user_id)
-
-
-def owner_group(user_id: str) -> str:
-    """The channel-layer group of one person's sockets.
-
-    A hash, because a user id may hold anything and a group name only ASCII letters, digits and
-    `-_.`, fewer than 100 of them.
-    """
-    return f"owner.{sha256(user_id.encode()).hexdigest()}"

@@ -1,9 +1,10 @@
 """Telling the sockets of every server process that there is an event.
 
 Only a bell: the event is on record, and whoever misses the ring reads it there within seconds. So a
-writer never waits for it. The sockets of this process hear directly. Those of other processes hear
-through the channel layer, which is told by one task on one event loop, so that Redis sees one
-connection and events of one process keep their order.
+writer never waits for it. The sockets of this process hear directly. Other processes hear through
+the channel layer, each of them of every event: they know who has sockets there. The layer is told by
+one task on one event loop, so that Redis sees one connection and events of one process keep their
+order.
 """
 
 import asyncio
@@ -16,16 +17,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import InMemoryChannelLayer, channel_layers
 
-from accounts.ownership import owner_group
-
 if TYPE_CHECKING:  # events ring the bell
     from tasks.events import EventMessage
 
 logger = logging.getLogger(__name__)
 
-EVERYBODY = "owners"  # the group that every process is in
-OWNERS_AT_MOST = 32  # told one by one; where it is about more, all look at the record once
-EVENTS_AT_MOST = 32  # of one owner in one message; what is missing before them, the record has
+EVERYBODY = "processes"  # the group that every process with sockets is in
+EVENTS_AT_MOST = 100  # in one message; where there are more, all look at the record once
+PAUSE = 0.01  # seconds between two messages, so that events of busy times go together
 LAYER_TIMEOUT = 2.0  # seconds that the channel layer may take
 FLUSH_TIMEOUT = 2.0  # seconds that the end of a process may take
 
@@ -36,8 +35,8 @@ class Ear(Protocol):
     def wants(self, user_id: str) -> bool:
         """Whether somebody here listens for this person. Called from any thread."""
 
-    def hear(self, user_id: str, events: "list[EventMessage]") -> None:
-        """There are these events of this person. Called on the loop."""
+    def hear(self, user_id: str, event: "EventMessage") -> None:
+        """There is this event of this person. Called on the loop."""
 
 
 def shared_layer() -> Any:
@@ -52,7 +51,7 @@ class Bell:
     def __init__(self) -> None:
         self._ears: dict[asyncio.AbstractEventLoop, Ear] = {}
         self._changed = threading.Condition()  # guards all below
-        self._waiting: dict[str, list[EventMessage]] = {}
+        self._waiting: list[tuple[str, EventMessage]] = []
         self._look = False  # everybody is to look at the record
         self._sending_on: asyncio.AbstractEventLoop | None = None
         self._sender: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
@@ -71,17 +70,14 @@ class Bell:
         for loop, ear in self._ears.items():
             # Whoever joins after this question reads the record after the commit.
             if ear.wants(user_id):
-                call_soon(loop, ear.hear, user_id, [event])
+                call_soon(loop, ear.hear, user_id, event)
         if shared_layer() is None:
             return
         with self._changed:
-            events = self._waiting.setdefault(user_id, [])
-            events.append(event)
-            if len(self._waiting) > OWNERS_AT_MOST:
+            self._waiting.append((user_id, event))
+            if len(self._waiting) > EVENTS_AT_MOST:
                 self._look = True
                 self._waiting.clear()
-            elif len(events) > EVENTS_AT_MOST:
-                del events[:-1]
             if self._sending_on is None or self._sending_on.is_closed():
                 self._sending_on = self._home()
                 call_soon(self._sending_on, self._start_sending)
@@ -113,28 +109,28 @@ class Bell:
         try:
             while True:
                 with self._changed:
-                    waiting, self._waiting = self._waiting, {}
+                    waiting, self._waiting = self._waiting, []
                     look, self._look = self._look, False
                     if not waiting and not look:
                         self._sending_on = None
                         self._changed.notify_all()
                         return
                 await self._tell(waiting, look=look)
+                await asyncio.sleep(PAUSE)
         except BaseException:
             with self._changed:
                 self._sending_on = None
                 self._changed.notify_all()
             raise
 
-    async def _tell(self, waiting: "dict[str, list[EventMessage]]", *, look: bool) -> None:
+    async def _tell(self, events: "list[tuple[str, EventMessage]]", *, look: bool) -> None:
         layer = shared_layer()
         try:
             async with asyncio.timeout(LAYER_TIMEOUT):
                 if look or self._failing:  # whatever went unheard meanwhile is heard now
                     await layer.group_send(EVERYBODY, {"type": "bell.look"})
-                for user_id, events in waiting.items():
-                    message = {"type": "bell.ring", "user_id": user_id, "events": events}
-                    await layer.group_send(owner_group(user_id), message)
+                if events:
+                    await layer.group_send(EVERYBODY, {"type": "bell.ring", "events": events})
         except Exception as error:  # noqa: BLE001  every layer fails in its own way
             if not self._failing:  # once, not for every event
                 logger.warning("The channel layer cannot be told of events: %s", reason(error))

@@ -1,10 +1,9 @@
 """Where events meet the sockets of this server process.
 
 What this process writes is heard directly. What others write comes through the channel layer: one
-subscription serves all sockets, and one task keeps it in line with who is here, so that joining and
-leaving never wait. The layer only rings a bell, and may lose a ring: every few seconds everybody is
-compared with the record. So events also arrive while the layer is down, and from processes that
-share no layer with this one.
+subscription serves all sockets, so joining and leaving cost nothing there. The layer only rings a
+bell, and may lose a ring: every few seconds everybody is compared with the record. So events also
+arrive while the layer is down, and from processes that share no layer with this one.
 """
 
 import asyncio
@@ -17,7 +16,6 @@ from weakref import WeakKeyDictionary
 from django.db import close_old_connections
 
 from accounts.acting import act_for_nobody
-from accounts.ownership import owner_group
 from tasks.bell import EVERYBODY, LAYER_TIMEOUT, bell, reason, shared_layer
 from tasks.events import EventMessage, Replay, newest_seqs, replay
 
@@ -26,7 +24,6 @@ logger = logging.getLogger(__name__)
 POLL_INTERVAL = 5.0  # seconds between two looks at somebody's record
 POLL_BATCH = 500  # people asked about in one query
 LOOK_INTERVAL = 1.0  # seconds between two looks at everybody's, however often they are called for
-MOVE_INTERVAL = 0.05  # seconds from telling the channel layer who is here to the next time
 RETRY_INTERVAL = 1.0  # seconds before a channel layer that failed is tried again
 
 # A few threads of their own: what sockets read takes neither threads nor connections from requests.
@@ -59,9 +56,6 @@ class Hub:
     def __init__(self) -> None:
         self._sockets: dict[str, set[Socket]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        # Whose coming or going the channel layer has not been told of yet.
-        self._moved: set[str] = set()
-        self._somebody_moved = asyncio.Event()
         self._called_to_look = asyncio.Event()
         # Who waits to hear where their record stands, while one query asks for all before them.
         self._asking: dict[str, list[asyncio.Future[int]]] = {}
@@ -76,25 +70,21 @@ class Hub:
     def join(self, user_id: str, socket: Socket) -> None:
         """Ring `socket` for every event of `user_id` from now on."""
         self._start()
-        theirs = self._sockets.setdefault(user_id, set())
-        if not theirs:
-            self._note_move(user_id)
-        theirs.add(socket)
+        self._sockets.setdefault(user_id, set()).add(socket)
 
     def leave(self, user_id: str, socket: Socket) -> None:
         """Stop ringing `socket`. Leaving twice, or without having joined, does nothing."""
         theirs = self._sockets.get(user_id, set())
         theirs.discard(socket)
-        if not theirs and self._sockets.pop(user_id, None) is not None:
-            self._note_move(user_id)
+        if not theirs:
+            self._sockets.pop(user_id, None)
 
     def wants(self, user_id: str) -> bool:
         return user_id in self._sockets
 
-    def hear(self, user_id: str, events: list[EventMessage]) -> None:
+    def hear(self, user_id: str, event: EventMessage) -> None:
         for socket in list(self._sockets.get(user_id, ())):
-            for event in events:
-                socket.ring(event)
+            socket.ring(event)
 
     def _start(self) -> None:
         """Listen, from the first socket on."""
@@ -185,79 +175,31 @@ class Hub:
 
     # The channel layer
 
-    def _note_move(self, user_id: str) -> None:
-        self._moved.add(user_id)
-        self._somebody_moved.set()
-
     async def _follow_layer(self) -> None:
-        """Hear what other processes ring: on one channel, which is in the groups of who is here."""
-        layer, channel = shared_layer(), ""
-        # Groups that this channel is in for sure, and those that it may be in.
-        joined: set[str] = set()
-        entered: set[str] = set()
-        hearing: asyncio.Task[None] | None = None
+        """Hear what other processes ring."""
+        layer = shared_layer()
         failing = False
-        try:
-            while True:
-                try:
-                    if hearing is None or hearing.done():
-                        async with asyncio.timeout(LAYER_TIMEOUT):
-                            channel = channel or await layer.new_channel()
-                            await layer.group_add(EVERYBODY, channel)
-                        hearing = asyncio.create_task(self._hear_layer(layer, channel))
-                        hearing.add_done_callback(lambda _: self._somebody_moved.set())
-                    await self._bring_in_line(layer, channel, joined, entered)
-                    if failing:
-                        logger.warning("The channel layer answers again")
-                    failing = False
-                    # Whoever comes meanwhile is looked up together with the others.
-                    await asyncio.sleep(MOVE_INTERVAL)
-                    give_way_to_cancellation()  # else it would wait for somebody who never comes
-                    await self._somebody_moved.wait()
-                except Exception as error:  # noqa: BLE001  every layer fails in its own way
-                    if not failing:  # once, not every second
-                        logger.warning("The channel layer does not answer: %s", reason(error))
-                    failing = True
-                    await asyncio.sleep(RETRY_INTERVAL)
-                give_way_to_cancellation()
-        finally:
-            if hearing is not None:
-                hearing.cancel()
-
-    async def _hear_layer(self, layer: Any, channel: str) -> None:
         while True:
-            message = await layer.receive(channel)
-            if message["type"] == "bell.look":
-                self._called_to_look.set()
-            else:
-                self.hear(message["user_id"], message["events"])
-
-    async def _bring_in_line(
-        self, layer: Any, channel: str, joined: set[str], entered: set[str]
-    ) -> None:
-        """Be in the groups of those who are here, and in no others."""
-        self._somebody_moved.clear()
-        new = []
-        while self._moved:
-            user_id = next(iter(self._moved))
-            group = owner_group(user_id)
-            async with asyncio.timeout(LAYER_TIMEOUT):
-                if user_id in self._sockets and user_id not in joined:
-                    entered.add(user_id)
-                    await layer.group_add(group, channel)
-                    joined.add(user_id)
-                    new.append(user_id)
-                elif user_id not in self._sockets and user_id in entered:
-                    joined.discard(user_id)
-                    await layer.group_discard(group, channel)
-                    entered.discard(user_id)
-            if (user_id in self._sockets) == (user_id in entered):  # else moved on meanwhile
-                self._moved.discard(user_id)
-            if len(new) == POLL_BATCH or not self._moved:
-                # What others wrote between the greeting and here did not ring.
-                if new:
-                    await self._look(new)
-                new = []
+            try:
+                async with asyncio.timeout(LAYER_TIMEOUT):
+                    channel = await layer.new_channel()
+                    await layer.group_add(EVERYBODY, channel)
+                if failing:
+                    logger.warning("The channel layer answers again")
+                failing = False
+                self._called_to_look.set()  # what others wrote before this did not ring here
+                while True:
+                    message = await layer.receive(channel)
+                    if message["type"] == "bell.look":
+                        self._called_to_look.set()
+                    for user_id, event in message.get("events", ()):
+                        self.hear(user_id, event)
+            except Exception as error:  # noqa: BLE001  every layer fails in its own way
+                if not failing:  # once, not every second
+                    logger.warning("The channel layer does not answer: %s", reason(error))
+                failing = True
+                await asyncio.sleep(RETRY_INTERVAL)
+            give_way_to_cancellation()
 
 
 def give_way_to_cancellation() -> None:

@@ -382,10 +382,10 @@ def test_another_deployment_on_the_same_redis_is_not_heard(server, settings):
     token = sign("two-deployments")
     code = (
         "from asgiref.sync import async_to_sync; from channels.layers import get_channel_layer\n"
-        "from accounts.ownership import owner_group\n"
+        "from tasks.bell import EVERYBODY\n"
         "event = {'seq': 1, 'type': 'task.deleted', 'at': '', 'data': {'id': 'elsewhere'}}\n"
-        "async_to_sync(get_channel_layer().group_send)(owner_group('two-deployments'),"
-        " {'type': 'live.event', 'user_id': 'two-deployments', 'event': event})"
+        "async_to_sync(get_channel_layer().group_send)(EVERYBODY,"
+        " {'type': 'bell.ring', 'events': [['two-deployments', event]]})"
     )
     other = server.environment["DATABASE_URL"] + "-of-another-deployment"
     with opened(server, token) as socket:

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from channels.layers import InMemoryChannelLayer
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from hypothesis import given
@@ -14,7 +13,7 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.ownership import owner_group, owner_id
+from accounts.ownership import owner_id
 from accounts.permissions import IsOwner, IsSignedIn
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB
@@ -173,15 +172,6 @@ def test_nobody_else_may_come_in(permission, user):
         permission().has_permission(asked_by(user), APIView())
 
 
-# The address of live events
-
-
-def test_the_address_is_the_owners_alone_and_always_the_same():
-    assert owner_group(ALICE) == owner_group(ALICE)
-    assert owner_group(ALICE) != owner_group(BOB)
-    assert ALICE not in owner_group(ALICE)
-
-
 # Over owners that were made to be mistaken for one another
 
 LOOK_ALIKES = [
@@ -260,12 +250,3 @@ def test_an_object_has_exactly_one_owner(owners):
     for owner in owners:
         task = Task(user_id=owner)
         assert [task.is_owned_by(CurrentUser(other)) for other in owners].count(True) == 1
-
-
-@hypothesis_settings(max_examples=100, deadline=None, database=None)
-@given(owners=SOME_OWNERS)
-def test_every_owner_has_an_address_that_channels_takes(owners):
-    layer = InMemoryChannelLayer()
-    addresses = {owner_group(owner) for owner in owners}
-    assert all(layer.require_valid_group_name(address) for address in addresses)
-    assert len(addresses) == len(owners)

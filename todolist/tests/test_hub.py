@@ -21,12 +21,11 @@ from django.conf import settings as django_settings
 from django.db import connections, transaction
 from redis import asyncio as redis
 
-from accounts.ownership import owner_group
 from conftest import ALICE, BOB, sign
 from tasks.bell import Bell
 from tasks.consumers import NotificationSocket
 from tasks.events import newest_seqs
-from tasks.hub import Hub, current_hub
+from tasks.hub import current_hub
 from tasks.models import Task
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
@@ -192,23 +191,37 @@ async def test_a_burst_of_one_owner_arrives_whole_and_in_order(elsewhere):
 
 
 @needs_redis
-async def test_nobody_stays_in_a_group_after_leaving(elsewhere):
-    async with (
-        greeted(sign(ALICE)),
-        greeted(sign(BOB)) as bob,
-        redis.from_url(django_settings.REDIS_URL) as store,
-    ):
+async def test_people_cost_the_channel_layer_nothing(elsewhere):
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(redis.from_url(django_settings.REDIS_URL))
         prefix = getattr(channel_layers["default"], "prefix")  # noqa: B009  of this layer only
-        channels = [f"{prefix}__group__{owner_group(user_id)}" for user_id in (ALICE, BOB)]
+        for number in range(5):
+            client = await stack.enter_async_context(greeted(sign(f"person-{number}")))
+        await write("person-4")
+        await client.received()  # so by now this process listens
+        channels = await store.pubsub_channels(f"{prefix}*")
+        assert len(channels) == 2, channels  # its own, and the one of all processes
 
-        async def until(counts: list[int]) -> None:
-            async with asyncio.timeout(PATIENCE):
-                while [count for _, count in await store.pubsub_numsub(*channels)] != counts:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
 
-        await until([1, 1])
-        await bob.leave()
-        await until([1, 0])
+@needs_redis
+async def test_events_of_busy_times_go_together(monkeypatch):
+    sent: list[dict[str, Any]] = []
+
+    async def remember(group: str, message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    monkeypatch.setattr(channel_layers["default"], "group_send", remember)
+    monkeypatch.setattr("tasks.bell.PAUSE", 0.5)
+    async with greeted(sign(ALICE)) as alice:
+        for number in range(10):
+            await write(ALICE, str(number))
+            await alice.received()  # here they are heard one by one, at once
+        async with asyncio.timeout(PATIENCE):
+            while sum(len(message["events"]) for message in sent) < 10:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert len(sent) < 5
+    told = [event["seq"] for message in sent for _, event in message["events"]]
+    assert told == list(range(1, 11))
 
 
 async def test_an_echo_of_what_was_sent_starts_nothing():
@@ -219,7 +232,7 @@ async def test_an_echo_of_what_was_sent_starts_nothing():
         assert isinstance(socket, NotificationSocket) and socket.forwarding is not None
         await asyncio.wait([socket.forwarding], timeout=PATIENCE)
         forwarding = socket.forwarding
-        current_hub().hear(ALICE, [event])  # type: ignore[list-item]
+        current_hub().hear(ALICE, event)  # type: ignore[arg-type]
         assert socket.forwarding is forwarding and not socket.rung
 
 
@@ -290,26 +303,10 @@ async def test_those_who_come_together_are_looked_up_together(monkeypatch):
         client.start()
     greetings = [await client.received() for client in clients]
     assert [greeting["seq"] for greeting in greetings] == [int(n == 7) for n in range(50)]
-    # Once for the first, once for all others; with Redis the same once more, when they are in
-    # their groups.
+    # Once for the first, once for all others; with Redis once more, when it is listened to.
     assert len(questions) < 10
     for client in clients:
         await client.leave()
-
-
-@needs_redis
-async def test_those_who_come_one_by_one_enter_their_groups_together(monkeypatch):
-    monkeypatch.setattr("tasks.hub.MOVE_INTERVAL", NEVER)
-    looked: list[list[str]] = []
-
-    async def remember(self: Hub, people: list[str]) -> None:
-        looked.append(people)
-
-    monkeypatch.setattr("tasks.hub.Hub._look", remember)
-    async with AsyncExitStack() as stack:
-        for number in range(10):
-            await stack.enter_async_context(greeted(sign(f"person-{number}")))
-    assert len(looked) <= 1  # those who came before the first one was in their group
 
 
 async def test_a_ring_that_got_lost_is_made_good_by_the_poll(monkeypatch, elsewhere):
