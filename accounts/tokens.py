@@ -3,7 +3,6 @@
 With `jwks` the only module that knows PyJWT. It knows nothing of requests, sockets or statuses.
 """
 
-import json
 import math
 import re
 import threading
@@ -13,7 +12,6 @@ from base64 import urlsafe_b64decode
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -73,25 +71,26 @@ def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
         if time.time() >= known.token.expires_at:
             raise ExpiredToken
         return known.token
-    token = _read(raw)
-    _check_header(token.header)
+    header = _read_header(raw)
     # One kind of key for each kind of algorithm, so that no token can have its signature checked
     # with a key of another kind (RFC 8725 section 3.1).
-    algorithm = token.header.get("alg")
+    algorithm = header.get("alg")
     published = isinstance(algorithm, str) and algorithm in PUBLISHED_ALGORITHMS
     grounds = _grounds(published=published)  # before the check: what is fetched meanwhile is newer
     if published:
-        claims = _claims_signed_with_published_key(token, str(algorithm), wait=wait)
+        claims = _claims_signed_with_published_key(
+            raw, header.get("kid"), str(algorithm), wait=wait
+        )
     elif algorithm == SHARED_SECRET_ALGORITHM:
-        claims = _claims_signed_with_secret(token)
+        claims = _claims_signed_with_secret(raw)
     else:
         raise InvalidToken("algorithm not accepted")
     # The time comes before the person, so that an old token of any kind is just "expired".
     expires_at = _check_times(claims)
-    verified = VerifiedToken(user=_user_from(claims), expires_at=expires_at)
+    token = VerifiedToken(user=_user_from(claims), expires_at=expires_at)
     if all(ground is not None for ground in grounds):
-        _remember(digest, _Known(verified, published, grounds))
-    return verified
+        _remember(digest, _Known(token, published, grounds))
+    return token
 
 
 class _Known(NamedTuple):
@@ -159,10 +158,7 @@ def check_user_id(value: object) -> str:
     if len(value) > MAX_USER_ID_LENGTH:
         raise InvalidToken("user ID is too long")
     # Cc: control characters. Cs: lone surrogates, which no database and no UTF-8 text can hold.
-    # Neither is printable, so most ids need no look at each character.
-    if not value.isprintable() and any(
-        unicodedata.category(character) in ("Cc", "Cs") for character in value
-    ):
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise InvalidToken("user ID holds characters that are not allowed")
     return value
 
@@ -181,42 +177,28 @@ def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
     Raises `InvalidToken` where they cannot be read.
     """
-    token = _read(raw)
-    return token.header, _claims(token)
-
-
-class _Read(NamedTuple):
-    """A token taken apart, with nothing verified yet."""
-
-    signed: bytes  # header and payload as they came, which the signature is of
-    header: Mapping[str, Any]
-    payload: bytes
-    signature: bytes
-
-
-# Only takes apart; `_is_signed_with` verifies. So each part is decoded once, however many keys
-# there are to try.
-_reader = jwt.PyJWS(options={"verify_signature": False})
-
-
-def _read(raw: str) -> _Read:
     _check_form(raw)
     try:
-        parts = _reader.decode_complete(raw)
+        header = jwt.get_unverified_header(raw)
+        return header, jwt.decode(raw, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise InvalidToken("malformed") from error
+
+
+def _read_header(raw: str) -> Mapping[str, Any]:
+    """The protected header, checked as far as it can be before the signature is."""
+    _check_form(raw)
+    try:
+        header = jwt.get_unverified_header(raw)
     except jwt.PyJWTError as error:
         raise InvalidToken("malformed") from error
-    signed = raw.rpartition(".")[0].encode()
-    return _Read(signed, parts["header"], parts["payload"], parts["signature"])
-
-
-def _check_header(header: Mapping[str, Any]) -> None:
-    """Check the protected header as far as it can be before the signature is."""
     # RFC 7515 section 4.1.11: an extension we do not implement must be refused; we have none.
     if "crit" in header:
         raise InvalidToken("critical extensions are not supported")
     # RFC 8725 section 3.11: tokens for other uses (`at+jwt`, session caches) name another type.
     if header.get("typ", "JWT") != "JWT":
         raise InvalidToken("type not accepted")
+    return header
 
 
 def _check_form(raw: str) -> None:
@@ -235,20 +217,26 @@ def _check_form(raw: str) -> None:
             raise InvalidToken("malformed")
 
 
-def _claims_signed_with_secret(token: _Read) -> Mapping[str, Any]:
+def _claims_signed_with_secret(raw: str) -> Mapping[str, Any]:
     """The claims of a token that one of the shared secrets signed."""
     if not conf.secrets:
         raise InvalidToken("no shared secret is configured")
-    # Any of them: perhaps it was signed before or after a rotation.
-    if not any(_is_signed_with(token, secret, SHARED_SECRET_ALGORITHM) for secret in conf.secrets):
-        raise InvalidToken("signature does not match")
-    claims = _claims(token)
-    _check_issuer_and_audience(claims, conf.shared_secret_issuer, conf.shared_secret_audience)
-    return claims
+    for secret in conf.secrets:
+        try:
+            return _decode(
+                raw,
+                secret,
+                SHARED_SECRET_ALGORITHM,
+                issuer=conf.shared_secret_issuer,
+                audience=conf.shared_secret_audience,
+            )
+        except jwt.InvalidSignatureError:
+            continue  # perhaps it was signed before or after a rotation
+    raise InvalidToken("signature does not match")
 
 
 def _claims_signed_with_published_key(
-    token: _Read, algorithm: str, *, wait: bool
+    raw: str, kid: str | None, algorithm: str, *, wait: bool
 ) -> Mapping[str, Any]:
     """The claims of a token that one of the Better Auth server's keys signed."""
     if not conf.jwks_url:
@@ -256,61 +244,52 @@ def _claims_signed_with_published_key(
     if not (conf.issuer and conf.audience):
         # The same keys sign tokens for other uses; only these two claims tell them apart.
         raise InvalidToken("no issuer and audience are configured")
-    keys = key_set(conf.jwks_url).find(token.header.get("kid"), algorithm, wait=wait)
+    keys = key_set(conf.jwks_url).find(kid, algorithm, wait=wait)
     if not keys:
         raise InvalidToken("unknown key")
-    if not any(_is_signed_with(token, published.key, algorithm) for published in keys):
-        raise InvalidToken("signature does not match")
-    claims = _claims(token)
-    _check_issuer_and_audience(claims, conf.issuer, conf.audience)
-    return claims
+    for published in keys:
+        try:
+            return _decode(
+                raw, published.key, algorithm, issuer=conf.issuer, audience=conf.audience
+            )
+        except jwt.InvalidSignatureError:
+            continue
+    raise InvalidToken("signature does not match")
 
 
-def _is_signed_with(token: _Read, key: Any, algorithm: str) -> bool:
-    """Let PyJWT check the signature. Raises `InvalidToken` where the key itself is of no use."""
-    checker = jwt.get_algorithm_by_name(algorithm)
+def _decode(raw: str, key: Any, algorithm: str, *, issuer: str, audience: str) -> Mapping[str, Any]:
+    """Let PyJWT check signature, issuer and audience; "" leaves one unchecked.
+
+    Raises `jwt.InvalidSignatureError` when another key may fit, `InvalidToken` otherwise.
+    """
     try:
-        if algorithm == SHARED_SECRET_ALGORITHM:
-            prepared = _prepared_secret(key)
-        else:
-            prepared = checker.prepare_key(key)
-        return checker.verify(token.signed, prepared, token.signature)
-    except (jwt.PyJWTError, ValueError) as error:
+        return jwt.decode(
+            raw,
+            key,
+            algorithms=[algorithm],
+            issuer=issuer or None,
+            audience=audience or None,
+            options={
+                "verify_iss": bool(issuer),
+                "verify_aud": bool(audience),
+                # Times and subject are stricter here than in PyJWT, which takes "12" for a time.
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+                "verify_sub": False,
+                "verify_jti": False,
+            },
+        )
+    except jwt.InvalidSignatureError:
+        raise
+    except jwt.InvalidIssuerError as error:
+        raise InvalidToken("wrong issuer") from error
+    except jwt.InvalidAudienceError as error:
+        raise InvalidToken("wrong audience") from error
+    except jwt.MissingRequiredClaimError as error:
+        raise InvalidToken(f"missing {error.claim}") from error
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise InvalidToken("malformed") from error
-
-
-@lru_cache(maxsize=8)
-def _prepared_secret(secret: str) -> bytes:
-    """The secret as a key, once PyJWT has made sure that it is no other kind of key."""
-    key: bytes = jwt.get_algorithm_by_name(SHARED_SECRET_ALGORITHM).prepare_key(secret)
-    return key
-
-
-def _claims(token: _Read) -> Mapping[str, Any]:
-    try:
-        claims = json.loads(token.payload)
-    except (ValueError, RecursionError) as error:
-        raise InvalidToken("malformed") from error
-    if not isinstance(claims, dict):
-        raise InvalidToken("malformed")
-    return claims
-
-
-def _check_issuer_and_audience(claims: Mapping[str, Any], issuer: str, audience: str) -> None:
-    """Check `iss` and `aud`; "" leaves one unchecked."""
-    if issuer:
-        if "iss" not in claims:
-            raise InvalidToken("missing iss")
-        if claims["iss"] != issuer:
-            raise InvalidToken("wrong issuer")
-    if audience:
-        named = claims.get("aud")
-        if not named:
-            raise InvalidToken("missing aud")
-        # RFC 7519 section 4.1.3: one, or an array of them.
-        names = named if isinstance(named, list) else [named]
-        if audience not in names or not all(isinstance(name, str) for name in names):
-            raise InvalidToken("wrong audience")
 
 
 def _check_times(claims: Mapping[str, Any]) -> float:
