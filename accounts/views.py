@@ -3,10 +3,10 @@
 from typing import cast
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.mixins import AllowWhereAsked
 from accounts.permissions import IsSignedIn
+from accounts.responses import Response
 from accounts.users import CurrentUser
 
 

@@ -8,16 +8,17 @@ their connections.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, reset_queries
-from django.http import HttpResponseBase
-from django.urls import set_script_prefix
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 
 from accounts.acting import act_for_nobody
 from accounts.authentication import settle_keys
@@ -43,13 +44,14 @@ class OneHopHandler(ASGIHandler):
         self._threads = ThreadPoolExecutor(
             THREADS, thread_name_prefix="request", initializer=act_for_nobody
         )
+        # What the URLconf has for each path that it spells out: looked up once, not every time.
+        self._matches = dict(_matches())
         # Paths whose views wait for nothing, neither for a database nor for the network: a hop
         # would take longer than they do, and while a database hangs they answer all the same.
         self._at_once = frozenset(
             path
-            for route in http_routes()
-            if not route.parameters and getattr(route.view_class, "answers_at_once", False)
-            for path in (route.path().rstrip("/"), route.path().rstrip("/") + "/")
+            for path, match in self._matches.items()
+            if getattr(getattr(match.func, "cls", None), "answers_at_once", False)
         )
 
     async def __call__(
@@ -64,18 +66,30 @@ class OneHopHandler(ASGIHandler):
             answer = self._answer(scope, body)
         else:
             loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._threads, self._answer, scope, body)
+            answer = await loop.run_in_executor(self._threads, self._answer_on_thread, scope, body)
         status, headers, content = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    def _answer(self, scope: dict[str, Any], body: bytes) -> Answer:
-        """The whole of Django's cycle, on the thread it is called on."""
-        set_script_prefix(get_script_prefix(scope))
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """What the URLconf has for this path; raises `Resolver404` where it has nothing."""
+        match = self._matches.get(request.path_info)
+        if match is None:  # a path with parameters, or one that is unknown
+            match = super().resolve_request(request)
+        request.resolver_match = match
+        return match
+
+    def _answer_on_thread(self, scope: dict[str, Any], body: bytes) -> Answer:
+        """`_answer` on one of the threads, which keep their connections from request to request."""
         close_old_connections()
         if settings.DEBUG:
             reset_queries()
-        if not any(name == b"content-length" for name, _ in scope["headers"]):
+        return self._answer(scope, body)
+
+    def _answer(self, scope: dict[str, Any], body: bytes) -> Answer:
+        """The whole of Django's cycle, on the thread it is called on."""
+        set_script_prefix(get_script_prefix(scope))
+        if body and not any(name == b"content-length" for name, _ in scope["headers"]):
             # A chunked body (RFC 9112 section 7.1): give it the length it turned out to have. REST
             # framework takes a request without one for a request without a body.
             length = (b"content-length", str(len(body)).encode())
@@ -86,6 +100,16 @@ class OneHopHandler(ASGIHandler):
         for close in response._resource_closers:
             close()
         return response.status_code, wire_headers(response), content
+
+
+def _matches() -> Iterator[tuple[str, ResolverMatch]]:
+    """Every path without parameters, with a slash and without, and what the URLconf has for it."""
+    for route in http_routes():
+        if not route.parameters:
+            path = route.path().rstrip("/")
+            for spelling in (path, f"{path}/"):
+                with suppress(Resolver404):
+                    yield spelling, resolve(spelling)
 
 
 async def read_body(receive: Receive) -> bytes | None:
@@ -110,7 +134,11 @@ async def read_body(receive: Receive) -> bytes | None:
 
 def wire_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
     """The headers of a response as ASGI wants them, cookies among them."""
-    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+    # From within the mapping, which otherwise looks up by name what it has just found.
+    headers = [
+        (name.encode("ascii"), value.encode("latin-1"))
+        for name, value in response.headers._store.values()
+    ]
     headers += [
         (b"Set-Cookie", cookie.OutputString().encode("ascii"))
         for cookie in response.cookies.values()

@@ -7,46 +7,82 @@ from corsheaders.middleware import CorsMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponseBase, HttpResponseForbidden
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden
+from django.http.response import ResponseHeaders
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.security import SecurityMiddleware
 from django.utils.cache import patch_vary_headers
-from django.utils.deprecation import MiddlewareMixin
 
 from accounts.acting import acting_as_everyone
 
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-def is_admin(request: HttpRequest) -> bool:
-    """Whether a request is for the admin, whose people are Django accounts."""
-    return request.path_info.startswith("/admin/")
-
-
-def act_for_everyone_in_the_admin(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Staff see everybody's rows: the declared exception from row-level security."""
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not is_admin(request):
-            return get_response(request)
-        with acting_as_everyone():
-            return get_response(request)
-
-    return middleware
+MAX_HOSTS = 100  # spellings of good `Host` headers that are remembered
 
 
-def forbid_storing(
-    get_response: Callable[[HttpRequest], HttpResponseBase],
-) -> Callable[[HttpRequest], HttpResponseBase]:
+def add_missing(response: HttpResponseBase, headers: ResponseHeaders) -> None:
+    """Add those of `headers` that the response does not have.
+
+    Past the mapping's own methods, which check and convert each name and value: for `headers` that
+    are made once, that has been done.
+    """
+    response.headers._store = {**headers._store, **response.headers._store}
+
+
+class SecurityHeaders(SecurityMiddleware):
+    """Django's, asked once for http and once for https: its headers depend on nothing else."""
+
+    async_capable = False
+
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        self._headers: dict[bool, ResponseHeaders] = {}
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if self.redirect:
+            return super().__call__(request)
+        response: Any = self.get_response(request)
+        secure = request.is_secure()
+        if secure not in self._headers:
+            blank = HttpResponse()
+            del blank.headers["Content-Type"]
+            self._headers[secure] = self.process_response(request, blank).headers
+        add_missing(response, self._headers[secure])
+        return response
+
+
+class FrameOptions(XFrameOptionsMiddleware):
+    """Django's, asked once."""
+
+    async_capable = False
+
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        value = self.get_xframe_options_value(HttpRequest(), HttpResponse())
+        self._headers = ResponseHeaders({"X-Frame-Options": value})
+
+    def __call__(self, request: HttpRequest) -> Any:
+        response: Any = self.get_response(request)
+        if not getattr(response, "xframe_options_exempt", False):
+            add_missing(response, self._headers)
+        return response
+
+
+def forbid_storing(get_response: GetResponse) -> GetResponse:
     """Answers that do not say how long they may be kept may not be kept at all.
 
     They hold what belongs to one person, or depend on who asks (a 401 too); a page of the next
     person at the same browser, or a careless proxy, must not see them again. Files of the admin say
     for themselves.
     """
+    headers = ResponseHeaders({"Cache-Control": "no-store"})
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        response.headers.setdefault("Cache-Control", "no-store")
+        add_missing(response, headers)
         return response
 
     return middleware
@@ -55,36 +91,91 @@ def forbid_storing(
 class CorsForBrowsers(CorsMiddleware):
     """The CORS middleware, which has little to say to whoever names no origin."""
 
+    async_capable = False
+
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        self._headers = ResponseHeaders({"Vary": "origin"})
+
     def __call__(self, request: HttpRequest) -> Any:
         if "HTTP_ORIGIN" in request.META:
             return super().__call__(request)
         response: Any = self.get_response(request)
         if self.is_enabled(request):
-            patch_vary_headers(response, ("origin",))
+            if response.has_header("Vary"):
+                patch_vary_headers(response, ("origin",))
+            else:
+                add_missing(response, self._headers)
         return response
 
 
-class AdminOnly(MiddlewareMixin):
-    """Mixed into a middleware: lets by what is not for the admin."""
+class CommonOutsideTheAdmin(CommonMiddleware):
+    """Django's, of which the API needs two things: hosts are checked, and lengths are told.
+
+    No path of the API is ever redirected.
+    """
+
+    async_capable = False
+
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        self._good_hosts: set[str] = set()
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if request.path_info.startswith("/admin"):  # `/admin` itself too: it lacks its slash
+            return super().__call__(request)
+        host = request.META.get("HTTP_HOST")
+        if host not in self._good_hosts:
+            request.get_host()  # raises `DisallowedHost`
+            if host is not None and len(self._good_hosts) < MAX_HOSTS:
+                self._good_hosts.add(host)
+        response: Any = self.get_response(request)
+        if not response.streaming and not response.has_header("Content-Length"):
+            response.headers["Content-Length"] = str(len(response.content))
+        return response
+
+
+class AdminMiddleware:
+    """What the admin needs around it: Django's sessions, CSRF checks, accounts and messages.
+
+    As one, for the API needs none of them, and each would cost every request something only to let
+    it by.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self._csrf = CsrfViewMiddleware(get_response)
+        inner: Any = get_response
+        for layer in (  # innermost first
+            MessageMiddleware,
+            AuthenticationMiddleware,
+            CsrfViewMiddleware,
+            SessionMiddleware,
+            act_for_everyone,
+        ):
+            # As in `MIDDLEWARE`: what one of them raises is a response for those outside of it.
+            inner = convert_exception_to_response(layer(inner))
+        self._get_admin_response = inner
 
     def __call__(self, request: HttpRequest) -> Any:
         if is_admin(request):
-            return super().__call__(request)
+            return self._get_admin_response(request)
         return self.get_response(request)
 
-
-class AdminSessionMiddleware(AdminOnly, SessionMiddleware):
-    pass
-
-
-class AdminCsrfMiddleware(AdminOnly, CsrfViewMiddleware):
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseForbidden | None:
-        return super().process_view(request, *view) if is_admin(request) else None
+        return self._csrf.process_view(request, *view) if is_admin(request) else None
 
 
-class AdminAuthenticationMiddleware(AdminOnly, AuthenticationMiddleware):
-    pass
+def is_admin(request: HttpRequest) -> bool:
+    """Whether a request is for the admin, whose people are Django accounts."""
+    return request.path_info.startswith("/admin/")
 
 
-class AdminMessageMiddleware(AdminOnly, MessageMiddleware):
-    pass
+def act_for_everyone(get_response: GetResponse) -> GetResponse:
+    """Staff see everybody's rows: the declared exception from row-level security."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        with acting_as_everyone():
+            return get_response(request)
+
+    return middleware
