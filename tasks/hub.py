@@ -187,6 +187,7 @@ class Hub:
                 if failing:
                     logger.warning("The channel layer answers again")
                 failing = False
+                give_way_to_cancellation()  # else it would wait for a message that never comes
                 self._called_to_look.set()  # what others wrote before this did not ring here
                 while True:
                     message = await layer.receive(channel)
