@@ -10,13 +10,13 @@ from django.http import HttpRequest
 from rest_framework import status
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.ownership import OwnedModel, OwnedQuerySet
 from accounts.permissions import IsOwner
 from accounts.reading import Wire, exists, own_object, own_row
+from accounts.responses import Response
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 

@@ -67,8 +67,8 @@ MUTANTS = (
     Mutant(
         "the mixin",
         VIEWS,
-        "from accounts.mixins import OwnedViewMixin",
-        "from rest_framework.viewsets import GenericViewSet as OwnedViewMixin",
+        "import DirectRequests, OwnedViewMixin",
+        "import DirectRequests\nfrom rest_framework.viewsets import GenericViewSet as OwnedViewMixin",
         (CHECKS, MATRIX),
     ),
     Mutant(

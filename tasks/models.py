@@ -11,7 +11,6 @@ from django.db.models import F, Q
 from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
 
-from accounts.acting import changing_as
 from accounts.ownership import OwnedModel, OwnedQuerySet
 from tasks.answers import KeptAnswer as KeptAnswer  # a model as well
 from tasks.ids import uuid7
@@ -166,21 +165,11 @@ class Task(OwnedModel):
             self.written = writing.insert(self, acting_for)
             self._state.adding, self._state.db = False, "default"
             return
-        before = self.expected
-        if before is not None and not self._withdraws(before, update_fields):
-            self._save_over(before, update_fields, acting_for)
+        if self.expected is not None:
+            self._save_over(self.expected, update_fields, acting_for)
         else:
-            # Held: the row first, then its notifications, in the order in which everybody does.
-            with changing_as(acting_for) if acting_for else transaction.atomic(savepoint=False):
-                row = hold(self.pk)
-                if before is not None and before != row:
-                    raise ChangedMeanwhile
-                if self._withdraws(row, update_fields):
-                    completed, deadline = self._future(row, update_fields)
-                    Notification.objects.filter(task_id=self.pk).withdraw(
-                        still_holds=None if completed else deadline
-                    )
-                self._save_over(row, update_fields, None)
+            with transaction.atomic(savepoint=False):
+                self._save_over(hold(self.pk), update_fields, acting_for)
         self.expected = None
 
     def _save_over(
@@ -191,12 +180,12 @@ class Task(OwnedModel):
         # Always later than before, whatever the clock does: it tells the versions of a task.
         self.updated_at = now(after=before.updated_at)
         self._follow_completed()
-        future = self._future(before, names)
+        completed = self.completed if names is None or "completed" in names else before.completed
+        deadline = self.deadline if names is None or "deadline" in names else before.deadline
+        moves = (completed, deadline) != (before.completed, before.deadline)
         self.next_reminder_at = (
-            before.next_reminder_at
-            if future == (before.completed, before.deadline)
             # As if nothing had been made for this deadline: `send_reminders` looks at what was.
-            else next_moment(State(*future))
+            next_moment(State(completed, deadline)) if moves else before.next_reminder_at
         )
         if names is not None:
             names = {*names, "next_reminder_at", "updated_at"}
@@ -204,27 +193,19 @@ class Task(OwnedModel):
                 names.add("completed_at")
             if not names.isdisjoint({"text", "description"}):
                 names.add("search_text")
-        self.written = writing.update(self, names, before.updated_at, acting_for)
+        self.written = writing.update(
+            self,
+            names,
+            before=before.updated_at,
+            withdrawing=moves and before.deadline is not None,
+            acting_for=acting_for,
+        )
 
     def _follow_completed(self) -> None:
         if not self.completed:
             self.completed_at = None
         elif self.completed_at is None:
             self.completed_at = self.updated_at
-
-    def _future(
-        self, before: RowState, names: Iterable[str] | None
-    ) -> tuple[bool, datetime | None]:
-        """Whether it is done, and its deadline, once these of its fields are saved."""
-        return (
-            self.completed if names is None or "completed" in names else before.completed,
-            self.deadline if names is None or "deadline" in names else before.deadline,
-        )
-
-    def _withdraws(self, before: RowState, names: Iterable[str] | None) -> bool:
-        """Whether saving may leave notifications behind that no longer hold."""
-        was = (before.completed, before.deadline)
-        return before.deadline is not None and was != self._future(before, names)
 
 
 def parsed(deadline: Any) -> datetime | None:

@@ -7,16 +7,15 @@ from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.utils.urls import replace_query_param
-from rest_framework.views import APIView
 
 from accounts.acting import acting_as, changing_as
-from accounts.mixins import OwnedViewMixin
+from accounts.mixins import DirectRequests, OwnedViewMixin
 from accounts.ownership import OwnedModel, owner_id
 from accounts.permissions import IsSignedIn
 from accounts.reading import Condition, Wire, is_null
+from accounts.responses import Response
 from tasks.etags import etag, etag_of_json, knows, require_match
 from tasks.events import replay
 from tasks.idempotency import idempotent
@@ -57,7 +56,7 @@ class PagedViewMixin(OwnedViewMixin[Owned]):
         return response
 
 
-class EventsView(APIView):
+class EventsView(DirectRequests):
     """`GET /events`: the caller's record of events, for clients that poll (contract section 3)."""
 
     permission_classes = [IsSignedIn]

@@ -13,7 +13,7 @@ from accounts.acting import ACTING_SOURCE
 from accounts.ownership import owner_id
 from accounts.reading import json_of
 from tasks.events import EventType, publish, record
-from tasks.models import ChangedMeanwhile, Task
+from tasks.models import ChangedMeanwhile, Notification, Task
 from tasks.serializers import TASK, TaskSerializer
 
 
@@ -29,11 +29,17 @@ def insert(task: Task, acting_for: object | None = None) -> str:
 
 
 def update(
-    task: Task, names: Collection[str] | None, before: datetime, acting_for: object | None = None
+    task: Task,
+    names: Collection[str] | None,
+    *,
+    before: datetime,
+    withdrawing: bool,
+    acting_for: object | None = None,
 ) -> str:
     """Update a task, or these of its fields, over the row that was last updated at `before`; its JSON.
 
-    Raises `ChangedMeanwhile` where there is no such row any more.
+    `withdrawing` the unread notifications that no longer hold, of which nobody is told. Raises
+    `ChangedMeanwhile` where there is no such row any more.
     """
     fields = [
         field
@@ -41,14 +47,16 @@ def update(
         if not field.primary_key and (names is None or field.name in names)
     ]
     if connection.vendor != "postgresql":
-        return _update_by_orm(task, fields, before)
+        return _update_by_orm(task, fields, before, withdrawing=withdrawing)
     values = [field.get_db_prep_save(getattr(task, field.attname), connection) for field in fields]
     columns = tuple(field.column for field in fields)
-    if acting_for is not None:
+    acting = acting_for is not None
+    if acting:
         values = [task.pk, owner_id(acting_for), *values, before]
     else:
         values = [*values, task.pk, before]
-    return _execute(task, "task.updated", _change(columns, acting=acting_for is not None), values)
+    sql = _change(columns, acting=acting, withdrawing=withdrawing)
+    return _execute(task, "task.updated", sql, values)
 
 
 def _insert_by_orm(task: Task) -> str:
@@ -57,11 +65,15 @@ def _insert_by_orm(task: Task) -> str:
         return _recorded(task, "task.created")
 
 
-def _update_by_orm(task: Task, fields: list[Any], before: datetime) -> str:
+def _update_by_orm(task: Task, fields: list[Any], before: datetime, *, withdrawing: bool) -> str:
     with transaction.atomic():
         row = Task.objects.filter(pk=task.pk, updated_at=before)
         if not QuerySet.update(row, **{field.name: getattr(task, field.name) for field in fields}):
             raise ChangedMeanwhile
+        if withdrawing:
+            written = Task.objects.get(pk=task.pk)
+            still_holds = None if written.completed else written.deadline
+            Notification.objects.filter(task_id=task.pk).withdraw(still_holds=still_holds)
         return _recorded(task, "task.updated")
 
 
@@ -95,30 +107,45 @@ def _insertion(*, acting: bool) -> str:
 
 
 @lru_cache
-def _change(columns: tuple[str, ...], *, acting: bool) -> str:
+def _change(columns: tuple[str, ...], *, acting: bool, withdrawing: bool) -> str:
     changes = ", ".join(f'"{column}" = %s' for column in columns)
-    if not acting:
-        return _with_event(
+    if acting:
+        # The key comes from `me` as well, so that the row is looked for only after it.
+        writing = (
+            f"me AS MATERIALIZED (SELECT id, %s::uuid AS task FROM {ACTING_SOURCE}),"  # noqa: S608  ours
+            f" t AS (UPDATE tasks_task AS own SET {changes} FROM me WHERE own.id = me.task"
+            " AND own.user_id = me.id AND own.updated_at = %s RETURNING own.*)"
+        )
+    else:
+        writing = (
             f"t AS (UPDATE tasks_task SET {changes} WHERE id = %s AND updated_at = %s RETURNING *)"  # noqa: S608  names of the model
         )
-    # The key comes from `me` as well, so that the row is looked for only after it.
-    return _with_event(
-        f"me AS MATERIALIZED (SELECT id, %s::uuid AS task FROM {ACTING_SOURCE}),"  # noqa: S608  ours
-        f" t AS (UPDATE tasks_task AS own SET {changes} FROM me"
-        " WHERE own.id = me.task AND own.user_id = me.id AND own.updated_at = %s RETURNING own.*)"
-    )
+    return _with_event(writing + _WITHDRAWAL, after="gone") if withdrawing else _with_event(writing)
 
 
-def _with_event(writing: str) -> str:
+# In the order of their ids, as everybody locks them.
+_WITHDRAWAL = """, gone AS (
+    DELETE FROM tasks_notification WHERE id IN (
+        SELECT told.id FROM tasks_notification AS told, t
+        WHERE told.task_id = t.id AND told.user_id = t.user_id AND told.read_at IS NULL
+            AND (t.completed OR t.deadline IS NULL OR told.deadline <> t.deadline)
+        ORDER BY told.id FOR UPDATE OF told
+    ) RETURNING id
+)"""
+
+
+def _with_event(writing: str, after: str | None = None) -> str:
     """A statement that does this, and puts it on record under the owner's next number.
 
     It answers with the task's JSON and the number. From here to the commit other writers of the
-    same owner wait.
+    same owner wait, so the number comes `after` all else that has to be locked.
     """
     text = json_of(TASK, "postgresql")
+    last = f"t, (SELECT count(*) FROM {after}) AS done" if after else "t"  # noqa: S608  ours
     return f"""
         WITH {writing}, next AS (
-            INSERT INTO tasks_stream (user_id, last_seq, pruned_seq) SELECT t.user_id, 1, 0 FROM t
+            INSERT INTO tasks_stream (user_id, last_seq, pruned_seq)
+            SELECT t.user_id, 1, 0 FROM {last}
             ON CONFLICT (user_id) DO UPDATE SET last_seq = tasks_stream.last_seq + 1
             RETURNING last_seq
         ), event AS (
