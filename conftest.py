@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +12,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from email.message import Message
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,11 +29,13 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection, connections
 from psycopg import sql
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from accounts import acting
 
 ROOT = Path(__file__).parent
+AT_THE_END = ExitStack()  # closed when the tests end
 FOLDER = TemporaryDirectory(prefix="todolist-")  # gone when the tests end
 
 # At least 32 bytes, and not a placeholder: what a deployment would have.
@@ -100,6 +104,10 @@ def pytest_configure() -> None:
         cache: Any = django_settings.CACHES["default"]
         channel_layer["CONFIG"]["prefix"] += f"-{worker}"
         cache["KEY_PREFIX"] += f"-{worker}"
+
+
+def pytest_unconfigure() -> None:
+    AT_THE_END.close()
 
 
 @pytest.fixture(scope="session")
@@ -224,6 +232,10 @@ class Server(NamedTuple):
     def socket_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws/notifications"
 
+    @property
+    def database_url(self) -> str:
+        return self.environment["DATABASE_URL"]
+
     def manage(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run a management command with this server's configuration."""
         return manage(*arguments, environment={**self.environment, **changes})
@@ -278,23 +290,63 @@ def manage(
     )
 
 
+@cache
+def migrated_database() -> str:
+    """The URL of a database with all tables and no rows, for `new_database` to copy."""
+    url = AT_THE_END.enter_context(copied_database(Path(FOLDER.name), template=None))
+    migrated = manage("migrate", environment=environment_for(url))
+    assert migrated.returncode == 0, migrated.stderr
+    return url
+
+
+def new_database(folder: Path) -> AbstractContextManager[str]:
+    """The URL of a migrated database of the kind this run uses, gone afterwards."""
+    return copied_database(folder, template=migrated_database())
+
+
 @contextmanager
-def new_database(folder: Path) -> Iterator[str]:
-    """The URL of an empty database of the kind this run uses, gone afterwards."""
+def copied_database(folder: Path, *, template: str | None) -> Iterator[str]:
+    """The URL of a new database: a copy of the one at the URL `template`, or an empty one."""
     configured = django_settings.DATABASES["default"]
     if "sqlite" in configured["ENGINE"]:
-        yield f"sqlite:///{folder / 'server.sqlite3'}"
+        file = folder / "server.sqlite3"
+        if template:
+            shutil.copy(template.removeprefix("sqlite:///"), file)
+        yield f"sqlite:///{file}"
         return
     name = f"todolist_{uuid4().hex}"
+    copied = template.rpartition("/")[2] if template else "template1"
     host, port, user = (configured[part] or "" for part in ("HOST", "PORT", "USER"))
     password = f":{configured['PASSWORD']}" if configured["PASSWORD"] else ""
     url = f"postgresql://{user}{password}@{host}:{port or 5432}"
     with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{copied}"')
         try:
             yield f"{url}/{name}"
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def working_on(
+    django_db_blocker: DjangoDbBlocker,
+) -> Callable[[str], AbstractContextManager[None]]:
+    """Lets this process work on a database of `new_database`, given by its URL."""
+
+    @contextmanager
+    def work(url: str) -> Iterator[None]:
+        here: Any = connections["default"]
+        name = url.removeprefix("sqlite:///") if here.vendor == "sqlite" else url.rpartition("/")[2]
+        there = type(here)({**here.settings_dict, "NAME": name}, "default")
+        connections["default"] = there
+        try:
+            with django_db_blocker.unblock():
+                yield
+        finally:
+            there.close()
+            connections["default"] = here
+
+    return work
 
 
 def free_port() -> int:
@@ -310,9 +362,9 @@ def free_port() -> int:
         return port
 
 
-def server_command(kind: str, port: int) -> list[str]:
+def server_command(kind: str, port: int, application: str) -> list[str]:
     """How a server is started in production, by its kind: uvicorn or daphne."""
-    python, application = (sys.executable, "-m"), "todolist.asgi:application"
+    python = (sys.executable, "-m")
     if kind == "daphne":
         return [*python, "daphne", "-b", "127.0.0.1", "-p", str(port), application]
     return [*python, "uvicorn", "--host", "127.0.0.1", "--port", str(port), application]
@@ -320,14 +372,17 @@ def server_command(kind: str, port: int) -> list[str]:
 
 @contextmanager
 def running_server(
-    folder: Path, environment: dict[str, str], kind: str = "uvicorn"
+    folder: Path,
+    environment: dict[str, str],
+    kind: str = "uvicorn",
+    application: str = "todolist.asgi:application",
 ) -> Iterator[Server]:
     """A server on a free port, answering, stopped afterwards."""
     port = free_port()
     log = folder / f"server-{port}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603
-            server_command(kind, port),
+            server_command(kind, port, application),
             cwd=ROOT,
             env=environment,
             stdout=sink,
@@ -357,19 +412,19 @@ def running_server(
 def starting_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Start servers with a migrated database of their own, and stop them in the end.
 
-    `kind` is uvicorn or daphne; all other keywords are environment variables.
+    `kind` is uvicorn or daphne; keywords in capitals are environment variables.
     """
     with ExitStack() as stack:
 
-        def start(kind: str = "uvicorn", **changes: str) -> Server:
+        def start(
+            kind: str = "uvicorn", application: str = "todolist.asgi:application", **changes: str
+        ) -> Server:
             folder = tmp_path_factory.mktemp("server")
             database_url = changes.pop("DATABASE_URL", "") or stack.enter_context(
                 new_database(folder)
             )
             environment = environment_for(database_url, **changes)
-            migrated = manage("migrate", environment=environment)
-            assert migrated.returncode == 0, migrated.stderr
-            return stack.enter_context(running_server(folder, environment, kind))
+            return stack.enter_context(running_server(folder, environment, kind, application))
 
         yield start
 
