@@ -27,7 +27,9 @@ import jwt
 import psycopg
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.db import connection, connections
+from django.test import override_settings
 from psycopg import sql
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
@@ -46,6 +48,28 @@ DJANGO_SECRET_KEY = "only-for-tests-" + "0123456789abcdefghij" * 3
 ALICE = "alice-Kf83hD0sNq2XvB7mTzL1cRyWpQ9uEo5A"
 BOB = "bob-YCh51RZTUuoCEqAsOThxGJxVUAmekacs"
 PAGE_ORIGIN = "https://app.example.com"
+
+# A known configuration, whatever the environment says.
+CONFIGURATION: dict[str, Any] = {
+    "SECRET_KEY": DJANGO_SECRET_KEY,
+    "ALLOWED_HOSTS": ["testserver"],
+    "BETTER_AUTH_SECRET": SECRET,
+    "BETTER_AUTH_SECRETS": "",
+    "BETTER_AUTH_URL": "",
+    "BETTER_AUTH_JWKS_URL": "",
+    "BETTER_AUTH_ISSUER": "",
+    "BETTER_AUTH_AUDIENCE": "",
+    "BETTER_AUTH_LEEWAY": 10,
+    "CORS_ORIGINS": (PAGE_ORIGIN,),
+    "CORS_ALLOWED_ORIGINS": (PAGE_ORIGIN,),
+    "ENVIRONMENT_MISTAKES": (),
+    "SECURE_HSTS_SECONDS": 365 * 24 * 3600,  # as without DEBUG
+    "SESSION_COOKIE_SECURE": True,
+    "CSRF_COOKIE_SECURE": True,
+    # Look for the admin's files when one is asked for, not for all of them with every new client.
+    "WHITENOISE_AUTOREFRESH": True,
+    "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],
+}
 
 # What the environment may hold, set to nothing, so that a developer's `.env` plays no part.
 BLANK_ENVIRONMENT = dict.fromkeys(
@@ -90,8 +114,9 @@ def connect_as_everyone(url: str) -> psycopg.Connection[Any]:
 
 
 def pytest_configure() -> None:
-    # Before any fixture: the database is set up and cleared outside of them, and asks for it.
-    django_settings.SECRET_KEY = DJANGO_SECRET_KEY
+    # Before any fixture: the database is set up and cleared outside of them, and asks for it. Once
+    # and for all: `settings`, for what a test changes, sets it back.
+    override_settings(**CONFIGURATION).enable()
     database: Any = django_settings.DATABASES["default"]
     if "sqlite" in database["ENGINE"]:
         # A file as in earnest: connections to one database in memory get in each other's way.
@@ -124,29 +149,6 @@ def django_db_setup(django_db_setup) -> Iterator[None]:
         connections.close_all()
 
     wait([_readers.submit(close) for _ in range(threads)])
-
-
-@pytest.fixture(autouse=True)
-def configuration(settings):
-    """A known configuration, whatever the environment says."""
-    settings.SECRET_KEY = DJANGO_SECRET_KEY
-    settings.ALLOWED_HOSTS = ["testserver"]
-    settings.BETTER_AUTH_SECRET = SECRET
-    settings.BETTER_AUTH_SECRETS = ""
-    settings.BETTER_AUTH_URL = ""
-    settings.BETTER_AUTH_JWKS_URL = ""
-    settings.BETTER_AUTH_ISSUER = ""
-    settings.BETTER_AUTH_AUDIENCE = ""
-    settings.BETTER_AUTH_LEEWAY = 10
-    settings.CORS_ORIGINS = (PAGE_ORIGIN,)
-    settings.CORS_ALLOWED_ORIGINS = (PAGE_ORIGIN,)
-    settings.ENVIRONMENT_MISTAKES = ()
-    settings.SECURE_HSTS_SECONDS = 365 * 24 * 3600  # as without DEBUG
-    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
-    # Look for the admin's files when one is asked for, not for all of them with every new client.
-    settings.WHITENOISE_AUTOREFRESH = True
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    return settings
 
 
 def sign(
@@ -325,6 +327,11 @@ def copied_database(folder: Path, *, template: str | None) -> Iterator[str]:
             yield f"{url}/{name}"
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def hash_in_earnest(password: str) -> str:
+    """A password as servers know it, which do not take the quick hashes of the tests."""
+    return make_password(password, hasher=PBKDF2PasswordHasher())
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.conf import global_settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -27,6 +26,7 @@ from conftest import (
     Server,
     both_servers,
     call,
+    hash_in_earnest,
     sign,
 )
 from tasks.models import Event, Task
@@ -346,11 +346,11 @@ class Staff:
         assert self.request("POST", path, body) == 302, path  # elsewhere, when all went well
 
 
-def test_what_staff_change_in_the_admin_arrives_too(server, working_on, settings):
+def test_what_staff_change_in_the_admin_arrives_too(server, working_on):
     token = sign(ALICE)
-    settings.PASSWORD_HASHERS = global_settings.PASSWORD_HASHERS  # as the server knows them
     with working_on(server.database_url):
-        User.objects.create_superuser("staff", password="a long one for tests")
+        password = hash_in_earnest("a long one for tests")
+        User(username="staff", password=password, is_staff=True, is_superuser=True).save()
     _, _, task = call(server, token, "POST", "/tasks", {"text": "mispelt"})
     staff = Staff(server)
     with opened(server, token) as socket:
