@@ -105,7 +105,8 @@ def use_a_role_that_policies_bind(database: dict[str, Any]) -> None:
         if secret:
             admin.execute(sql.SQL(f"ALTER ROLE {ROLE} PASSWORD {{}}").format(secret))
     database["USER"] = ROLE
-    database.setdefault("TEST", {})["NAME"] = ROLE  # not one that somebody else has left behind
+    # Not one that somebody else has left behind; and another one beside each database.
+    database.setdefault("TEST", {})["NAME"] = f"{ROLE}_{database['NAME']}"
 
 
 def connect_as_everyone(url: str) -> psycopg.Connection[Any]:
