@@ -28,6 +28,7 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+from django.core.checks.registry import registry
 from django.db import connection, connections
 from django.test import override_settings
 from psycopg import sql
@@ -150,6 +151,15 @@ def django_db_setup(django_db_setup) -> Iterator[None]:
         connections.close_all()
 
     wait([_readers.submit(close) for _ in range(threads)])
+
+
+@pytest.fixture
+def no_check_of_routes(monkeypatch) -> None:
+    """For those who check the environment hundreds of times: the routes stay what they are."""
+    from accounts.isolation_checks import check_routes
+
+    others = registry.registered_checks - {check_routes}
+    monkeypatch.setattr(registry, "registered_checks", others)
 
 
 def sign(
