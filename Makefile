@@ -38,9 +38,10 @@ run: .venv/installed .env ## Serve on SQLite and memory; PORT=8001 for another p
 	@echo
 	@exec $(PY) scripts/serve.py $(HOST):$(PORT)
 
-# Processes that the suite is shared out to.
-WORKERS ?= 2
-PYTEST := $(PY) -m pytest -q -n $(WORKERS)
+# Processes that the suite is shared out to: more than cores, for much of its time is waiting.
+WORKERS ?= 4
+# Each of them compiles every test anew where the environment forbids to keep what is compiled.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -q -n $(WORKERS)
 
 test: .venv/installed ## Run the whole suite on SQLite and memory
 	$(PYTEST)

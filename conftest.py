@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +12,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from email.message import Message
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,13 +27,18 @@ import jwt
 import psycopg
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
+from django.core.checks.registry import registry
 from django.db import connection, connections
+from django.test import override_settings
 from psycopg import sql
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from accounts import acting
 
 ROOT = Path(__file__).parent
+AT_THE_END = ExitStack()  # closed when the tests end
 FOLDER = TemporaryDirectory(prefix="todolist-")  # gone when the tests end
 
 # At least 32 bytes, and not a placeholder: what a deployment would have.
@@ -42,6 +49,28 @@ DJANGO_SECRET_KEY = "only-for-tests-" + "0123456789abcdefghij" * 3
 ALICE = "alice-Kf83hD0sNq2XvB7mTzL1cRyWpQ9uEo5A"
 BOB = "bob-YCh51RZTUuoCEqAsOThxGJxVUAmekacs"
 PAGE_ORIGIN = "https://app.example.com"
+
+# A known configuration, whatever the environment says.
+CONFIGURATION: dict[str, Any] = {
+    "SECRET_KEY": DJANGO_SECRET_KEY,
+    "ALLOWED_HOSTS": ["testserver"],
+    "BETTER_AUTH_SECRET": SECRET,
+    "BETTER_AUTH_SECRETS": "",
+    "BETTER_AUTH_URL": "",
+    "BETTER_AUTH_JWKS_URL": "",
+    "BETTER_AUTH_ISSUER": "",
+    "BETTER_AUTH_AUDIENCE": "",
+    "BETTER_AUTH_LEEWAY": 10,
+    "CORS_ORIGINS": (PAGE_ORIGIN,),
+    "CORS_ALLOWED_ORIGINS": (PAGE_ORIGIN,),
+    "ENVIRONMENT_MISTAKES": (),
+    "SECURE_HSTS_SECONDS": 365 * 24 * 3600,  # as without DEBUG
+    "SESSION_COOKIE_SECURE": True,
+    "CSRF_COOKIE_SECURE": True,
+    # Look for the admin's files when one is asked for, not for all of them with every new client.
+    "WHITENOISE_AUTOREFRESH": True,
+    "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],
+}
 
 # What the environment may hold, set to nothing, so that a developer's `.env` plays no part.
 BLANK_ENVIRONMENT = dict.fromkeys(
@@ -77,7 +106,8 @@ def use_a_role_that_policies_bind(database: dict[str, Any]) -> None:
         if secret:
             admin.execute(sql.SQL(f"ALTER ROLE {ROLE} PASSWORD {{}}").format(secret))
     database["USER"] = ROLE
-    database.setdefault("TEST", {})["NAME"] = ROLE  # not one that somebody else has left behind
+    # Not one that somebody else has left behind; and another one beside each database.
+    database.setdefault("TEST", {})["NAME"] = f"{ROLE}_{database['NAME']}"
 
 
 def connect_as_everyone(url: str) -> psycopg.Connection[Any]:
@@ -86,8 +116,9 @@ def connect_as_everyone(url: str) -> psycopg.Connection[Any]:
 
 
 def pytest_configure() -> None:
-    # Before any fixture: the database is set up and cleared outside of them, and asks for it.
-    django_settings.SECRET_KEY = DJANGO_SECRET_KEY
+    # Before any fixture: the database is set up and cleared outside of them, and asks for it. Once
+    # and for all: `settings`, for what a test changes, sets it back.
+    override_settings(**CONFIGURATION).enable()
     database: Any = django_settings.DATABASES["default"]
     if "sqlite" in database["ENGINE"]:
         # A file as in earnest: connections to one database in memory get in each other's way.
@@ -100,6 +131,10 @@ def pytest_configure() -> None:
         cache: Any = django_settings.CACHES["default"]
         channel_layer["CONFIG"]["prefix"] += f"-{worker}"
         cache["KEY_PREFIX"] += f"-{worker}"
+
+
+def pytest_unconfigure() -> None:
+    AT_THE_END.close()
 
 
 @pytest.fixture(scope="session")
@@ -118,27 +153,13 @@ def django_db_setup(django_db_setup) -> Iterator[None]:
     wait([_readers.submit(close) for _ in range(threads)])
 
 
-@pytest.fixture(autouse=True)
-def configuration(settings):
-    """A known configuration, whatever the environment says."""
-    settings.SECRET_KEY = DJANGO_SECRET_KEY
-    settings.ALLOWED_HOSTS = ["testserver"]
-    settings.BETTER_AUTH_SECRET = SECRET
-    settings.BETTER_AUTH_SECRETS = ""
-    settings.BETTER_AUTH_URL = ""
-    settings.BETTER_AUTH_JWKS_URL = ""
-    settings.BETTER_AUTH_ISSUER = ""
-    settings.BETTER_AUTH_AUDIENCE = ""
-    settings.BETTER_AUTH_LEEWAY = 10
-    settings.CORS_ORIGINS = (PAGE_ORIGIN,)
-    settings.CORS_ALLOWED_ORIGINS = (PAGE_ORIGIN,)
-    settings.ENVIRONMENT_MISTAKES = ()
-    settings.SECURE_HSTS_SECONDS = 365 * 24 * 3600  # as without DEBUG
-    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
-    # Look for the admin's files when one is asked for, not for all of them with every new client.
-    settings.WHITENOISE_AUTOREFRESH = True
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    return settings
+@pytest.fixture
+def no_check_of_routes(monkeypatch) -> None:
+    """For those who check the environment hundreds of times: the routes stay what they are."""
+    from accounts.isolation_checks import check_routes
+
+    others = registry.registered_checks - {check_routes}
+    monkeypatch.setattr(registry, "registered_checks", others)
 
 
 def sign(
@@ -224,6 +245,10 @@ class Server(NamedTuple):
     def socket_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws/notifications"
 
+    @property
+    def database_url(self) -> str:
+        return self.environment["DATABASE_URL"]
+
     def manage(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run a management command with this server's configuration."""
         return manage(*arguments, environment={**self.environment, **changes})
@@ -278,23 +303,68 @@ def manage(
     )
 
 
+@cache
+def migrated_database() -> str:
+    """The URL of a database with all tables and no rows, for `new_database` to copy."""
+    url = AT_THE_END.enter_context(copied_database(Path(FOLDER.name), template=None))
+    migrated = manage("migrate", environment=environment_for(url))
+    assert migrated.returncode == 0, migrated.stderr
+    return url
+
+
+def new_database(folder: Path) -> AbstractContextManager[str]:
+    """The URL of a migrated database of the kind this run uses, gone afterwards."""
+    return copied_database(folder, template=migrated_database())
+
+
 @contextmanager
-def new_database(folder: Path) -> Iterator[str]:
-    """The URL of an empty database of the kind this run uses, gone afterwards."""
+def copied_database(folder: Path, *, template: str | None) -> Iterator[str]:
+    """The URL of a new database: a copy of the one at the URL `template`, or an empty one."""
     configured = django_settings.DATABASES["default"]
     if "sqlite" in configured["ENGINE"]:
-        yield f"sqlite:///{folder / 'server.sqlite3'}"
+        file = folder / "server.sqlite3"
+        if template:
+            shutil.copy(template.removeprefix("sqlite:///"), file)
+        yield f"sqlite:///{file}"
         return
     name = f"todolist_{uuid4().hex}"
+    copied = template.rpartition("/")[2] if template else "template1"
     host, port, user = (configured[part] or "" for part in ("HOST", "PORT", "USER"))
     password = f":{configured['PASSWORD']}" if configured["PASSWORD"] else ""
     url = f"postgresql://{user}{password}@{host}:{port or 5432}"
     with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{copied}"')
         try:
             yield f"{url}/{name}"
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def hash_in_earnest(password: str) -> str:
+    """A password as servers know it, which do not take the quick hashes of the tests."""
+    return make_password(password, hasher=PBKDF2PasswordHasher())
+
+
+@pytest.fixture(scope="session")
+def working_on(
+    django_db_blocker: DjangoDbBlocker,
+) -> Callable[[str], AbstractContextManager[None]]:
+    """Lets this process work on a database of `new_database`, given by its URL."""
+
+    @contextmanager
+    def work(url: str) -> Iterator[None]:
+        here: Any = connections["default"]
+        name = url.removeprefix("sqlite:///") if here.vendor == "sqlite" else url.rpartition("/")[2]
+        there = type(here)({**here.settings_dict, "NAME": name}, "default")
+        connections["default"] = there
+        try:
+            with django_db_blocker.unblock():
+                yield
+        finally:
+            there.close()
+            connections["default"] = here
+
+    return work
 
 
 def free_port() -> int:
@@ -310,9 +380,9 @@ def free_port() -> int:
         return port
 
 
-def server_command(kind: str, port: int) -> list[str]:
+def server_command(kind: str, port: int, application: str) -> list[str]:
     """How a server is started in production, by its kind: uvicorn or daphne."""
-    python, application = (sys.executable, "-m"), "todolist.asgi:application"
+    python = (sys.executable, "-m")
     if kind == "daphne":
         return [*python, "daphne", "-b", "127.0.0.1", "-p", str(port), application]
     return [*python, "uvicorn", "--host", "127.0.0.1", "--port", str(port), application]
@@ -320,14 +390,17 @@ def server_command(kind: str, port: int) -> list[str]:
 
 @contextmanager
 def running_server(
-    folder: Path, environment: dict[str, str], kind: str = "uvicorn"
+    folder: Path,
+    environment: dict[str, str],
+    kind: str = "uvicorn",
+    application: str = "todolist.asgi:application",
 ) -> Iterator[Server]:
     """A server on a free port, answering, stopped afterwards."""
     port = free_port()
     log = folder / f"server-{port}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603
-            server_command(kind, port),
+            server_command(kind, port, application),
             cwd=ROOT,
             env=environment,
             stdout=sink,
@@ -357,19 +430,19 @@ def running_server(
 def starting_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Start servers with a migrated database of their own, and stop them in the end.
 
-    `kind` is uvicorn or daphne; all other keywords are environment variables.
+    `kind` is uvicorn or daphne; keywords in capitals are environment variables.
     """
     with ExitStack() as stack:
 
-        def start(kind: str = "uvicorn", **changes: str) -> Server:
+        def start(
+            kind: str = "uvicorn", application: str = "todolist.asgi:application", **changes: str
+        ) -> Server:
             folder = tmp_path_factory.mktemp("server")
             database_url = changes.pop("DATABASE_URL", "") or stack.enter_context(
                 new_database(folder)
             )
             environment = environment_for(database_url, **changes)
-            migrated = manage("migrate", environment=environment)
-            assert migrated.returncode == 0, migrated.stderr
-            return stack.enter_context(running_server(folder, environment, kind))
+            return stack.enter_context(running_server(folder, environment, kind, application))
 
         yield start
 

@@ -156,13 +156,7 @@ class Stack:
         )
         return Server(
             [
-                sys.executable,
-                "-m",
-                "daphne",
-                "-b",
-                "127.0.0.1",
-                "-p",
-                str(port),
+                *(sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", str(port)),
                 "todolist.asgi:application",
             ],
             folder=ROOT,

@@ -9,6 +9,8 @@ from django.core.checks import CheckMessage, Error, Warning, run_checks
 
 from conftest import OTHER_SECRET, SECRET
 
+pytestmark = pytest.mark.usefixtures("no_check_of_routes")
+
 PLACEHOLDERS = [
     "replace-this-with-the-secret-of-your-better-auth-server",
     "better-auth-secret-12345678901234567890",  # Better Auth's own default

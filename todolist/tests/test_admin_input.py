@@ -1,5 +1,6 @@
 """No input of staff, however odd, makes a 500 in the admin."""
 
+import logging
 from itertools import product
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +33,14 @@ FIELDS = {
     "auth/group": ["name", "permissions", "user__password"],
 }
 PARAMETERS = ["q", "e", "o", "p", "all", "after", "_to_field", "_popup", "_changelist_filters"]
+
+
+@pytest.fixture(autouse=True)
+def _thousands_of_requests(settings, caplog) -> None:
+    """Spare each of them what a session in the database and a line in the log would cost."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    caplog.set_level(logging.CRITICAL, "django.security")
+    caplog.set_level(logging.ERROR, "django.request")  # where a 500 leaves its traceback
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from conftest import (
     sign,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_check_of_routes")]
 
 
 def doctor(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:

@@ -38,7 +38,7 @@ needs_redis = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def no_poll(monkeypatch, configuration, db) -> None:
+def no_poll(monkeypatch, db) -> None:
     import todolist.asgi  # noqa: F401  runs the system checks: here, and not in the event loop
 
     monkeypatch.setattr("tasks.hub.POLL_INTERVAL", NEVER)

@@ -6,22 +6,31 @@ bodies of its answers, the rows of its database, and what management commands pr
 
 import json
 import logging
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.models import User
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from conftest import Server, connect_as_everyone, manage, new_database, sign
+from conftest import (
+    Server,
+    connect_as_everyone,
+    environment_for,
+    hash_in_earnest,
+    manage,
+    new_database,
+    sign,
+)
 from todolist.logs import JSONFormatter, RedactingFormatter
 
 SHARED_SECRET = "marker-shared-secret-0123456789abcdef"
@@ -94,7 +103,7 @@ class Caller:
 
 
 @pytest.fixture(scope="module", params=[("False", "json"), ("True", "text"), ("True", "json")])
-def marked_server(request, start_server, tmp_path_factory) -> Iterator[Server]:
+def marked_server(request, start_server, working_on, tmp_path_factory) -> Iterator[Server]:
     """A server all of whose secrets are markers."""
     debug, log_format = request.param
     with ExitStack() as stack:
@@ -110,11 +119,9 @@ def marked_server(request, start_server, tmp_path_factory) -> Iterator[Server]:
             DATABASE_URL=url.replace("postgres@", f"postgres:{DATABASE_PASSWORD}@"),
             REDIS_URL=redis,
         )
-        made = server.manage(
-            *("createsuperuser", "--noinput", "--username", "staff", "--email", "s@example.com"),
-            DJANGO_SUPERUSER_PASSWORD=STAFF_PASSWORD,
-        )
-        assert made.returncode == 0 and leaks(made.stdout + made.stderr) == []
+        with working_on(url):
+            password = hash_in_earnest(STAFF_PASSWORD)
+            User(username="staff", password=password, is_staff=True, is_superuser=True).save()
         yield server
 
 
@@ -239,28 +246,50 @@ NO_REDIS = f"redis://default:{REDIS_PASSWORD}@127.0.0.1:1/0"
         (["migrate"], {"DATABASE_URL": AWAY}, 1),
         (["send_reminders"], {"DATABASE_URL": AWAY}, 1),
         (["prune_events"], {"DATABASE_URL": AWAY}, 1),
-        (["check"], {"DATABASE_URL": AWAY + "?sslmode=x&password=" + DATABASE_PASSWORD}, 1),
-        (["check"], {"REDIS_URL": NO_REDIS + "?password=" + REDIS_PASSWORD}, 1),
-        (["check"], {"DATABASE_URL": f"mysql://u:{DATABASE_PASSWORD}@h/x"}, 1),
-        (["check"], {"REDIS_URL": f"http://u:{REDIS_PASSWORD}@h/x"}, 1),
-        (["check"], {"BETTER_AUTH_SECRETS": f"{OLD_SECRET},x:{SHARED_SECRET}"}, 1),
-        (["check"], {"CORS_ORIGINS": f"https://u:{DATABASE_PASSWORD}@h"}, 1),
         (["issue_token", "somebody"], {}, 1),
+        (
+            ["createsuperuser", "--noinput", "--username=another", "--email=a@example.com"],
+            {"DJANGO_SUPERUSER_PASSWORD": STAFF_PASSWORD},
+            0,
+        ),
         (["diffsettings", "--nonsense"], {}, 2),
     ],
 )
-def test_commands_print_none_of_them(server, arguments, changes, code):
-    done = manage(
-        *arguments,
-        environment={
-            **server.environment,
-            "SECRET_KEY": DJANGO_KEY,
-            "BETTER_AUTH_SECRET": SHARED_SECRET,
-            "BETTER_AUTH_SECRETS": f"2:{SHARED_SECRET},1:{OLD_SECRET}",
-            **changes,
-        },
-    )
+def test_commands_print_none_of_them(tmp_path, arguments, changes, code):
+    with new_database(tmp_path) as url:
+        environment = environment_for(
+            url,
+            SECRET_KEY=DJANGO_KEY,
+            BETTER_AUTH_SECRET=SHARED_SECRET,
+            BETTER_AUTH_SECRETS=f"2:{SHARED_SECRET},1:{OLD_SECRET}",
+        )
+        done = manage(*arguments, environment={**environment, **changes})
     assert done.returncode == code, done.stderr
+    assert leaks(done.stdout + done.stderr) == []
+
+
+WRONG = [
+    {
+        "DATABASE_URL": AWAY + "?sslmode=x&password=" + DATABASE_PASSWORD,
+        "REDIS_URL": NO_REDIS + "?password=" + REDIS_PASSWORD,
+        "BETTER_AUTH_SECRETS": f"{OLD_SECRET},x:{SHARED_SECRET}",
+        "CORS_ORIGINS": f"https://u:{DATABASE_PASSWORD}@h",
+    },
+    {
+        "DATABASE_URL": f"mysql://u:{DATABASE_PASSWORD}@h/x",
+        "REDIS_URL": f"http://u:{REDIS_PASSWORD}@h/x",
+    },
+]
+
+
+@pytest.mark.parametrize("values", WRONG)
+def test_mistakes_are_named_without_any_of_them(values):
+    """All at once, for a check says whatever is wrong."""
+    environment = environment_for("", SECRET_KEY=DJANGO_KEY, BETTER_AUTH_SECRET=SHARED_SECRET)
+    done = manage("check", environment={**environment, **values})
+    assert done.returncode == 1
+    for name in values:
+        assert re.search(rf"E\d+\) .*{name}", done.stderr), (name, done.stderr)
     assert leaks(done.stdout + done.stderr) == []
 
 
@@ -350,7 +379,3 @@ def test_a_secret_that_is_part_of_ordinary_words_does_not_shred_the_log(settings
         assert RedactingFormatter().format(record("postgresql")) == "postgresql"
     finally:
         settings.DATABASES["default"]["PASSWORD"] = kept
-
-
-def test_the_log_file_of_a_server_is_what_this_looks_at(marked_server):
-    assert isinstance(marked_server.log, Path) and marked_server.log.stat().st_size > 0

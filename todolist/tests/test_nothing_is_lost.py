@@ -31,7 +31,6 @@ from conftest import (
     running_server,
     sign,
 )
-from conftest import manage as manage_process
 
 SHARED = bool(django_settings.REDIS_URL)
 THREADS = 8
@@ -143,7 +142,6 @@ def cluster(folder: Any, redis_url: str) -> Iterator[list[Server]]:
     with ExitStack() as stack:
         url = stack.enter_context(new_database(folder))
         environment = environment_for(url, REDIS_URL=redis_url)
-        assert manage_process("migrate", environment=environment).returncode == 0
         count = 2 if SHARED else 1
         yield [stack.enter_context(running_server(folder, environment)) for _ in range(count)]
 
