@@ -7,9 +7,7 @@ connection that is kept with its thread is never used again. Here the loop reads
 their connections.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
@@ -23,8 +21,9 @@ from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 from accounts.acting import act_for_nobody
 from accounts.authentication import settle_keys
 from accounts.routes import http_routes
+from todolist.threads import LoopThreads
 
-THREADS = 8
+THREADS = 4
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that is too large, read so that it is answered
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -41,9 +40,7 @@ class OneHopHandler(ASGIHandler):
     def __init__(self) -> None:
         # Not the parent's: it would load the middleware for asynchronous use.
         self.load_middleware(is_async=False)
-        self._threads = ThreadPoolExecutor(
-            THREADS, thread_name_prefix="request", initializer=act_for_nobody
-        )
+        self._threads = LoopThreads(THREADS, initializer=act_for_nobody)
         # What the URLconf has for each path that it spells out: looked up once, not every time.
         self._matches = dict(_matches())
         # Paths whose views wait for nothing, neither for a database nor for the network: a hop
@@ -65,8 +62,7 @@ class OneHopHandler(ASGIHandler):
         if scope["path"] in self._at_once:
             answer = self._answer(scope, body)
         else:
-            loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._threads, self._answer_on_thread, scope, body)
+            answer = await self._threads.call(self._answer_on_thread, scope, body)
         status, headers, content = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})

@@ -1,13 +1,16 @@
 """uvicorn's two protocols, with the limits and the manners that they lack. See `todolist.uvicorn`."""
 
 import logging
+import time
 from contextlib import suppress
+from multiprocessing import parent_process
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+YIELD = 0.0001  # seconds after each new connection, for another worker to take the next
 MAX_HEAD = 64 * 1024  # bytes of a request before its body
 CLOSE_GOING_AWAY = 1001
 CLOSE_NO_TEXT = 1007
@@ -26,10 +29,19 @@ BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: clo
 
 
 class LimitedHTTP(HttpToolsProtocol):
-    """Bounds the head of a request: by itself the parser collects one of any length."""
+    """Bounds the head of a request, and takes its share of connections.
+
+    By itself the parser collects a head of any length.
+    """
 
     in_head = False
     head_size = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if parent_process() is not None:
+            # Workers listen on one socket, and the first to wake would take all who come at once.
+            time.sleep(YIELD)
 
     def on_message_begin(self) -> None:
         self.in_head, self.head_size = True, 0

@@ -20,12 +20,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             parameters["options"] = f"{parameters.get('options', '')} {everyone}".strip()
         return parameters
 
-    def is_usable(self) -> bool:
-        # After an error only the server knows.
-        return (not self.errors_occurred and not self._has_word()) or super().is_usable()
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        self._poll = select.poll()
+        self._poll.register(self.connection.fileno(), select.POLLIN)
 
-    def _has_word(self) -> bool:
-        """Whether there is something to read. An idle connection hears nothing but its end."""
-        poll = select.poll()
-        poll.register(self.connection.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+    def is_usable(self) -> bool:
+        # After an error only the server knows. Before, an idle connection hears nothing but its end.
+        return (not self.errors_occurred and not self._poll.poll(0)) or super().is_usable()
