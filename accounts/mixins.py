@@ -54,8 +54,9 @@ class AllowWhereAsked(DirectRequests):
 class OwnedViewMixin(AllowWhereAsked, GenericViewSet[Owned]):
     """Narrows a viewset down to the caller's own rows.
 
-    Everything that starts from `get_queryset` (lists, look-ups, counts, filters) sees nothing
-    else. Objects are found by their UUID in the URL.
+    Counts and changes of many start from `get_queryset`, which sees nothing else. Lists, and the row
+    that the URL names by its UUID, are asked for by owner (`accounts.reading`): what a subclass
+    narrows further in `get_queryset` does not count there.
     """
 
     permission_classes = [IsOwner]
@@ -74,8 +75,8 @@ class OwnedViewMixin(AllowWhereAsked, GenericViewSet[Owned]):
         pk = self._pk()
         return self._granted(own_object(self.request.user, self._model(), pk), pk)
 
-    def hold_object(self) -> Owned:
-        """The same, held until the transaction ends, so that two writers take turns."""
+    def lock_object(self) -> Owned:
+        """The same, locked until the transaction ends, so that two writers take turns."""
         pk = self._pk()
         return self._granted(self.get_queryset().select_for_update().filter(pk=pk).first(), pk)
 

@@ -150,9 +150,9 @@ MUTANTS = (
         (MATRIX,),
     ),
     Mutant(
-        "hold_object from an action",
+        "lock_object from an action",
         VIEWS,
-        "notification = self.hold_object()",
+        "notification = self.lock_object()",
         'notification = Notification.objects.get(pk=self.kwargs["pk"])',
         (MATRIX,),
     ),

@@ -80,6 +80,9 @@ class RowState(NamedTuple):
     updated_at: datetime
 
 
+_A_MOMENT = models.DateTimeField()
+
+
 class Task(OwnedModel):
     """Something to do. Its owner never changes."""
 
@@ -97,7 +100,7 @@ class Task(OwnedModel):
     # millions, and no more: what is due, the rule in `reminders` says. Too early is harmless.
     next_reminder_at = models.DateTimeField(null=True, editable=False)
 
-    expected: RowState | None = None  # the row to save over, by whoever read it without holding it
+    expected: RowState | None = None  # the row as it was read; saved over only while it is the same
     written = ""  # its JSON, after it was saved
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
@@ -151,12 +154,14 @@ class Task(OwnedModel):
         """Save, with the columns that follow from others brought up to date, and record the event.
 
         A deadline that moves, or a task that is done, withdraws the unread notifications that no
-        longer hold. It may be saved on behalf of a person (`accounts.acting`). Where it is `expected`
-        to be saved over a row that has changed since it was read, raises `ChangedMeanwhile`.
+        longer hold. Of the row that it is saved over, `expected` says how it was read; without that,
+        it is read and locked first. Raises `ChangedMeanwhile` where the row is gone, or is not as
+        `expected`. `acting_for` a person (`accounts.acting`), a task that is there must be `expected`.
         """
         from tasks import writing
 
-        self.deadline = parsed(self.deadline)
+        # As the database will have it, out of whatever the field takes.
+        self.deadline = _A_MOMENT.to_python(self.deadline)
         self.search_text = searchable(self.text, self.description)
         if self._state.adding:
             self.created_at = self.updated_at = now()
@@ -169,7 +174,7 @@ class Task(OwnedModel):
             self._save_over(self.expected, update_fields, acting_for)
         else:
             with transaction.atomic(savepoint=False):
-                self._save_over(hold(self.pk), update_fields, acting_for)
+                self._save_over(lock(self.pk), update_fields, acting_for)
         self.expected = None
 
     def _save_over(
@@ -196,7 +201,7 @@ class Task(OwnedModel):
         self.written = writing.update(
             self,
             names,
-            before=before.updated_at,
+            before=before,
             withdrawing=moves and before.deadline is not None,
             acting_for=acting_for,
         )
@@ -208,17 +213,8 @@ class Task(OwnedModel):
             self.completed_at = self.updated_at
 
 
-def parsed(deadline: Any) -> datetime | None:
-    """A deadline as the database will have it, out of whatever the field takes."""
-    moment: datetime | None = _A_MOMENT.to_python(deadline)
-    return moment
-
-
-_A_MOMENT = models.DateTimeField()
-
-
-def hold(pk: UUID) -> RowState:
-    """The row as it is now, held until the transaction ends, so that `send_reminders` waits.
+def lock(pk: UUID) -> RowState:
+    """The row as it is now, locked until the transaction ends; `send_reminders` passes it over.
 
     Raises `ChangedMeanwhile` where it is not there any more.
     """
@@ -276,14 +272,6 @@ class NotificationQuerySet(OwnedQuerySet["Notification"]):
             super(NotificationQuerySet, marked).update(read_at=moment)
             _announce(batch, created=False)
         return len(batch)
-
-    def withdraw(self, *, still_holds: datetime | None) -> None:
-        """Delete the unread ones of other deadlines than `still_holds`; nobody is told."""
-        gone = self.unread()
-        if still_holds is not None:
-            gone = gone.exclude(deadline=still_holds)
-        if rows := gone.locked():
-            Notification.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
     def update(self, **values: Any) -> NoReturn:
         raise NotImplementedError("Use mark_read(): update() would tell nobody.")

@@ -115,7 +115,7 @@ class TaskViewSet(PagedViewMixin[Task]):
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with changing_as(self.request.user):
-            task = self.hold_object()
+            task = self.lock_object()
             require_match(request, etag(task.updated_at))
             task.delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -125,7 +125,7 @@ class TaskViewSet(PagedViewMixin[Task]):
             return self._changed(self.get_object(), serializer)
         except ChangedMeanwhile:
             with changing_as(self.request.user):
-                return self._changed(self.hold_object(), serializer)
+                return self._changed(self.lock_object(), serializer)
 
     def _changed(self, task: Task, serializer: TaskSerializer) -> Response:
         """Change a task that was just read. Raises `ChangedMeanwhile`, unless it is held."""
@@ -156,7 +156,7 @@ class NotificationViewSet(PagedViewMixin[Notification]):
     @action(detail=True, methods=["post"])
     def read(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with changing_as(self.request.user):
-            notification = self.hold_object()
+            notification = self.lock_object()
             notification.mark_read()
         return Response(self.get_serializer(notification).data)
 

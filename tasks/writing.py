@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -13,11 +12,11 @@ from accounts.acting import ACTING_SOURCE
 from accounts.ownership import owner_id
 from accounts.reading import json_of
 from tasks.events import EventType, publish, record
-from tasks.models import ChangedMeanwhile, Notification, Task
+from tasks.models import ChangedMeanwhile, Notification, RowState, Task
 from tasks.serializers import TASK, TaskSerializer
 
 
-def insert(task: Task, acting_for: object | None = None) -> str:
+def insert(task: Task, acting_for: object | None) -> str:
     """Insert a new task; its JSON. With `acting_for`, on behalf of that person (`accounts.acting`)."""
     if connection.vendor != "postgresql":
         return _insert_by_orm(task)
@@ -32,11 +31,11 @@ def update(
     task: Task,
     names: Collection[str] | None,
     *,
-    before: datetime,
+    before: RowState,
     withdrawing: bool,
-    acting_for: object | None = None,
+    acting_for: object | None,
 ) -> str:
-    """Update a task, or these of its fields, over the row that was last updated at `before`; its JSON.
+    """Update a task, or these of its fields, over the row as it was `before`; its JSON.
 
     `withdrawing` the unread notifications that no longer hold, of which nobody is told. Raises
     `ChangedMeanwhile` where there is no such row any more.
@@ -51,10 +50,8 @@ def update(
     values = [field.get_db_prep_save(getattr(task, field.attname), connection) for field in fields]
     columns = tuple(field.column for field in fields)
     acting = acting_for is not None
-    if acting:
-        values = [task.pk, owner_id(acting_for), *values, before]
-    else:
-        values = [*values, task.pk, before]
+    values = [task.pk, owner_id(acting_for), *values] if acting else [*values, task.pk]
+    values += [before.updated_at, before.next_reminder_at]
     sql = _change(columns, acting=acting, withdrawing=withdrawing)
     return _execute(task, "task.updated", sql, values)
 
@@ -65,15 +62,19 @@ def _insert_by_orm(task: Task) -> str:
         return _recorded(task, "task.created")
 
 
-def _update_by_orm(task: Task, fields: list[Any], before: datetime, *, withdrawing: bool) -> str:
+def _update_by_orm(task: Task, fields: list[Any], before: RowState, *, withdrawing: bool) -> str:
     with transaction.atomic():
-        row = Task.objects.filter(pk=task.pk, updated_at=before)
+        row = Task.objects.filter(
+            pk=task.pk, updated_at=before.updated_at, next_reminder_at=before.next_reminder_at
+        )
         if not QuerySet.update(row, **{field.name: getattr(task, field.name) for field in fields}):
             raise ChangedMeanwhile
         if withdrawing:
             written = Task.objects.get(pk=task.pk)
-            still_holds = None if written.completed else written.deadline
-            Notification.objects.filter(task_id=task.pk).withdraw(still_holds=still_holds)
+            gone = Notification.objects.unread().filter(task_id=task.pk)
+            if not written.completed and written.deadline is not None:
+                gone = gone.exclude(deadline=written.deadline)
+            gone.delete()
         return _recorded(task, "task.updated")
 
 
@@ -114,14 +115,19 @@ def _change(columns: tuple[str, ...], *, acting: bool, withdrawing: bool) -> str
         writing = (
             f"me AS MATERIALIZED (SELECT id, %s::uuid AS task FROM {ACTING_SOURCE}),"  # noqa: S608  ours
             f" t AS (UPDATE tasks_task AS own SET {changes} FROM me WHERE own.id = me.task"
-            " AND own.user_id = me.id AND own.updated_at = %s RETURNING own.*)"
+            f" AND own.user_id = me.id AND {_AS_BEFORE} RETURNING own.*)"
         )
     else:
         writing = (
-            f"t AS (UPDATE tasks_task SET {changes} WHERE id = %s AND updated_at = %s RETURNING *)"  # noqa: S608  names of the model
+            f"t AS (UPDATE tasks_task AS own SET {changes} WHERE own.id = %s AND {_AS_BEFORE}"  # noqa: S608  names of the model
+            " RETURNING own.*)"
         )
     return _with_event(writing + _WITHDRAWAL, after="gone") if withdrawing else _with_event(writing)
 
+
+# `send_reminders` moves the second with every notification that it makes, and leaves the first alone.
+# Without it a notification that was made while this statement waited for the row would stay.
+_AS_BEFORE = "own.updated_at = %s AND own.next_reminder_at IS NOT DISTINCT FROM %s"
 
 # In the order of their ids, as everybody locks them.
 _WITHDRAWAL = """, gone AS (

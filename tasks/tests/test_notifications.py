@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -102,6 +103,41 @@ def test_other_changes_withdraw_nothing(alice_api, task):
     remind(NOON)
     change(alice_api, task, text="Water them well")
     assert kinds(alice_api) == ["deadline_reached"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_one_that_is_made_while_a_change_waits_for_it_is_withdrawn_too(alice_api, task):
+    def finish() -> None:
+        try:
+            change(alice_api, task, completed=True)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as aside:
+        with transaction.atomic():
+            assert remind(NOON) == 1  # and the task is locked until the end of this transaction
+            changing = aside.submit(finish)
+            until_somebody_waits()
+        changing.result()
+    assert kinds(alice_api) == []
+
+
+def until_somebody_waits() -> None:
+    """Return once another connection waits for a lock."""
+    end = time.monotonic() + 30
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with connection.cursor() as cursor:
+        while time.monotonic() < end:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # else it shows what it showed before
+            cursor.execute(waiting)
+            if cursor.fetchone() is not None:
+                return
+            time.sleep(0.02)
+    raise AssertionError("nobody waits")
 
 
 def test_a_deadline_already_past_gives_the_one_kind_that_fits(alice_api):
