@@ -7,6 +7,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from tasks.bell import call_soon
+
 Answer = TypeVar("Answer")
 Job = tuple[Callable[..., Any], tuple[Any, ...], asyncio.AbstractEventLoop, asyncio.Future[Any]]
 
@@ -47,36 +49,27 @@ class LoopThreads:
                 self._waiting.append(job)
         return await done
 
-    def _work(self, job: Job) -> None:
+    def _work(self, job: Job | None) -> None:
         self._initializer()
         inbox: SimpleQueue[Job] = SimpleQueue()
         while True:
-            _do(*job)
+            if job is None:
+                job = inbox.get()
+            function, args, loop, done = job
+            job = answer = failure = None
+            try:
+                answer = function(*args)
+            except BaseException as error:  # noqa: BLE001  whoever asked has to deal with it
+                failure = error
+            del function, args  # nobody's request is kept until the next one
             with self._lock:
                 if self._waiting:
                     job = self._waiting.popleft()
-                    continue
-                self._idle.append(inbox)
-            del job  # nobody's request is kept until the next one
-            job = inbox.get()
-
-
-def _do(
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    loop: asyncio.AbstractEventLoop,
-    done: asyncio.Future[Any],
-) -> None:
-    answer, failure = None, None
-    try:
-        answer = function(*args)
-    except BaseException as error:  # noqa: BLE001  whoever asked has to deal with it
-        failure = error
-    try:
-        loop.call_soon_threadsafe(_settle, done, answer, failure)
-    except RuntimeError:
-        if not loop.is_closed():  # else nobody waits any more
-            raise
+                else:
+                    self._idle.append(inbox)
+            # Only now, so that whoever calls again at once finds this thread at leisure.
+            call_soon(loop, _settle, done, answer, failure)
+            del loop, done, answer, failure
 
 
 def _settle(done: asyncio.Future[Any], answer: Any, failure: BaseException | None) -> None:
