@@ -20,6 +20,7 @@ from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 
 from accounts.acting import act_for_nobody
 from accounts.authentication import settle_keys
+from accounts.public import why_open
 from accounts.routes import http_routes
 from todolist.threads import LoopThreads
 
@@ -51,14 +52,20 @@ class OneHopHandler(ASGIHandler):
             if getattr(getattr(match.func, "cls", None), "answers_at_once", False)
         )
 
+        # Paths that are open to everybody: a token there, good or not, is nobody's business.
+        self._open = frozenset(
+            path for path, match in self._matches.items() if why_open(match.func) is not None
+        )
+
     async def __call__(
         self, scope: dict[str, Any], receive: Receive, send: Callable[[Any], Awaitable[Any]]
     ) -> None:
         body = await read_body(receive)
         if body is None:
             return  # the client went away
-        # Whoever waits for published keys waits here, and keeps no thread from anybody else.
-        await settle_keys(scope)
+        if scope["path"] not in self._open:
+            # Whoever waits for published keys waits here, and keeps no thread from anybody else.
+            await settle_keys(scope)
         if scope["path"] in self._at_once:
             answer = self._answer(scope, body)
         else:

@@ -48,3 +48,29 @@ def test_a_thread_gives_up_a_connection_that_is_too_old():
 
     assert status == 200
     assert connection.connection is None
+
+
+@pytest.mark.asyncio
+async def test_what_is_open_to_everybody_waits_for_no_keys(monkeypatch):
+    asked: list[str] = []
+
+    async def settle(scope: Any) -> None:
+        asked.append(scope["path"])
+
+    monkeypatch.setattr("todolist.handler.settle_keys", settle)
+    handler = OneHopHandler()
+    statuses = []
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status"))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    for path in ("/health/live", "/me"):
+        headers = [(b"host", b"testserver"), (b"authorization", b"Bearer x.y.z")]
+        await handler(
+            {"type": "http", "method": "GET", "path": path, "headers": headers}, receive, send
+        )
+    assert statuses == [200, None, 401, None]
+    assert asked == ["/me"]
