@@ -179,11 +179,6 @@ def sign(
     return jwt.encode(payload, key, algorithm=algorithm, headers=headers)
 
 
-@pytest.fixture
-def make_token() -> Callable[..., str]:
-    return sign
-
-
 class Caller(APIClient):
     """A client whose requests leave no trace in the transaction that surrounds a test.
 

@@ -30,7 +30,7 @@ _thread = threading.local()
 def act_for_nobody() -> None:
     """Let the connections that this thread opens from now on act for nobody, unless it says for whom.
 
-    For the threads that answer requests.
+    For the threads that answer requests or read for sockets.
     """
     _thread.for_nobody = True
 

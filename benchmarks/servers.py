@@ -84,7 +84,7 @@ OURS = [
             "todolist.asgi:application",
         ],
         ours=True,
-        connections=20,
+        connections=14,
     ),
     Server(
         name="ours-1",

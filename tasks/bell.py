@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # events ring the bell
 
 logger = logging.getLogger(__name__)
 
-EVERYBODY = "processes"  # the group that every process with sockets is in
+PROCESSES = "processes"  # the group that every process with sockets is in
 EVENTS_AT_MOST = 100  # in one message; where there are more, all look at the record once
 PAUSE = 0.01  # seconds between two messages, so that events of busy times go together
 LAYER_TIMEOUT = 2.0  # seconds that the channel layer may take
@@ -128,9 +128,9 @@ class Bell:
         try:
             async with asyncio.timeout(LAYER_TIMEOUT):
                 if look or self._failing:  # whatever went unheard meanwhile is heard now
-                    await layer.group_send(EVERYBODY, {"type": "bell.look"})
+                    await layer.group_send(PROCESSES, {"type": "bell.look"})
                 if events:
-                    await layer.group_send(EVERYBODY, {"type": "bell.ring", "events": events})
+                    await layer.group_send(PROCESSES, {"type": "bell.ring", "events": events})
         except Exception as error:  # noqa: BLE001  every layer fails in its own way
             if not self._failing:  # once, not for every event
                 logger.warning("The channel layer cannot be told of events: %s", reason(error))

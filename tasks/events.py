@@ -1,7 +1,8 @@
 """Events: how a change is put on record, and how the record is read (contract section 4).
 
-Connected to the models' signals, so that whatever writes takes part: REST, admin, a command. The
-record is the truth; the channel layer only rings a bell.
+`Task.save` records creations and changes (`tasks/writing.py`), the models' signals all else, so that
+whatever writes takes part: REST, admin, a command. The record is the truth; the channel layer only
+rings a bell.
 """
 
 import json

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from django.db import close_old_connections
 
 from accounts.acting import act_for_nobody
-from tasks.bell import EVERYBODY, LAYER_TIMEOUT, bell, reason, shared_layer
+from tasks.bell import LAYER_TIMEOUT, PROCESSES, bell, reason, shared_layer
 from tasks.events import EventMessage, Replay, newest_seqs, replay
 
 logger = logging.getLogger(__name__)
@@ -177,13 +177,13 @@ class Hub:
 
     async def _follow_layer(self) -> None:
         """Hear what other processes ring."""
-        layer = shared_layer()
+        layer, channel = shared_layer(), ""
         failing = False
         while True:
             try:
                 async with asyncio.timeout(LAYER_TIMEOUT):
-                    channel = await layer.new_channel()
-                    await layer.group_add(EVERYBODY, channel)
+                    channel = channel or await layer.new_channel()
+                    await layer.group_add(PROCESSES, channel)
                 if failing:
                     logger.warning("The channel layer answers again")
                 failing = False

@@ -151,16 +151,16 @@ class AdminMiddleware:
             AuthenticationMiddleware,
             CsrfViewMiddleware,
             SessionMiddleware,
-            act_for_everyone,
         ):
             # As in `MIDDLEWARE`: what one of them raises is a response for those outside of it.
             inner = convert_exception_to_response(layer(inner))
         self._get_admin_response = inner
 
     def __call__(self, request: HttpRequest) -> Any:
-        if is_admin(request):
+        if not is_admin(request):
+            return self.get_response(request)
+        with acting_as_everyone():  # staff see everybody's rows: the declared exception
             return self._get_admin_response(request)
-        return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseForbidden | None:
         return self._csrf.process_view(request, *view) if is_admin(request) else None
@@ -169,13 +169,3 @@ class AdminMiddleware:
 def is_admin(request: HttpRequest) -> bool:
     """Whether a request is for the admin, whose people are Django accounts."""
     return request.path_info.startswith("/admin/")
-
-
-def act_for_everyone(get_response: GetResponse) -> GetResponse:
-    """Staff see everybody's rows: the declared exception from row-level security."""
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        with acting_as_everyone():
-            return get_response(request)
-
-    return middleware

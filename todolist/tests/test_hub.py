@@ -162,7 +162,7 @@ async def test_whoever_leaves_and_comes_back_at_once_hears(elsewhere):
 
 @needs_redis
 async def test_a_burst_of_many_owners_is_told_as_well(elsewhere):
-    people = [f"person-{number}" for number in range(100)]
+    people = [f"person-{number}" for number in range(150)]
     async with greeted(sign(people[0])) as first, greeted(sign(people[-1])) as last:
 
         @database_sync_to_async
