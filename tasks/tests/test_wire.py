@@ -133,7 +133,7 @@ def test_a_change_reads_once_and_writes_once(alice_api, deadline):
     if connection.vendor == "postgresql":
         assert words == ["SELECT", "WITH"]
     else:
-        withdrawal = ["SELECT", "SELECT"] if deadline else []
+        withdrawal = ["SELECT", "DELETE"] if deadline else []
         assert words == [
             *("SELECT", "SAVEPOINT", "UPDATE", *withdrawal, "INSERT", "INSERT", "RELEASE")
         ]
