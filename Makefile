@@ -126,7 +126,7 @@ $(FASTIFY)/node_modules/installed: $(FASTIFY)/package-lock.json
 
 BENCH_READY = .venv/installed benchmarks/.venv/installed $(FASTIFY)/node_modules/installed
 
-bench: $(BENCH_READY) ## Measure beside FastAPI, DRF, django-ninja and Fastify; 25 minutes
+bench: $(BENCH_READY) ## Measure beside FastAPI, DRF, django-ninja and Fastify; 20 minutes
 	@$(PY) -m benchmarks.run $(BENCH)
 
 bench-quick: $(BENCH_READY) ## The same roughly, in two minutes; BENCH="--servers ours,fastapi" for fewer
