@@ -50,8 +50,9 @@ def update(
     values = [field.get_db_prep_save(getattr(task, field.attname), connection) for field in fields]
     columns = tuple(field.column for field in fields)
     acting = acting_for is not None
-    values = [task.pk, owner_id(acting_for), *values] if acting else [*values, task.pk]
-    values += [before.updated_at, before.next_reminder_at]
+    if acting:
+        values.insert(0, owner_id(acting_for))
+    values += [task.pk, before.updated_at, before.next_reminder_at]
     sql = _change(columns, acting=acting, withdrawing=withdrawing)
     return _execute(task, "task.updated", sql, values)
 
@@ -111,11 +112,13 @@ def _insertion(*, acting: bool) -> str:
 def _change(columns: tuple[str, ...], *, acting: bool, withdrawing: bool) -> str:
     changes = ", ".join(f'"{column}" = %s' for column in columns)
     if acting:
-        # The key comes from `me` as well, so that the row is looked for only after it.
+        # The first condition is about no row, so it is looked at before any of them, and by that says
+        # for whom the statement acts before a policy is asked.
         writing = (
-            f"me AS MATERIALIZED (SELECT id, %s::uuid AS task FROM {ACTING_SOURCE}),"  # noqa: S608  ours
-            f" t AS (UPDATE tasks_task AS own SET {changes} FROM me WHERE own.id = me.task"
-            f" AND own.user_id = me.id AND {_AS_BEFORE} RETURNING own.*)"
+            f"me AS MATERIALIZED (SELECT id FROM {ACTING_SOURCE}),"  # noqa: S608  ours
+            f" t AS (UPDATE tasks_task AS own SET {changes} WHERE (SELECT id FROM me) IS NOT NULL"
+            f" AND own.user_id = (SELECT id FROM me) AND own.id = %s AND {_AS_BEFORE}"
+            " RETURNING own.*)"
         )
     else:
         writing = (
@@ -129,9 +132,9 @@ def _change(columns: tuple[str, ...], *, acting: bool, withdrawing: bool) -> str
 # Without it a notification that was made while this statement waited for the row would stay.
 _AS_BEFORE = "own.updated_at = %s AND own.next_reminder_at IS NOT DISTINCT FROM %s"
 
-# In the order of their ids, as everybody locks them.
+# In the order of their ids, as everybody locks them, and once the task is written.
 _WITHDRAWAL = """, gone AS (
-    DELETE FROM tasks_notification WHERE id IN (
+    DELETE FROM tasks_notification WHERE (SELECT count(*) FROM t) > 0 AND id IN (
         SELECT told.id FROM tasks_notification AS told, t
         WHERE told.task_id = t.id AND told.user_id = t.user_id AND told.read_at IS NULL
             AND (t.completed OR t.deadline IS NULL OR told.deadline <> t.deadline)

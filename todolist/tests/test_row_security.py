@@ -11,14 +11,15 @@ import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.db import ProgrammingError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts import acting
 from accounts.acting import acting_as, acting_as_everyone
 from accounts.ownership import OwnedModel
 from accounts.reading import exists, own_row
 from accounts.users import CurrentUser
-from conftest import ALICE, BOB, ROLE, ROOT, call, sign
-from tasks.models import Event, Task
+from conftest import ALICE, BOB, ROLE, ROOT, call, client_with, sign
+from tasks.models import Event, Notification, Task
 from tasks.serializers import TASK
 
 pytestmark = [
@@ -92,6 +93,41 @@ def test_a_statement_of_its_own_acts_for_its_reader_only(hers):
 
     assert for_nobody(lambda: read(alice)) == (True, 0)
     assert for_nobody(lambda: read(bob)) == (False, 0)
+
+
+@pytest.mark.parametrize("others", [0, 3, 60, 3000])
+@pytest.mark.parametrize("deadline", [None, "2030-01-01T00:00:00Z"])
+def test_however_few_rows_there_are_a_change_is_one_reading_and_one_writing(others, deadline):
+    """Whatever plan is chosen, the statement says for whom it acts before a policy is asked."""
+    api = client_with(sign(ALICE))
+    task = for_nobody(lambda: api.post("/tasks", {"text": "hers", "deadline": deadline}).json())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tasks_task (id, user_id, text, description, completed, "
+            '"order", created_at, updated_at, search_text)'
+            " SELECT gen_random_uuid(), 'other ' || mod(number, 50), 'x', '', false, 0, now(), now(), ''"
+            " FROM generate_series(1, %s) AS number",
+            [others],
+        )
+        if deadline:
+            kinds = ("deadline_reminder", "deadline_reached", "task_overdue")
+            for kind in kinds:
+                cursor.execute(
+                    "INSERT INTO tasks_notification"
+                    " (id, user_id, task_id, type, title, message, deadline, created_at)"
+                    " VALUES (gen_random_uuid(), %s, %s, %s, '', '', %s, now())",
+                    [ALICE, task["id"], kind, deadline],
+                )
+        cursor.execute("ANALYZE")
+
+    def complete() -> list[str]:
+        with CaptureQueriesContext(connection) as captured:
+            answer = api.patch(f"/tasks/{task['id']}", {"completed": True})
+        assert answer.status_code == 200
+        return [query["sql"].split()[0] for query in captured.captured_queries]
+
+    assert for_nobody(complete) == ["SELECT", "WITH"]
+    assert Notification.objects.count() == 0
 
 
 def test_nobody_writes_in_anothers_name(hers):
