@@ -222,6 +222,7 @@ class NotificationSocket:
         if not result.complete:
             await self.send_message({"type": "resync", "seq": result.last_seq})
             self.position = result.last_seq
+            self.behind = True  # what rang meanwhile was not taken: `position` was ahead of it
         for event in result.events:
             await self.send_if_next(event)
         self.behind = self.behind or self.position < result.last_seq

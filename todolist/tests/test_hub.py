@@ -24,8 +24,8 @@ from redis import asyncio as redis
 from conftest import ALICE, BOB, sign
 from tasks.bell import Bell
 from tasks.consumers import NotificationSocket
-from tasks.events import newest_seqs
-from tasks.hub import current_hub
+from tasks.events import Replay, newest_seqs
+from tasks.hub import Hub, current_hub
 from tasks.models import Task
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
@@ -315,6 +315,25 @@ async def test_a_ring_that_got_lost_is_made_good_by_the_poll(monkeypatch, elsewh
     async with greeted(sign(ALICE)) as alice:
         await write(ALICE, "unheard")
         assert (await alice.received())["data"]["text"] == "unheard"
+
+
+async def test_an_event_that_rings_during_a_resync_is_sent(monkeypatch):
+    replay = Hub.replay
+
+    async def and_then_an_event(self: Hub, user_id: str, since: int, limit: int) -> Replay:
+        result = await replay(self, user_id, since, limit)
+        if not result.complete:
+            await write(ALICE, "meanwhile")
+        return result
+
+    monkeypatch.setattr(Hub, "replay", and_then_an_event)
+    client = Client(sign(ALICE), "&since=1000")
+    client.start()
+    kinds = []
+    while "task.created" not in kinds:
+        kinds.append((await client.received())["type"])
+    assert "resync" in kinds
+    await client.leave()
 
 
 # Sockets that end badly
