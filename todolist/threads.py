@@ -42,9 +42,9 @@ class LoopThreads:
             if self._idle:
                 self._idle.pop().put(job)
             elif self._number < self._most:
-                self._number += 1
-                name = f"request_{self._number}"
+                name = f"request_{self._number + 1}"
                 threading.Thread(target=self._work, args=(job,), name=name, daemon=True).start()
+                self._number += 1  # only now: starting may fail
             else:
                 self._waiting.append(job)
         return await done
