@@ -164,8 +164,15 @@ class NotificationSocket:
 
     def ring(self, event: EventMessage | None) -> None:
         """Called by the hub: there is this event, or something in the record."""
-        if event is not None and self.position is not None and event["seq"] <= self.position:
-            return  # the channel layer echoes what was heard directly
+        if (
+            event is not None
+            and self.position is not None
+            and event["seq"] <= self.position
+            and (self.forwarding is None or self.forwarding.done())
+        ):
+            # The channel layer echoes what was heard directly. But while something is being sent,
+            # `position` may yet go back, where the client was ahead of the record.
+            return
         if event is None or len(self.rung) >= RUNG_AT_MOST:
             self.behind = True
         else:
@@ -222,7 +229,6 @@ class NotificationSocket:
         if not result.complete:
             await self.send_message({"type": "resync", "seq": result.last_seq})
             self.position = result.last_seq
-            self.behind = True  # what rang meanwhile was not taken: `position` was ahead of it
         for event in result.events:
             await self.send_if_next(event)
         self.behind = self.behind or self.position < result.last_seq
