@@ -1,4 +1,4 @@
-"""PostgreSQL's row-level security for the tables of owned models, as an operation of migrations."""
+"""PostgreSQL's row-level security for the tables of owned models, as operations of migrations."""
 
 from typing import Any
 
@@ -6,20 +6,20 @@ from django.db.migrations.operations.base import Operation
 
 from accounts.acting import EVERYONE, SETTING
 
+ACTING_FOR = f"current_setting('{SETTING}', true)"
 
-class SecureRows(Operation):
-    """Let a table's rows be seen and written only by those who act for their owner.
 
-    That includes the owner of the table, but neither superusers nor roles with BYPASSRLS, whom
-    PostgreSQL lets see everything. With `tells_existence`, for tables whose keys are UUIDs that
-    clients know, a function tells whether a key exists. Does nothing on other databases.
-    """
+class PolicyOperation(Operation):
+    """Statements about one table's policy, on PostgreSQL; nothing on other databases."""
 
     reversible = True
 
-    def __init__(self, table: str, *, tells_existence: bool = False) -> None:
+    def __init__(self, table: str) -> None:
         self.table = table
-        self.tells_existence = tells_existence
+
+    def statements(self, everyone: str) -> list[str]:
+        """What is to be executed. `everyone` is the setting of those who act for everyone, quoted."""
+        raise NotImplementedError
 
     def state_forwards(self, app_label: str, state: Any) -> None:
         """A policy is no part of a model."""
@@ -28,8 +28,21 @@ class SecureRows(Operation):
         self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
     ) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            for statement in self._statements(schema_editor.quote_value(EVERYONE)):
+            for statement in self.statements(schema_editor.quote_value(EVERYONE)):
                 schema_editor.execute(statement)
+
+
+class SecureRows(PolicyOperation):
+    """Let a table's rows be seen and written only by those who act for their owner.
+
+    That includes the owner of the table, but neither superusers nor roles with BYPASSRLS, whom
+    PostgreSQL lets see everything. With `tells_existence`, for tables whose keys are UUIDs that
+    clients know, a function tells whether a key exists.
+    """
+
+    def __init__(self, table: str, *, tells_existence: bool = False) -> None:
+        super().__init__(table)
+        self.tells_existence = tells_existence
 
     def database_backwards(
         self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
@@ -43,8 +56,7 @@ class SecureRows(Operation):
     def describe(self) -> str:
         return f"Row-level security on {self.table}"
 
-    def _statements(self, everyone: str) -> list[str]:
-        acting_for = f"current_setting('{SETTING}', true)"
+    def statements(self, everyone: str) -> list[str]:
         mine = _mine(everyone)
         statements = [
             f'CREATE POLICY owner ON "{self.table}" USING ({mine}) WITH CHECK ({mine})',
@@ -59,7 +71,7 @@ class SecureRows(Operation):
                 CREATE FUNCTION "{self.table}_exists"(wanted uuid) RETURNS boolean
                 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
                 DECLARE
-                    before text := coalesce({acting_for}, '');
+                    before text := coalesce({ACTING_FOR}, '');
                     found_one boolean;
                 BEGIN
                     PERFORM set_config('{SETTING}', {everyone}, true);
@@ -72,25 +84,12 @@ class SecureRows(Operation):
         return statements
 
 
-class RenewPolicy(Operation):
+class RenewPolicy(PolicyOperation):
     """Give a table that `SecureRows` secured before the policy as it is written now."""
 
-    reversible = True
-
-    def __init__(self, table: str) -> None:
-        self.table = table
-
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        """A policy is no part of a model."""
-
-    def database_forwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
-        if schema_editor.connection.vendor == "postgresql":
-            mine = _mine(schema_editor.quote_value(EVERYONE))
-            schema_editor.execute(
-                f'ALTER POLICY owner ON "{self.table}" USING ({mine}) WITH CHECK ({mine})'
-            )
+    def statements(self, everyone: str) -> list[str]:
+        mine = _mine(everyone)
+        return [f'ALTER POLICY owner ON "{self.table}" USING ({mine}) WITH CHECK ({mine})']
 
     def database_backwards(
         self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
@@ -107,5 +106,4 @@ def _mine(everyone: str) -> str:
     Written so that the planner expects nearly all rows to pass. Of `user_id = … OR …` it would
     expect next to none, and sort all of an owner's rows rather than read a page from its index.
     """
-    acting_for = f"current_setting('{SETTING}', true)"
-    return f"CASE {acting_for} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
+    return f"CASE {ACTING_FOR} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
