@@ -16,10 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from accounts import acting
 from accounts.acting import acting_as, acting_as_everyone
 from accounts.ownership import OwnedModel
-from accounts.reading import exists, own_row
+from accounts.reading import exists, own_object, own_row, own_rows
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, ROLE, ROOT, call, client_with, sign
-from tasks.models import Event, Notification, Task
+from tasks.models import ChangedMeanwhile, Event, Notification, Task, state_of
 from tasks.serializers import TASK
 
 pytestmark = [
@@ -130,6 +130,24 @@ def test_however_few_rows_there_are_a_change_is_one_reading_and_one_writing(othe
     assert Notification.objects.count() == 0
 
 
+def test_statements_keep_owners_apart_without_it(hers):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE tasks_task NO FORCE ROW LEVEL SECURITY")
+        assert Task.objects.count() == 1
+        with acting_as(bob):
+            assert Task.objects.count() == 1  # so the policy is out of the way
+        for user, found in ((alice, [hers]), (bob, [])):
+            rows = own_rows(user, TASK, [], order_by=["id"], descending=False, limit=10)
+            assert len(rows) == len(found)
+            assert (own_row(user, TASK, hers.pk) is not None) == bool(found)
+            assert own_object(user, Task, hers.pk) == (hers if found else None)
+        hers.expected = state_of(hers)
+        with pytest.raises(ChangedMeanwhile):
+            hers.save(acting_for=bob)
+        hers.save(acting_for=alice)
+        transaction.set_rollback(True)
+
+
 def test_nobody_writes_in_anothers_name(hers):
     with pytest.raises(ProgrammingError, match="row-level security"):
         for_nobody(lambda: Task(user_id=ALICE, text="x").save(acting_for=bob))
@@ -194,7 +212,7 @@ def start(server, **changes: str) -> subprocess.CompletedProcess[str]:
 
 def as_superuser(server) -> str:
     """The same database, asked by PostgreSQL's own superuser."""
-    url = str(server.environment["DATABASE_URL"])
+    url: str = server.database_url
     if f"//{ROLE}" not in url:
         pytest.skip("the suite was not started by a superuser")
     return url.replace(f"//{ROLE}", "//postgres")
@@ -219,6 +237,6 @@ def test_switched_off_everything_works_without_it(start_server):
     hers = call(server, sign(ALICE), "POST", "/tasks", {"text": "hers"}).body
     assert call(server, sign(ALICE), "GET", "/tasks").body == [hers]
     assert call(server, sign(BOB), "GET", f"/tasks/{hers['id']}").status == 403
-    with psycopg.connect(server.environment["DATABASE_URL"]) as unscoped:
+    with psycopg.connect(server.database_url) as unscoped:
         assert unscoped.execute("SELECT count(*) FROM tasks_task").fetchone() == (0,)
     assert django_settings.DATABASE_RLS
