@@ -128,7 +128,7 @@ class TaskViewSet(PagedViewMixin[Task]):
                 return self._changed(self.lock_object(), serializer)
 
     def _changed(self, task: Task, serializer: TaskSerializer) -> Response:
-        """Change a task that was just read. Raises `ChangedMeanwhile`, unless it is held."""
+        """Change a task that was just read. Raises `ChangedMeanwhile`, unless it is locked."""
         require_match(self.request, etag(task.updated_at))
         task.expected = state_of(task)
         for name, value in validated(serializer, self.request.data).items():

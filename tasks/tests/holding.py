@@ -45,7 +45,7 @@ def writers_waiting(server: Server, owner: str = ALICE) -> Iterator[Callable[[in
     Yields a function that returns once so many requests wait, as far as the database can tell.
     The owner must have an event already.
     """
-    url = server.environment["DATABASE_URL"]
+    url = server.database_url
     if url.startswith("sqlite"):
         file = url.removeprefix("sqlite:///")
         with closing(sqlite3.connect(file, isolation_level=None)) as writer:

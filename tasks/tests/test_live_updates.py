@@ -388,7 +388,7 @@ def test_another_deployment_on_the_same_redis_is_not_heard(server, settings):
         "async_to_sync(get_channel_layer().group_send)(PROCESSES,"
         " {'type': 'bell.ring', 'events': [['two-deployments', event]]})"
     )
-    other = server.environment["DATABASE_URL"] + "-of-another-deployment"
+    other = server.database_url + "-of-another-deployment"
     with opened(server, token) as socket:
         said = server.manage("shell", "-v0", "-c", code, DATABASE_URL=other)
         assert said.returncode == 0, said.stderr

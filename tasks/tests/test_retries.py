@@ -426,14 +426,14 @@ def test_a_repeat_while_the_first_is_still_running_is_told_to_come_back(server):
 def twins(start_server) -> list[Server]:
     """Two server processes with one database."""
     first = start_server()
-    return [first, start_server(DATABASE_URL=first.environment["DATABASE_URL"])]
+    return [first, start_server(DATABASE_URL=first.database_url)]
 
 
 def test_processes_know_of_each_other(twins):
     """On PostgreSQL at once; on SQLite the other process waits its turn, and finds the answer."""
     ask(twins[0], "POST", "/tasks", {"text": "for the lock"})
     before = len(ask(twins[0], "GET", "/tasks").json())
-    at_once = 1 if twins[0].environment["DATABASE_URL"].startswith("sqlite") else 0
+    at_once = 1 if twins[0].database_url.startswith("sqlite") else 0
     with ThreadPoolExecutor() as threads:
         with writers_waiting(twins[0]):
             calls = [threads.submit(say, twin, "twins") for twin in twins for _ in range(2)]
@@ -466,7 +466,7 @@ def test_a_server_killed_in_the_middle_leaves_no_key_behind(start_server):
         wait_for(1)
         doomed.process.kill()
         assert call.exception() is not None
-    heir = start_server(DATABASE_URL=doomed.environment["DATABASE_URL"])
+    heir = start_server(DATABASE_URL=doomed.database_url)
     deadline = time.monotonic() + PATIENCE
     while (answer := say(heir, "killed")).status == 409 and time.monotonic() < deadline:
         time.sleep(0.1)  # PostgreSQL has yet to notice

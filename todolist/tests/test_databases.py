@@ -57,7 +57,7 @@ def list_at_once(server: Server) -> set[int]:
 
 def connections(server: Server) -> int:
     """How many connections the server process holds to its database."""
-    url = server.environment["DATABASE_URL"]
+    url = server.database_url
     if url.startswith("sqlite"):
         name = url.removeprefix("sqlite:///")
         files = Path(f"/proc/{server.process.pid}/fd").iterdir()
@@ -78,7 +78,7 @@ def test_connections_do_not_leak(busy_server):
 
 
 def test_a_database_that_dropped_its_connections_costs_nobody_a_request(busy_server):
-    url = busy_server.environment["DATABASE_URL"]
+    url = busy_server.database_url
     if url.startswith("sqlite"):
         pytest.skip("SQLite has no connections to drop")
     list_at_once(busy_server)  # so that it holds as many connections as it ever will

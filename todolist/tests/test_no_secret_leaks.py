@@ -203,14 +203,14 @@ def test_what_is_sent_to_a_server_turns_up_nowhere(marked_server):
     for path in ("/admin/tasks/task/", "/admin/tasks/task/?e=1", "/admin/tasks/task/?id__x=1"):
         call("GET", path, token=GOOD)
 
-    break_one_row(server.environment["DATABASE_URL"])
+    break_one_row(server.database_url)
     crashes = [
         call("GET", f"/events?token={token}", token=GOOD, Accept=accept, Cookie=f"x={OPAQUE}")
         for token in TOKENS
         for accept in ("application/json", "*/*")
     ]
     assert {status for status, _ in crashes} == {500}
-    break_table(server.environment["DATABASE_URL"])
+    break_table(server.database_url)
     page = call("GET", "/admin/tasks/task/?q=x", token=OPAQUE, Accept="text/html")
 
     if server.environment["DEBUG"] == "True":
@@ -223,7 +223,7 @@ def test_what_is_sent_to_a_server_turns_up_nowhere(marked_server):
     log = server.log.read_text()
     assert "Traceback" in log and "/events" in log
     assert leaks(log) == []
-    assert leaks(rows(server.environment["DATABASE_URL"])) == []
+    assert leaks(rows(server.database_url)) == []
     if server.environment["LOG_FORMAT"] == "json":  # with the request as `extra`
         assert "[redacted]" in log
         lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]

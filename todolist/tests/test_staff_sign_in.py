@@ -134,7 +134,7 @@ def test_server_processes_count_together_over_redis(start_server, settings, here
     if not settings.REDIS_URL:
         pytest.skip("without Redis a deployment has one process")
     first: Server = start_server()
-    second: Server = start_server(DATABASE_URL=first.environment["DATABASE_URL"])
+    second: Server = start_server(DATABASE_URL=first.database_url)
     statuses = [post_form(server.port, new_name(), here) for server in (first, second) * 3]
     assert statuses == [200] * (LIMIT - 1) + [429] * 2
 
