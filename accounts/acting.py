@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
+from accounts.databases import on_postgresql
 from accounts.ownership import owner_id
 
 SETTING = "todolist.acting_as"
@@ -50,7 +51,7 @@ def acting_as(user: object) -> Iterator[None]:
 @contextmanager
 def changing_as(user: object) -> Iterator[None]:
     """The same for changes: a transaction on every database."""
-    if connection.vendor == "postgresql":
+    if on_postgresql():
         with acting_as(user):
             yield
     else:
@@ -67,7 +68,7 @@ def acting_as_everyone() -> Iterator[None]:
 
 @contextmanager
 def _acting(value: str) -> Iterator[None]:
-    if connection.vendor != "postgresql":
+    if not on_postgresql():
         yield
         return
     part_of_another = connection.in_atomic_block

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from django.db import InterfaceError, OperationalError, connection, models
 
 from accounts.acting import ACTING_SOURCE
+from accounts.databases import fetch, on_postgresql
 from accounts.ownership import Owned, OwnedModel, owner_id
 
 
@@ -51,7 +52,7 @@ def compare_rows(
 
 def contains(model: type[OwnedModel], name: str, text: str) -> Condition:
     """That a field contains a text, every character of which is meant as it is."""
-    function = "strpos" if connection.vendor == "postgresql" else "instr"
+    function = "strpos" if on_postgresql() else "instr"
     return Condition(f"{function}({_column(_field(model, name))}, %s) > 0", (text,))
 
 
@@ -60,7 +61,16 @@ def is_null(model: type[OwnedModel], name: str, *, null: bool) -> Condition:
     return Condition(f"{_column(_field(model, name))} IS {'' if null else 'NOT '}NULL", ())
 
 
-def own_rows(
+class Page(NamedTuple):
+    """Rows as the text of JSON objects, with commas between them."""
+
+    text: str
+    number: int
+    last: str | None  # the last of them
+    more: bool  # whether others follow
+
+
+def own_page(
     user: object,
     wire: Wire,
     conditions: Iterable[Condition],
@@ -68,37 +78,44 @@ def own_rows(
     order_by: Sequence[str],
     descending: bool,
     limit: int,
-) -> list[str]:
-    """Up to `limit` rows of `user` that fulfil the conditions, each as the text of a JSON object.
+) -> Page:
+    """Up to `limit` rows of `user` that fulfil the conditions, in this order.
 
     Nothing at all for whoever is no `CurrentUser`.
     """
     owner = owner_id(user)
     if not owner:
-        return []
+        return Page("", 0, None, more=False)
     values: list[Any] = [owner]
-    sql = [_select(wire, connection.vendor)]
+    narrowed = []
     for condition in conditions:
-        sql.append(f" AND {condition.sql}")
+        narrowed.append(condition.sql)
         values += condition.values
-    direction = " DESC" if descending else ""
-    keys = (_column(_field(wire.model, name)) + direction for name in order_by)
-    # The limit is no parameter, so that it counts when a statement is planned, once for all.
-    sql.append(f" ORDER BY {', '.join(keys)} LIMIT {int(limit)}")
-    return [row[0] for row in _fetched(_whole("".join(sql)), values)]
+    sql = _page(wire, tuple(narrowed), tuple(order_by), descending, limit)
+    found = _fetched(sql, values)
+    if on_postgresql():
+        ((text, number, last),) = found
+    else:
+        rows = [row for (row,) in found]
+        text, number = ",".join(rows[:limit]), len(rows)
+        last = rows[:limit][-1] if rows[:limit] else None
+    return Page(text, min(number, limit), last, more=number > limit)
 
 
 def own_row(user: object, wire: Wire, pk: Any) -> str | None:
     """The row of `user` with this key as the text of a JSON object; `None` if there is none."""
+    owner = owner_id(user)
+    if not owner:
+        return None
     by_key = compare(wire.model, "pk", "=", pk)
-    found = own_rows(user, wire, [by_key], order_by=["pk"], descending=False, limit=1)
-    return found[0] if found else None
+    found = _fetched(_one(wire, by_key.sql), [owner, *by_key.values])
+    return found[0][0] if found else None
 
 
 def own_object(user: object, model: type[Owned], pk: Any) -> Owned | None:
     """The row of `user` with this key as an object, as it is now; `None` if there is none."""
     owner = owner_id(user)
-    if not owner or connection.vendor != "postgresql":
+    if not owner or not on_postgresql():
         return cast("Owned | None", model.objects.owned_by(user).filter(pk=pk).first())
     found = _fetched(_whole(_select_object(model)), [owner, pk])
     if not found:
@@ -128,18 +145,12 @@ def _fetched(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
     is asked once more over a new one.
     """
     try:
-        return _asked(sql, values)
+        return fetch(sql, values)
     except (InterfaceError, OperationalError):
         if connection.in_atomic_block or connection.connection is None or connection.is_usable():
             raise
         connection.close()
-        return _asked(sql, values)
-
-
-def _asked(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return list(cursor.fetchall())
+        return fetch(sql, values)
 
 
 def _whole(select: str) -> str:
@@ -148,41 +159,75 @@ def _whole(select: str) -> str:
     On PostgreSQL the same statement first says who is acting, for the policies of row-level
     security. A lateral subquery is planned after what it refers to, so never before that.
     """
-    if connection.vendor != "postgresql":
+    if not on_postgresql():
         return select
     return f"SELECT own.* FROM {ACTING_SOURCE} CROSS JOIN LATERAL ({select}) AS own"  # noqa: S608  ours
 
 
+@lru_cache(maxsize=1000)
+def _page(
+    wire: Wire,
+    conditions: tuple[str, ...],
+    order_by: tuple[str, ...],
+    descending: bool,
+    limit: int,
+) -> str:
+    """A statement that reads up to `limit` of an owner's rows, and sees whether others follow.
+
+    PostgreSQL puts them together by itself: one row is sent, and no object made for each of them.
+    """
+    direction = " DESC" if descending else ""
+    keys = ", ".join(_column(_field(wire.model, name)) + direction for name in order_by)
+    narrowed = "".join(f" AND {condition}" for condition in conditions)
+    # The limit is no parameter, so that it counts when a statement is planned, once for all.
+    rows = f"{_select(wire)}{narrowed} ORDER BY {keys} LIMIT {limit + 1}"
+    if not on_postgresql():
+        return rows
+    number = "cardinality(own.rows)"
+    columns = (
+        f"array_to_string(own.rows[:{limit}], ','), {number}, own.rows[least({number}, {limit})]"
+    )
+    # Without OFFSET the rows would be read three times over, once for each column.
+    source = f"(SELECT ARRAY({rows}) AS rows OFFSET 0) AS own"
+    return f"SELECT {columns} FROM {ACTING_SOURCE} CROSS JOIN LATERAL {source}"  # noqa: S608  ours
+
+
 @lru_cache
-def _select(wire: Wire, vendor: str) -> str:
+def _one(wire: Wire, condition: str) -> str:
+    return _whole(f"{_select(wire)} AND {condition}")
+
+
+@lru_cache
+def _select(wire: Wire) -> str:
     """The beginning of a statement that reads an owner's rows as JSON text."""
     table = wire.model._meta.db_table
-    owner = "me.id" if vendor == "postgresql" else "%s"
-    return f'SELECT {json_of(wire, vendor)} AS row FROM "{table}" AS t WHERE t."user_id" = {owner}'  # noqa: S608  names of the models
+    owner = "me.id" if on_postgresql() else "%s"
+    return f'SELECT {json_of(wire)} AS row FROM "{table}" AS t WHERE t."user_id" = {owner}'  # noqa: S608  names of the models
 
 
 @lru_cache
-def json_of(wire: Wire, vendor: str) -> str:
+def json_of(wire: Wire) -> str:
     """The SQL expression that writes a row, called `t`, as the text of a JSON object."""
-    members = []
+    parts: list[str] = []
     for name in wire.names:
         field = _field(wire.model, name)
-        value = _writers(vendor)[_kind(field)].format(_column(field))
-        members.append(
-            f"'\"{name}\":' || " + (f"coalesce({value}, 'null')" if field.null else value)
-        )
-    return "'{' || " + " || ',' || ".join(members) + " || '}'"
+        value = _writers()[_kind(field)].format(_column(field))
+        parts.append(f"'{',' if parts else '{'}\"{name}\":'")
+        parts.append(f"coalesce({value}, 'null')" if field.null else value)
+    parts.append("'}'")
+    # Each `||` copies all that came before it.
+    return f"concat({', '.join(parts)})" if on_postgresql() else " || ".join(parts)
 
 
-def _writers(vendor: str) -> dict[str, str]:
+def _writers() -> dict[str, str]:
     """How each kind of value becomes JSON. A moment has no zeros at the end of its fraction."""
-    if vendor == "postgresql":
+    if on_postgresql():
         return {
             "uuid": "'\"' || {} || '\"'",
             "text": "to_json({})",
             "number": "{}",
-            "flag": "{}",
-            "moment": "'\"' || replace(({} AT TIME ZONE 'UTC')::text, ' ', 'T') || 'Z\"'",
+            "flag": "{}::text",
+            "moment": "'\"' || replace(({} AT TIME ZONE INTERVAL '0')::text, ' ', 'T') || 'Z\"'",
         }
     moment = "replace(CASE WHEN instr({0}, '.') THEN rtrim({0}, '0') ELSE {0} END, ' ', 'T')"
     parts = " || '-' || ".join(
@@ -236,7 +281,7 @@ def _adapted(field: Any, value: Any) -> Any:
 
 def exists(model: type[OwnedModel], pk: Any) -> bool:
     """Whether anybody owns a row with this key, and nothing else of it."""
-    if connection.vendor == "postgresql":
+    if on_postgresql():
         # Row-level security hides the row; this function, made by a migration, tells only this.
         return bool(_fetched(f'SELECT "{model._meta.db_table}_exists"(%s)', [pk])[0][0])
     return model.objects.filter(pk=pk).exists()

@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.acting import changing_as
+from accounts.databases import on_postgresql
 from accounts.ownership import owner_id
 from tasks.answers import KeptAnswer
 
@@ -122,7 +123,7 @@ def _alone(user: object, key: str) -> Iterator[None]:
     a repeat be told to come back rather than be kept waiting.
     """
     name = sha256(f"{key}\n{owner_id(user)}".encode()).digest()
-    if connection.vendor == "postgresql":
+    if on_postgresql():
         with changing_as(user):
             with connection.cursor() as cursor:
                 number = int.from_bytes(name[:8], signed=True)

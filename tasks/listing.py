@@ -27,7 +27,7 @@ from accounts.reading import (
     compare_rows,
     contains,
     is_null,
-    own_rows,
+    own_page,
 )
 from tasks.models import Task
 from tasks.search import fold
@@ -219,25 +219,32 @@ def matching(parameters: Mapping[str, Any]) -> list[Condition]:
 
 def page(
     user: object, wire: Wire, conditions: list[Condition], parameters: Mapping[str, Any]
-) -> tuple[list[str], Cursor | None]:
-    """Up to `limit` of somebody's rows after the cursor, and the cursor of the next page if any."""
+) -> tuple[str, Cursor | None]:
+    """Up to `limit` of somebody's rows after the cursor, as the text of JSON objects with commas
+    between them, and the cursor of the next page if any.
+    """
     ordering, limit = parameters["ordering"], parameters["limit"]
     cursor: Cursor | None = parameters.get("cursor")
     key, descending = ordering.lstrip("-"), ordering.startswith("-")
-    rows: list[str] = []
+    texts: list[str] = []
+    last = None
     for names, segment in _segments(wire, key, "<" if descending else ">", cursor):
-        rows += own_rows(
+        part = own_page(
             user,
             wire,
             [*conditions, *segment],
             order_by=names,
             descending=descending,
-            limit=limit + 1 - len(rows),
+            limit=limit,
         )
-        if len(rows) > limit:
-            last = json.loads(rows[limit - 1])
-            return rows[:limit], Cursor(ordering, _value_of(key, last[key]), UUID(last["id"]))
-    return rows, None
+        if part.number:
+            texts.append(part.text)
+            last = part.last
+        if part.more:
+            row = json.loads(cast("str", last))
+            return ",".join(texts), Cursor(ordering, _value_of(key, row[key]), UUID(row["id"]))
+        limit -= part.number
+    return ",".join(texts), None
 
 
 def _segments(

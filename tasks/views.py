@@ -47,8 +47,8 @@ class PagedViewMixin(OwnedViewMixin[Owned]):
     def page_of(
         self, wire: Wire, conditions: list[Condition], parameters: Mapping[str, Any]
     ) -> Response:
-        rows, following = page(self.request.user, wire, conditions, parameters)
-        response = Response(f"[{','.join(rows)}]".encode())
+        text, following = page(self.request.user, wire, conditions, parameters)
+        response = Response(f"[{text}]".encode())
         if following is not None:
             here = self.request.build_absolute_uri()
             url = replace_query_param(here, "cursor", following.encode())
@@ -131,9 +131,10 @@ class TaskViewSet(PagedViewMixin[Task]):
         """Change a task that was just read. Raises `ChangedMeanwhile`, unless it is locked."""
         require_match(self.request, etag(task.updated_at))
         task.expected = state_of(task)
-        for name, value in validated(serializer, self.request.data).items():
+        values = validated(serializer, self.request.data)
+        for name, value in values.items():
             setattr(task, name, value)
-        task.save(acting_for=self.request.user)
+        task.save(update_fields=values, acting_for=self.request.user)
         return Response(task.written.encode(), headers={"ETag": etag(task.updated_at)})
 
 

@@ -5,10 +5,11 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.acting import ACTING_SOURCE
+from accounts.databases import fetch, on_postgresql
 from accounts.ownership import owner_id
 from accounts.reading import json_of
 from tasks.events import EventType, publish, record
@@ -18,10 +19,9 @@ from tasks.serializers import TASK, TaskSerializer
 
 def insert(task: Task, acting_for: object | None) -> str:
     """Insert a new task; its JSON. With `acting_for`, on behalf of that person (`accounts.acting`)."""
-    if connection.vendor != "postgresql":
+    if not on_postgresql():
         return _insert_by_orm(task)
-    fields = Task._meta.concrete_fields
-    values = [field.get_db_prep_save(getattr(task, field.attname), connection) for field in fields]
+    values = [getattr(task, field.attname) for field in Task._meta.concrete_fields]
     if acting_for is not None:
         values.insert(0, owner_id(acting_for))
     return _execute(task, "task.created", _insertion(acting=acting_for is not None), values)
@@ -40,14 +40,10 @@ def update(
     `withdrawing` the unread notifications that no longer hold, of which nobody is told. Raises
     `ChangedMeanwhile` where there is no such row any more.
     """
-    fields = [
-        field
-        for field in Task._meta.concrete_fields
-        if not field.primary_key and (names is None or field.name in names)
-    ]
-    if connection.vendor != "postgresql":
+    fields = _fields(None if names is None else frozenset(names))
+    if not on_postgresql():
         return _update_by_orm(task, fields, before, withdrawing=withdrawing)
-    values = [field.get_db_prep_save(getattr(task, field.attname), connection) for field in fields]
+    values = [getattr(task, field.attname) for field in fields]
     columns = tuple(field.column for field in fields)
     acting = acting_for is not None
     if acting:
@@ -57,13 +53,25 @@ def update(
     return _execute(task, "task.updated", sql, values)
 
 
+@lru_cache
+def _fields(names: frozenset[str] | None) -> tuple[Any, ...]:
+    """The fields of these names that can change; all of them without names."""
+    return tuple(
+        field
+        for field in Task._meta.concrete_fields
+        if not field.primary_key and (names is None or field.name in names)
+    )
+
+
 def _insert_by_orm(task: Task) -> str:
     with transaction.atomic():
         task.save_base(force_insert=True)
         return _recorded(task, "task.created")
 
 
-def _update_by_orm(task: Task, fields: list[Any], before: RowState, *, withdrawing: bool) -> str:
+def _update_by_orm(
+    task: Task, fields: tuple[Any, ...], before: RowState, *, withdrawing: bool
+) -> str:
     with transaction.atomic():
         row = Task.objects.filter(
             pk=task.pk, updated_at=before.updated_at, next_reminder_at=before.next_reminder_at
@@ -86,14 +94,13 @@ def _recorded(task: Task, event_type: EventType) -> str:
 
 
 def _execute(task: Task, event_type: EventType, sql: str, values: list[Any]) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, event_type])
-        row = cursor.fetchone()
-    if row is None:
+    found = fetch(sql, [*values, event_type])
+    if not found:
         raise ChangedMeanwhile
-    text, seq = row
+    text: str
+    ((text, seq),) = found
     publish(task.user_id, seq, event_type, task.updated_at, json.loads(text))
-    return str(text)
+    return text
 
 
 @lru_cache
@@ -149,7 +156,7 @@ def _with_event(writing: str, after: str | None = None) -> str:
     It answers with the task's JSON and the number. From here to the commit other writers of the
     same owner wait, so the number comes `after` all else that has to be locked.
     """
-    text = json_of(TASK, "postgresql")
+    text = json_of(TASK)
     last = f"t, (SELECT count(*) FROM {after}) AS done" if after else "t"  # noqa: S608  ours
     return f"""
         WITH {writing}, next AS (

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -174,7 +175,7 @@ def test_the_last_pages_cost_what_the_first_costs(alice_api, dozen, django_asser
     while url:
         with django_assert_num_queries(1) as captured:
             response = alice_api.get(url)
-        assert "OFFSET" not in captured.captured_queries[0]["sql"]
+        assert not re.search("OFFSET [^0]", captured.captured_queries[0]["sql"])
         url = next_url(response)
 
 

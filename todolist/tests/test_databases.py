@@ -1,14 +1,25 @@
 """Many at once: nothing is lost, nothing fails, and no connection stays behind."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
+from django.test.utils import CaptureQueriesContext
 
+from accounts.databases import fetch
 from accounts.reading import own_row
 from accounts.users import CurrentUser
 from conftest import Server, call, sign
@@ -91,18 +102,129 @@ def test_a_database_that_dropped_its_connections_costs_nobody_a_request(busy_ser
     assert list_at_once(busy_server) == {200}
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_connection_that_is_closed_under_a_reader_is_replaced():
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no connections to drop")
-    task = Task(user_id="alice", text="x")
-    task.save()
+# Statements without a cursor
 
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has cursors")
+committing = pytest.mark.django_db(transaction=True)  # or else all is part of a transaction
+
+
+def terminate_our_connection() -> None:
     def terminate(pid: int) -> None:
         with connection.cursor() as cursor:  # another thread's, so another one
             cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
         connection.close()
 
+    connection.ensure_connection()
     with ThreadPoolExecutor(1) as aside:
         aside.submit(terminate, connection.connection.info.backend_pid).result()
+
+
+def prepared() -> list[str]:
+    """The statements that are prepared on our connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT statement FROM pg_prepared_statements WHERE name LIKE 'fetch%%' ORDER BY name",
+            [],
+        )
+        return [sql for (sql,) in cursor.fetchall()]
+
+
+VALUES: list[tuple[str, Any]] = [
+    ("text", "naïve ☕ 'x' \"y\" \\ %s %% $1 \n"),
+    ("text", ""),
+    ("text", None),
+    ("integer", -(2**31)),
+    ("bigint", 2**62),
+    ("boolean", True),
+    ("boolean", False),
+    ("uuid", UUID(int=7)),
+    ("timestamptz", datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)),
+    ("timestamptz", datetime(1, 1, 1, tzinfo=UTC)),
+]
+
+
+@on_postgresql
+@committing
+def test_values_arrive_as_they_were_sent():
+    sql = f"SELECT {', '.join(f'%s::{kind}' for kind, _ in VALUES)}, 7 %% 4"
+    values = [value for _, value in VALUES]
+    expected = [(*values, 3)]
+    for _ in range(2):
+        assert fetch(sql, values) == expected
+    assert len(prepared()) == 1
+    with transaction.atomic():
+        assert fetch(sql, values) == expected
+    with CaptureQueriesContext(connection) as captured:
+        assert fetch(sql, values) == expected
+    assert len(captured) == 1
+    assert len(prepared()) == 1
+
+
+@on_postgresql
+@committing
+def test_a_text_is_not_cut_off_where_it_holds_a_nul():
+    for _ in range(2):
+        with pytest.raises(DataError, match="NUL"):
+            fetch("SELECT %s::text", ["before\0after"])
+
+
+@on_postgresql
+@committing
+def test_errors_are_those_that_a_cursor_raises():
+    for _ in range(2):
+        with pytest.raises(DataError, match="division by zero"):
+            fetch("SELECT 1 / %s::int", [0])
+        with pytest.raises(ProgrammingError, match="no_such_table"):
+            fetch("SELECT * FROM no_such_table", [])
+        with pytest.raises(IntegrityError, match="tasks_stream"):
+            fetch("INSERT INTO tasks_stream (user_id) VALUES (%s) RETURNING 1", [None])
+    assert fetch("SELECT %s::int", [1]) == [(1,)]
+
+
+@on_postgresql
+@committing
+def test_a_connection_keeps_so_many_statements_and_forgets_the_one_not_asked_for_longest(
+    monkeypatch,
+):
+    monkeypatch.setattr("todolist.postgresql.base.PREPARED_AT_MOST", 3)
+    connection.close()
+    for number in (1, 2, 3, 1, 4):
+        assert fetch(f"SELECT {number}", []) == [(number,)]
+    assert sorted(prepared()) == ["SELECT 1", "SELECT 3", "SELECT 4"]
+
+
+@on_postgresql
+@committing
+def test_statements_that_the_server_was_made_to_forget_are_prepared_again():
+    for statement in ("DISCARD ALL", "DEALLOCATE ALL"):
+        assert fetch("SELECT %s::int", [7]) == [(7,)]
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        assert fetch("SELECT %s::int", [7]) == [(7,)]
+        assert len(prepared()) == 1
+    with transaction.atomic():
+        Task.objects.exists()
+        transaction.set_rollback(True)
+    assert Task.objects.exists() is False  # before this one psycopg has the server forget them all
+    assert len(prepared()) == 0
+    assert fetch("SELECT %s::int", [7]) == [(7,)]
+
+
+@on_postgresql
+@committing
+def test_a_connection_that_is_lost_is_no_reason_to_write_twice():
+    task = Task(user_id="alice", text="x")
+    terminate_our_connection()
+    with pytest.raises(OperationalError):
+        task.save()
+    connection.close()
+    assert not Task.objects.exists()
+
+
+@on_postgresql
+@committing
+def test_a_connection_that_is_closed_under_a_reader_is_replaced():
+    task = Task(user_id="alice", text="x")
+    task.save()
+    terminate_our_connection()
     assert own_row(CurrentUser("alice"), TASK, task.pk) == task.written

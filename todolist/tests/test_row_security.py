@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import acting
 from accounts.acting import acting_as, acting_as_everyone
 from accounts.ownership import OwnedModel
-from accounts.reading import exists, own_object, own_row, own_rows
+from accounts.reading import exists, own_object, own_page, own_row
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, ROLE, ROOT, call, client_with, sign
 from tasks.models import ChangedMeanwhile, Event, Notification, Task, state_of
@@ -137,8 +137,8 @@ def test_statements_keep_owners_apart_without_it(hers):
         with acting_as(bob):
             assert Task.objects.count() == 1  # so the policy is out of the way
         for user, found in ((alice, [hers]), (bob, [])):
-            rows = own_rows(user, TASK, [], order_by=["id"], descending=False, limit=10)
-            assert len(rows) == len(found)
+            page = own_page(user, TASK, [], order_by=["id"], descending=False, limit=10)
+            assert page.number == len(found)
             assert (own_row(user, TASK, hers.pk) is not None) == bool(found)
             assert own_object(user, Task, hers.pk) == (hers if found else None)
         hers.expected = state_of(hers)
