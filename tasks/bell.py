@@ -51,7 +51,7 @@ class Bell:
     def __init__(self) -> None:
         self._ears: dict[asyncio.AbstractEventLoop, Ear] = {}
         self._changed = threading.Condition()  # guards all below
-        self._waiting: list[tuple[str, EventMessage]] = []
+        self._waiting: list[tuple[str, int, str]] = []
         self._look = False  # everybody is to look at the record
         self._sending_on: asyncio.AbstractEventLoop | None = None
         self._sender: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
@@ -74,7 +74,7 @@ class Bell:
         if shared_layer() is None:
             return
         with self._changed:
-            self._waiting.append((user_id, event))
+            self._waiting.append((user_id, *event))
             if len(self._waiting) > EVENTS_AT_MOST:
                 self._look = True
                 self._waiting.clear()
@@ -123,7 +123,7 @@ class Bell:
                 self._changed.notify_all()
             raise
 
-    async def _tell(self, events: "list[tuple[str, EventMessage]]", *, look: bool) -> None:
+    async def _tell(self, events: list[tuple[str, int, str]], *, look: bool) -> None:
         layer = shared_layer()
         try:
             async with asyncio.timeout(LAYER_TIMEOUT):

@@ -27,7 +27,7 @@ from accounts.websocket import (
     close_code_and_reason,
     verify_async,
 )
-from tasks.events import EventMessage, parse_seq
+from tasks.events import EventMessage, encode, parse_seq
 from tasks.hub import current_hub
 
 logger = logging.getLogger(__name__)
@@ -41,9 +41,6 @@ CLOCK_CHECK = 60  # seconds; the wall clock, by which tokens expire, may be set 
 CLOSE_TOO_BIG = 1009
 CLOSE_TOO_SLOW = 1013
 CLOSE_TOO_MANY = 4008
-
-# One encoder for all: `json.dumps` with options makes one for each message.
-encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
@@ -167,7 +164,7 @@ class NotificationSocket:
         if (
             event is not None
             and self.position is not None
-            and event["seq"] <= self.position
+            and event.seq <= self.position
             and (self.forwarding is None or self.forwarding.done())
         ):
             # The channel layer echoes what was heard directly. But while something is being sent,
@@ -213,13 +210,13 @@ class NotificationSocket:
 
     async def send_if_next(self, event: EventMessage) -> None:
         assert self.position is not None  # noqa: S101  nothing is forwarded before the greeting
-        if event["seq"] <= self.position:
+        if event.seq <= self.position:
             return  # sent already
-        if event["seq"] > self.position + 1:
+        if event.seq > self.position + 1:
             self.behind = True  # a ring got lost; the record has this event too
             return
-        await self.send_message(event)
-        self.position = event["seq"]
+        await self.send_text(event.text)
+        self.position = event.seq
 
     async def catch_up(self) -> None:
         """Send what the record holds after `position`."""
@@ -280,11 +277,13 @@ class NotificationSocket:
 
     # What goes out
 
-    async def send_message(self, message: dict[str, Any] | EventMessage) -> None:
+    async def send_message(self, message: dict[str, Any]) -> None:
+        await self.send_text(encode(message))
+
+    async def send_text(self, text: str) -> None:
         """Send one JSON object. Raises `TimeoutError` where the client does not read."""
         if self.closed:
             return
-        text = encode(message)
         async with asyncio.timeout(SEND_TIMEOUT):
             await self.send({"type": "websocket.send", "text": text})
 

@@ -8,13 +8,14 @@ rings a bell.
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from accounts.acting import acting_as
+from accounts.databases import on_postgresql
 from accounts.users import CurrentUser
 from tasks.bell import bell
 from tasks.models import Event, Notification, Stream, Task
@@ -32,13 +33,18 @@ EventType = Literal[
 ]
 
 
-class EventMessage(TypedDict):
-    """What a socket receives. Plain JSON values only: Redis packs them with msgpack."""
+# One encoder for all: `json.dumps` with options makes one for each text.
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class EventMessage(NamedTuple):
+    """An event's number, and the text of the JSON object that is sent of it: what a socket receives.
+
+    Text from the database to the socket, so that nobody on the way takes it apart.
+    """
 
     seq: int
-    type: str
-    at: str
-    data: dict[str, Any]
+    text: str
 
 
 @receiver(post_delete, sender=Task)
@@ -64,14 +70,12 @@ def record(user_id: str, event_type: EventType, data: dict[str, Any]) -> None:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
     at = datetime.now(UTC)
-    publish(user_id, _append(user_id, event_type, at, data), event_type, at, data)
+    publish(user_id, _append(user_id, event_type, at, data), event_type, at, encode(data))
 
 
-def publish(
-    user_id: str, seq: int, event_type: EventType, at: datetime, data: dict[str, Any]
-) -> None:
-    """Tell the owner's sockets of an event on record, after the commit."""
-    message = EventMessage(seq=seq, type=event_type, at=timestamp(at), data=data)
+def publish(user_id: str, seq: int, event_type: EventType, at: datetime, data: str) -> None:
+    """Tell the owner's sockets of an event on record, after the commit. `data` is JSON."""
+    message = _message(seq, event_type, at, data)
 
     def send() -> None:  # not a `partial`: Django logs a failed callback by its name
         bell.ring(user_id, message)
@@ -90,7 +94,7 @@ _NEXT_SEQ = """
 def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -> int:
     """Write an event under its owner's next number; one round trip on PostgreSQL."""
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+        if on_postgresql():
             cursor.execute(
                 f"WITH next AS ({_NEXT_SEQ})"  # noqa: S608  a constant
                 " INSERT INTO tasks_event (user_id, seq, type, at, data)"
@@ -106,7 +110,7 @@ def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -
 
 def newest_seqs(user_ids: list[str]) -> dict[str, int]:
     """The number of the newest event of each of these people who has any."""
-    if connection.vendor == "postgresql":  # hundreds of ids as one parameter, which costs little
+    if on_postgresql():  # hundreds of ids as one parameter, which costs little
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT user_id, last_seq FROM tasks_stream WHERE user_id = ANY(%s)", [user_ids]
@@ -173,4 +177,9 @@ def prune(before: datetime) -> Iterator[int]:
 
 def message_of(event: Event) -> EventMessage:
     """An event of the record, as a socket receives it."""
-    return EventMessage(seq=event.seq, type=event.type, at=timestamp(event.at), data=event.data)
+    return _message(event.seq, event.type, event.at, encode(event.data))
+
+
+def _message(seq: int, event_type: str, at: datetime, data: str) -> EventMessage:
+    text = f'{{"seq":{seq},"type":"{event_type}","at":"{timestamp(at)}","data":{data}}}'
+    return EventMessage(seq, text)

@@ -193,8 +193,8 @@ class Hub:
                     message = await layer.receive(channel)
                     if message["type"] == "bell.look":
                         self._called_to_look.set()
-                    for user_id, event in message.get("events", ()):
-                        self.hear(user_id, event)
+                    for user_id, seq, text in message.get("events", ()):
+                        self.hear(user_id, EventMessage(seq, text))
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
                 if not failing:  # once, not every second
                     logger.warning("The channel layer does not answer: %s", reason(error))

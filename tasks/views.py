@@ -67,9 +67,10 @@ class EventsView(DirectRequests):
         result = replay(owner_id(request.user), since, limit + 1)
         if not result.complete:
             raise EventsGone
-        response = Response(result.events[:limit])
+        events = result.events[:limit]
+        response = Response(f"[{','.join(event.text for event in events)}]".encode())
         if len(result.events) > limit:
-            last = result.events[limit - 1]["seq"]
+            last = events[-1].seq
             url = replace_query_param(request.build_absolute_uri(), "since", last)
             response["Link"] = f'<{url}>; rel="next"'
         return response

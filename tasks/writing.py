@@ -1,6 +1,5 @@
 """Writes a task together with its event (contract section 4): on PostgreSQL, by one statement."""
 
-import json
 from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
@@ -12,7 +11,7 @@ from accounts.acting import ACTING_SOURCE
 from accounts.databases import fetch, on_postgresql
 from accounts.ownership import owner_id
 from accounts.reading import json_of
-from tasks.events import EventType, publish, record
+from tasks.events import EventType, encode, publish, record
 from tasks.models import ChangedMeanwhile, Notification, RowState, Task
 from tasks.serializers import TASK, TaskSerializer
 
@@ -90,7 +89,7 @@ def _update_by_orm(
 def _recorded(task: Task, event_type: EventType) -> str:
     data = dict(TaskSerializer(task).data)
     record(task.user_id, event_type, data)
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return encode(data)
 
 
 def _execute(task: Task, event_type: EventType, sql: str, values: list[Any]) -> str:
@@ -99,7 +98,7 @@ def _execute(task: Task, event_type: EventType, sql: str, values: list[Any]) -> 
         raise ChangedMeanwhile
     text: str
     ((text, seq),) = found
-    publish(task.user_id, seq, event_type, task.updated_at, json.loads(text))
+    publish(task.user_id, seq, event_type, task.updated_at, text)
     return text
 
 

@@ -42,10 +42,12 @@ def test_everybody_has_numbers_and_events_of_their_own(alice_api, bob_api):
     assert {event["data"]["user_id"] for event in bob_api.get("/events").json()} == {BOB}
 
 
-def test_an_event_survives_json(alice_api):
-    made(alice_api, "naïve ☕", deadline="2030-01-01T00:00:00Z")
+def test_an_event_is_the_task_as_it_was_written(alice_api):
+    task = made(alice_api, 'naïve "☕"\n', deadline="2030-01-01T00:00:00Z")
     (event,) = replay(ALICE, 0, 10).events
-    assert json.loads(json.dumps(event)) == event
+    assert json.loads(event.text) == {
+        "seq": event.seq, "type": "task.created", "at": task["created_at"], "data": task,
+    }  # fmt: skip
 
 
 def test_the_newest_numbers_of_many_people_whatever_their_ids_hold():

@@ -384,9 +384,9 @@ def test_another_deployment_on_the_same_redis_is_not_heard(server, settings):
     code = (
         "from asgiref.sync import async_to_sync; from channels.layers import get_channel_layer\n"
         "from tasks.bell import PROCESSES\n"
-        "event = {'seq': 1, 'type': 'task.deleted', 'at': '', 'data': {'id': 'elsewhere'}}\n"
+        """event = '{"seq":1,"type":"task.deleted","at":"","data":{"id":"elsewhere"}}'\n"""
         "async_to_sync(get_channel_layer().group_send)(PROCESSES,"
-        " {'type': 'bell.ring', 'events': [['two-deployments', event]]})"
+        " {'type': 'bell.ring', 'events': [['two-deployments', 1, event]]})"
     )
     other = server.database_url + "-of-another-deployment"
     with opened(server, token) as socket:

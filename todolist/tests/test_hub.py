@@ -24,7 +24,7 @@ from redis import asyncio as redis
 from conftest import ALICE, BOB, sign
 from tasks.bell import Bell
 from tasks.consumers import NotificationSocket
-from tasks.events import Replay, newest_seqs
+from tasks.events import EventMessage, Replay, newest_seqs
 from tasks.hub import Hub, current_hub
 from tasks.models import Task
 
@@ -220,7 +220,7 @@ async def test_events_of_busy_times_go_together(monkeypatch):
             while sum(len(message["events"]) for message in sent) < 10:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     assert len(sent) < 5
-    told = [event["seq"] for message in sent for _, event in message["events"]]
+    told = [seq for message in sent for _, seq, _ in message["events"]]
     assert told == list(range(1, 11))
 
 
@@ -232,7 +232,7 @@ async def test_an_echo_of_what_was_sent_starts_nothing():
         assert isinstance(socket, NotificationSocket) and socket.forwarding is not None
         await asyncio.wait([socket.forwarding], timeout=PATIENCE)
         forwarding = socket.forwarding
-        current_hub().hear(ALICE, event)  # type: ignore[arg-type]
+        current_hub().hear(ALICE, EventMessage(event["seq"], json.dumps(event)))
         assert socket.forwarding is forwarding and not socket.rung
 
 
