@@ -26,6 +26,7 @@ from todolist.threads import LoopThreads
 
 THREADS = 4
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that is too large, read so that it is answered
+ANYTHING = "Any .text, \n~é%(x)s"  # what only a parameter takes that takes everything but a slash
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -42,8 +43,10 @@ class OneHopHandler(ASGIHandler):
         # Not the parent's: it would load the middleware for asynchronous use.
         self.load_middleware(is_async=False)
         self._threads = LoopThreads(THREADS, initializer=act_for_nobody)
-        # What the URLconf has for each path that it spells out: looked up once, not every time.
+        # What the URLconf has for each path that it spells out, and below each path for whatever
+        # follows: looked up once, not every time.
         self._matches = dict(_matches())
+        self._below = dict(_matches_below())
         # Paths whose views wait for nothing, neither for a database nor for the network: a hop
         # would take longer than they do, and while a database hangs they answer all the same.
         self._at_once = frozenset(
@@ -77,8 +80,10 @@ class OneHopHandler(ASGIHandler):
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
         """What the URLconf has for this path; raises `Resolver404` where it has nothing."""
         match = self._matches.get(request.path_info)
-        if match is None:  # a path with parameters, or one that is unknown
-            match = super().resolve_request(request)
+        if match is None:
+            above, _, last = request.path_info.rpartition("/")
+            below = self._below.get(above) if last else None
+            match = super().resolve_request(request) if below is None else _with(below, last)
         request.resolver_match = match
         return match
 
@@ -113,6 +118,25 @@ def _matches() -> Iterator[tuple[str, ResolverMatch]]:
             for spelling in (path, f"{path}/"):
                 with suppress(Resolver404):
                     yield spelling, resolve(spelling)
+
+
+def _matches_below() -> Iterator[tuple[str, ResolverMatch]]:
+    """Every path below which a view of the API takes whatever comes for its only parameter."""
+    for route in http_routes():
+        if len(route.parameters) == 1 and hasattr(route.callback, "cls"):
+            (name,) = route.parameters
+            above, _, last = route.template.rpartition("/")
+            match = resolve(route.path(**{name: ANYTHING}))
+            if last == f"%({name})s" and match.kwargs == {name: ANYTHING}:
+                yield f"/{above}", match
+
+
+def _with(match: ResolverMatch, value: str) -> ResolverMatch:
+    """The same for this value of its parameter."""
+    kwargs = dict.fromkeys(match.kwargs, value)
+    other = ResolverMatch.__new__(ResolverMatch)
+    other.__dict__ = {**match.__dict__, "kwargs": kwargs, "captured_kwargs": kwargs}
+    return other
 
 
 async def read_body(receive: Receive) -> bytes | None:

@@ -15,7 +15,17 @@ from todolist.tests.test_http import PATHS
 def test_every_path_leads_where_the_urlconf_says():
     handler = OneHopHandler()
     request: Any = RequestFactory().get("/")
-    for path in [*PATHS, "/", "/me/x", "//me", "/ME", "/admin/login"]:
+    odd = [
+        "/",
+        "/me/x",
+        "//me",
+        "/ME",
+        "/admin/login",
+        "/tasks/x/y",
+        "/notifications/x",
+        "/tasks//",
+    ]
+    for path in [*PATHS, *odd, "/tasks/ é\n%s"]:
         for spelling in (path, f"{path.rstrip('/')}/"):
             request.path_info = spelling
             try:
@@ -27,6 +37,14 @@ def test_every_path_leads_where_the_urlconf_says():
             found = handler.resolve_request(request)
             assert request.resolver_match is found
             assert (found.func, found.kwargs) == (expected.func, expected.kwargs), spelling
+
+
+def test_nothing_is_no_value_of_a_parameter():
+    handler = OneHopHandler()
+    handler._matches.clear()  # so that it is asked for
+    request: Any = RequestFactory().get("/")
+    request.path_info = "/tasks/"
+    assert handler.resolve_request(request).url_name == "task-list"
 
 
 def test_only_views_that_say_so_are_answered_on_the_event_loop():
