@@ -37,6 +37,11 @@ class LimitedHTTP(HttpToolsProtocol):
     in_head = False
     head_size = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # By itself it makes up each line before the logger turns it away.
+        self.access_log = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         if parent_process() is not None:
