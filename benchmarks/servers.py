@@ -84,7 +84,7 @@ OURS = [
             "todolist.asgi:application",
         ],
         ours=True,
-        connections=14,
+        connections=22,
     ),
     Server(
         name="ours-1",
@@ -96,7 +96,7 @@ OURS = [
         ],
         ours=True,
         processes=1,
-        connections=10,
+        connections=11,
         variant=True,
     ),
     Server(
@@ -108,7 +108,7 @@ OURS = [
         ],
         ours=True,
         processes=1,
-        connections=10,
+        connections=11,
         variant=True,
     ),
     Server(

@@ -3,7 +3,7 @@
 Django's ASGI handler gives every request a thread, and goes to it and back for each signal and each
 middleware: the slowest way to serve (docs/servers.md has the figures), and one in which a database
 connection that is kept with its thread is never used again. Here the loop reads the body, one of
-`THREADS` threads does everything else, and the loop sends the answer. The threads stay, and so do
+a few threads does everything else, and the loop sends the answer. The threads stay, and so do
 their connections.
 """
 
@@ -24,7 +24,8 @@ from accounts.public import why_open
 from accounts.routes import http_routes
 from todolist.threads import LoopThreads
 
-THREADS = 4
+THREADS = 2  # at work, where each of them makes progress
+THREADS_AT_MOST = 8
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that is too large, read so that it is answered
 ANYTHING = "Any .text, \n~é%(x)s"  # what only a parameter takes that takes everything but a slash
 
@@ -42,7 +43,7 @@ class OneHopHandler(ASGIHandler):
     def __init__(self) -> None:
         # Not the parent's: it would load the middleware for asynchronous use.
         self.load_middleware(is_async=False)
-        self._threads = LoopThreads(THREADS, initializer=act_for_nobody)
+        self._threads = LoopThreads(THREADS, THREADS_AT_MOST, initializer=act_for_nobody)
         # What the URLconf has for each path that it spells out, and below each path for whatever
         # follows: looked up once, not every time.
         self._matches = dict(_matches())

@@ -2,12 +2,15 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from tasks.bell import call_soon
+
+HELD_UP = 0.05  # seconds that a call may take before another thread takes over
 
 Answer = TypeVar("Answer")
 Job = tuple[Callable[..., Any], tuple[Any, ...], asyncio.AbstractEventLoop, asyncio.Future[Any]]
@@ -19,15 +22,22 @@ class LoopThreads:
     Half the cost of `concurrent.futures`, whose futures serve threads that wait for others; here
     only loops wait. The thread that was busy last is the next one, so that there are no more
     threads, with no more of what each keeps open, than there is work at one time.
+
+    Python runs one thread at a time, so `usual` of them are at work, and no more, as they would only
+    get in each other's way. Those that something slow holds up do not count: for each of them another
+    one takes over, as far as `most` altogether.
     """
 
-    def __init__(self, most: int, *, initializer: Callable[[], object]) -> None:
-        self._most = most
+    def __init__(self, usual: int, most: int, *, initializer: Callable[[], object]) -> None:
+        self._usual, self._most = usual, most
         self._initializer = initializer
-        self._lock = threading.Lock()  # guards the three below
-        self._number = 0
+        self._lock = threading.Lock()  # guards all below
+        self._number = 0  # threads there are
+        self._limit = usual  # of those that are busy
+        self._busy: dict[int, float] = {}  # since when
         self._idle: list[SimpleQueue[Job]] = []
         self._waiting: deque[Job] = deque()
+        self._watching: asyncio.AbstractEventLoop | None = None  # by which loop it is seen to
 
     async def call(self, function: Callable[..., Answer], *args: Any) -> Answer:
         """What `function` answers, or raises, on one of the threads.
@@ -39,19 +49,46 @@ class LoopThreads:
         done: asyncio.Future[Answer] = loop.create_future()
         job = (function, args, loop, done)
         with self._lock:
-            if self._idle:
-                self._idle.pop().put(job)
-            elif self._number < self._most:
-                name = f"request_{self._number + 1}"
-                threading.Thread(target=self._work, args=(job,), name=name, daemon=True).start()
-                self._number += 1  # only now: starting may fail
+            if len(self._busy) < self._limit:
+                self._start(job)
             else:
                 self._waiting.append(job)
+                if self._watching is None or self._watching.is_closed():
+                    self._watch(loop)
         return await done
 
-    def _work(self, job: Job | None) -> None:
+    def _start(self, job: Job) -> None:
+        if self._idle:
+            inbox = self._idle.pop()
+        else:
+            inbox = SimpleQueue()
+            name = f"request_{self._number + 1}"
+            threading.Thread(target=self._work, args=(inbox,), name=name, daemon=True).start()
+            self._number += 1  # only now: starting may fail
+        self._busy[id(inbox)] = time.monotonic()
+        inbox.put(job)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watching = loop
+        loop.call_later(HELD_UP, self._help, loop)
+
+    def _help(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let others take over for those that are held up, as long as calls wait."""
+        with self._lock:
+            if not self._waiting:
+                self._watching = None
+                return
+            before = time.monotonic() - HELD_UP
+            held_up = sum(since < before for since in self._busy.values())
+            self._limit = min(self._usual + held_up, self._most)
+            self._watch(loop)
+            while self._waiting and len(self._busy) < self._limit:
+                self._start(self._waiting[0])  # which may fail
+                self._waiting.popleft()
+
+    def _work(self, inbox: SimpleQueue[Job]) -> None:
         self._initializer()
-        inbox: SimpleQueue[Job] = SimpleQueue()
+        job: Job | None = None
         while True:
             if job is None:
                 job = inbox.get()
@@ -63,9 +100,11 @@ class LoopThreads:
                 failure = error
             del function, args  # nobody's request is kept until the next one
             with self._lock:
-                if self._waiting:
+                if self._waiting and len(self._busy) <= self._limit:
                     job = self._waiting.popleft()
+                    self._busy[id(inbox)] = time.monotonic()
                 else:
+                    del self._busy[id(inbox)]
                     self._idle.append(inbox)
             # Only now, so that whoever calls again at once finds this thread at leisure.
             call_soon(loop, _settle, done, answer, failure)

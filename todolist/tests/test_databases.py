@@ -25,10 +25,10 @@ from accounts.users import CurrentUser
 from conftest import Server, call, sign
 from tasks.models import Task
 from tasks.serializers import TASK
-from todolist.handler import THREADS as REQUEST_THREADS
+from todolist.handler import THREADS_AT_MOST
 
 THREADS = 50
-CONNECTIONS = REQUEST_THREADS + 3  # and those that read for sockets
+CONNECTIONS = THREADS_AT_MOST + 3  # and those that read for sockets
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+import time
 from threading import Barrier, Event
 
 import pytest
 
-from todolist.threads import LoopThreads
+from todolist.threads import HELD_UP, LoopThreads
 
 asynchronous = pytest.mark.asyncio
 
@@ -19,7 +20,7 @@ def nothing() -> None:
 
 @asynchronous
 async def test_it_answers_and_raises_what_the_function_does():
-    threads = LoopThreads(2, initializer=nothing)
+    threads = LoopThreads(2, 2, initializer=nothing)
     assert await threads.call(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await threads.call(divmod, 7, 0)
@@ -29,20 +30,20 @@ async def test_it_answers_and_raises_what_the_function_does():
 @asynchronous
 async def test_each_thread_is_made_ready_once():
     ready: list[str] = []
-    threads = LoopThreads(1, initializer=lambda: ready.append(threading.current_thread().name))
+    threads = LoopThreads(1, 1, initializer=lambda: ready.append(threading.current_thread().name))
     names = [await threads.call(lambda: threading.current_thread().name) for _ in range(3)]
     assert set(names) == set(ready) and len(ready) == 1
 
 
 @asynchronous
 async def test_one_thread_is_enough_for_one_call_after_the_other():
-    threads = LoopThreads(4, initializer=nothing)
+    threads = LoopThreads(4, 4, initializer=nothing)
     assert len({await threads.call(threading.get_ident) for _ in range(20)}) == 1
 
 
 @asynchronous
 async def test_calls_at_once_have_threads_of_their_own_and_the_rest_waits_its_turn():
-    threads = LoopThreads(3, initializer=nothing)
+    threads = LoopThreads(3, 3, initializer=nothing)
     together = Barrier(3)
 
     def meet() -> int:
@@ -56,8 +57,65 @@ async def test_calls_at_once_have_threads_of_their_own_and_the_rest_waits_its_tu
 
 
 @asynchronous
+async def test_others_take_over_for_those_that_are_held_up_but_not_without_end():
+    threads = LoopThreads(2, 4, initializer=nothing)
+    go_on, started = Event(), threading.Semaphore(0)
+
+    def hang() -> int:
+        started.release()
+        go_on.wait(PATIENCE)
+        return threading.get_ident()
+
+    hanging = [asyncio.create_task(threads.call(hang)) for _ in range(6)]
+    await asyncio.sleep(0)
+    # Two have to wait, however long: four is all there is.
+    for _ in range(4):
+        assert await asyncio.to_thread(started.acquire, timeout=PATIENCE)
+    assert not await asyncio.to_thread(started.acquire, timeout=10 * HELD_UP)
+    waiting = asyncio.create_task(threads.call(threading.get_ident))
+    go_on.set()
+    assert len({await call for call in hanging}) <= 4
+    assert await waiting
+
+
+@asynchronous
+async def test_one_that_is_held_up_holds_up_nobody_else():
+    threads = LoopThreads(1, 2, initializer=nothing)
+    go_on = Event()
+    hanging = asyncio.create_task(threads.call(go_on.wait, PATIENCE))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE / 2):
+        assert len({await threads.call(threading.get_ident) for _ in range(20)}) == 1
+    assert not hanging.done()
+    go_on.set()
+    assert await hanging
+
+
+@asynchronous
+async def test_once_nothing_holds_anybody_up_only_the_usual_ones_work():
+    threads = LoopThreads(1, 3, initializer=nothing)
+    together = Barrier(3)
+    held_up = [asyncio.create_task(threads.call(together.wait, PATIENCE)) for _ in range(3)]
+    await asyncio.gather(*held_up)  # so there are three threads
+    busy, most, lock = 0, 0, threading.Lock()
+
+    def work(number: int) -> None:
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            if number > 200:  # by now it was seen that they make progress
+                most = max(most, busy)
+        time.sleep(HELD_UP / 50)
+        with lock:
+            busy -= 1
+
+    await asyncio.gather(*[threads.call(work, number) for number in range(300)])
+    assert most == 1
+
+
+@asynchronous
 async def test_a_call_that_nobody_waits_for_any_more_is_made_all_the_same():
-    threads = LoopThreads(1, initializer=nothing)
+    threads = LoopThreads(1, 1, initializer=nothing)
     started, go_on, done = Event(), Event(), Event()
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
@@ -78,7 +136,7 @@ async def test_a_call_that_nobody_waits_for_any_more_is_made_all_the_same():
 
 
 def test_a_loop_that_has_ended_meanwhile_harms_nobody():
-    threads = LoopThreads(1, initializer=nothing)
+    threads = LoopThreads(1, 1, initializer=nothing)
     go_on = Event()
 
     async def leave_early() -> None:
