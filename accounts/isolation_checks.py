@@ -7,7 +7,6 @@ somebody made up asks them, and the database is never asked.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, NoReturn, cast
-from unittest.mock import patch
 from uuid import UUID
 
 from django.apps import apps
@@ -51,7 +50,8 @@ def without_database() -> Iterator[None]:
 
     with ExitStack() as stack:
         for connection in connections.all():
-            stack.enter_context(patch.object(connection, "ensure_connection", refuse))
+            vars(connection)["ensure_connection"] = refuse
+            stack.callback(vars(connection).pop, "ensure_connection")
         yield
 
 

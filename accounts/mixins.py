@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from rest_framework import status
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.request import Request
+from rest_framework.schemas import DefaultSchema
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
@@ -23,12 +24,21 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.I
 Owned = TypeVar("Owned", bound=OwnedModel)
 
 
+class SchemaWhenAsked(DefaultSchema):
+    """What describes a view, without loading it for routers, which look at every attribute."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else super().__get__(instance, owner)
+
+
 class DirectRequests(APIView):
     """Spares what REST framework's requests do by failing first.
 
     They look up whatever is not theirs in the request that they wrap, after a search of their own;
     and who asks for `user` first learns from an error that nobody has authenticated yet.
     """
+
+    schema = SchemaWhenAsked()
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         wrapping = super().initialize_request(request, *args, **kwargs)

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register, run_checks
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 
@@ -118,6 +119,13 @@ def _ask_the_database() -> list[CheckMessage]:
         connection.close()
 
 
+def _run_checks() -> Iterator[CheckMessage]:
+    """All of them but for those of commands, which a server does not need, and which take memory."""
+    for check in registry.get_checks():
+        if Tags.commands not in check.tags:
+            yield from check(app_configs=None, databases=None) or ()
+
+
 def refuse_to_start_while_wrong() -> None:
     """Run all system checks, as `runserver` does, for servers that run none.
 
@@ -128,7 +136,7 @@ def refuse_to_start_while_wrong() -> None:
     if being_looked_at():
         return
     with ThreadPoolExecutor(1) as aside:  # servers load the application on their event loop
-        found = [*run_checks(), *aside.submit(_ask_the_database).result()]
+        found = [*_run_checks(), *aside.submit(_ask_the_database).result()]
     messages = [message for message in found if not message.is_silenced()]
     errors = [message for message in messages if message.is_serious()]
     for message in messages:

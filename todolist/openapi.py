@@ -1,13 +1,12 @@
-"""How the OpenAPI document is made of views, serializers and `operations`, and the pages of it.
+"""How the OpenAPI document is made of views, serializers and `operations`.
 
-Nothing here runs for a call of the API: the document is made once per process, when somebody asks.
+Loaded and run when somebody asks for it, once per process: nothing here takes part in a call of the
+API, and what it needs takes five MiB.
 """
 
 from functools import cache
 from typing import Any
 
-from django.http import HttpResponse
-from django.shortcuts import render
 from drf_spectacular import openapi
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
@@ -19,11 +18,8 @@ from drf_spectacular.renderers import (
 )
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.renderers import JSONRenderer
-from rest_framework.request import Request
+from rest_framework.renderers import BaseRenderer
 
-from accounts.public import PublicView
 from todolist.operations import (
     COMPONENTS,
     DESCRIPTION,
@@ -161,64 +157,18 @@ def complete(result: Schema, **kwargs: Any) -> Schema:
     return result
 
 
+RENDERERS: list[type[BaseRenderer]] = [
+    OpenApiJsonRenderer2,
+    OpenApiJsonRenderer,
+    OpenApiYamlRenderer2,
+    OpenApiYamlRenderer,
+]
+
+
 @cache
 def document(media_type: str) -> bytes:
     """The whole document in that form. It depends on the code alone."""
-    (renderer,) = (one for one in SchemaView.renderer_classes if one.media_type == media_type)
+    (renderer,) = (one for one in RENDERERS if one.media_type == media_type)
     schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     written = renderer().render(schema, renderer_context={})
     return written.encode() if isinstance(written, str) else written
-
-
-class SchemaView(PublicView):
-    """`GET /schema`: the OpenAPI document, in JSON unless the client prefers YAML."""
-
-    open_to_everybody = "it describes the API, and nothing that anybody has put into it"
-
-    renderer_classes = [
-        OpenApiJsonRenderer2,
-        OpenApiJsonRenderer,
-        OpenApiYamlRenderer2,
-        OpenApiYamlRenderer,
-    ]
-
-    def get(self, request: Request) -> HttpResponse:
-        media_type: str = request.accepted_renderer.media_type
-        return HttpResponse(document(media_type), content_type=media_type)
-
-
-class Anything(BaseContentNegotiation):
-    """A page for people: whatever the client says it prefers, there is only this."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
-class DocsView(PublicView):
-    """`GET /docs`: a page to try the API on. All of it comes from this server."""
-
-    open_to_everybody = SchemaView.open_to_everybody
-
-    renderer_classes = [JSONRenderer]  # of errors
-    content_negotiation_class = Anything
-
-    POLICY = "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self' 'unsafe-inline'",  # Swagger UI styles what it draws
-            "img-src 'self' data:",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
-    )
-
-    def get(self, request: Request) -> HttpResponse:
-        page = render(request._request, "todolist/docs.html")
-        page["Content-Security-Policy"] = self.POLICY
-        return page

@@ -6,8 +6,8 @@ from django.urls import path, re_path
 import accounts.urls
 import tasks.urls
 from todolist import errors
+from todolist.documentation import DocsView, SchemaView
 from todolist.health import LiveView, ReadyView
-from todolist.openapi import DocsView, SchemaView
 
 urlpatterns = [
     # Not by `include`, whose every level would be a search of its own for each request.

@@ -55,6 +55,28 @@ def test_without_any_way_to_verify_tokens_no_server_starts(command):
         assert variable in done.stderr
 
 
+def test_a_server_loads_nothing_that_it_has_no_use_for():
+    """Each of these takes memory, of every process."""
+    unused = [
+        "django.core.management.commands.migrate",
+        "django.test",
+        "drf_spectacular.generators",
+        "pygments",
+        "requests",
+        "unittest",
+    ]
+    code = f"import sys, todolist.asgi; print([name for name in {unused} if name in sys.modules])"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment_for(""),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stdout == "[]\n", done.stderr
+
+
 @pytest.mark.parametrize(
     ("debug", "outcome"), [("False", "accounts.E003"), ("True", "accounts.W003")]
 )
