@@ -56,6 +56,7 @@ class Bell:
         self._sending_on: asyncio.AbstractEventLoop | None = None
         self._sender: asyncio.Task[None] | None = None  # a task that nobody holds may vanish
         self._own_loop: asyncio.AbstractEventLoop | None = None
+        self._serving: asyncio.AbstractEventLoop | None = None
         self._failing = False
 
     def listen(self, ear: Ear) -> None:
@@ -64,6 +65,10 @@ class Bell:
             **{loop: other for loop, other in self._ears.items() if not loop.is_closed()},
             asyncio.get_running_loop(): ear,
         }
+
+    def serve_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ring from this loop, which runs as long as anything is served here."""
+        self._serving = loop
 
     def ring(self, user_id: str, event: "EventMessage") -> None:
         """Tell the owner's sockets of an event that is committed. Returns at once."""
@@ -91,9 +96,9 @@ class Bell:
             self._sending_on = None  # given up: nobody waits for it a second time
 
     def _home(self) -> asyncio.AbstractEventLoop:
-        """The loop that sockets are served on, else one of our own on a thread beside."""
-        for loop in self._ears:
-            if loop.is_running():
+        """The loop that requests or sockets are served on, else one of our own on a thread beside."""
+        for loop in (self._serving, *self._ears):
+            if loop is not None and loop.is_running():
                 return loop
         if self._own_loop is None:
             self._own_loop = asyncio.new_event_loop()

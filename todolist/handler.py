@@ -7,6 +7,7 @@ a few threads does everything else, and the loop sends the answer. The threads s
 their connections.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -22,6 +23,7 @@ from accounts.acting import act_for_nobody
 from accounts.authentication import settle_keys
 from accounts.public import why_open
 from accounts.routes import http_routes
+from tasks.bell import bell
 from todolist.threads import LoopThreads
 
 THREADS = 2  # at work, where each of them makes progress
@@ -73,6 +75,7 @@ class OneHopHandler(ASGIHandler):
         if scope["path"] in self._at_once:
             answer = self._answer(scope, body)
         else:
+            bell.serve_on(asyncio.get_running_loop())
             answer = await self._threads.call(self._answer_on_thread, scope, body)
         status, headers, content = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})

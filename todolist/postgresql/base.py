@@ -34,7 +34,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().init_connection_state()
         self._poll = select.poll()
         self._poll.register(self.connection.fileno(), select.POLLIN)
-        self._loading = Transformer(self.connection)
+        # Without Django's own way of reading moments, which is in Python: in UTC they come anyway.
+        self._loading = Transformer()
         self._prepared: dict[str, bytes] = {}  # the one asked last is the last
         self._number = 0
 

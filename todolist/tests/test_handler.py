@@ -1,6 +1,8 @@
 """Routes and connections, as the handler keeps them."""
 
+import asyncio
 import gc
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from django.test import RequestFactory
 from django.urls import resolve
 
 from conftest import sign
+from tasks.bell import Bell
 from todolist.handler import OneHopHandler
 from todolist.tests.test_http import PATHS
 
@@ -132,3 +135,35 @@ async def test_what_is_open_to_everybody_waits_for_no_keys(monkeypatch):
         )
     assert statuses == [200, None, 401, None]
     assert asked == ["/me"]
+
+
+@pytest.mark.asyncio
+async def test_events_are_told_from_the_loop_that_serves_not_from_a_thread_beside(monkeypatch):
+    bell = Bell()
+    monkeypatch.setattr("todolist.handler.bell", bell)
+    handler = OneHopHandler()
+    monkeypatch.setattr(handler, "_answer_on_thread", lambda *_: (204, [], b""))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    await handler({"type": "http", "path": "/tasks", "headers": []}, receive, send)
+    assert bell._home() is asyncio.get_running_loop()
+
+
+def test_where_nothing_is_served_events_are_told_from_a_thread_beside():
+    bell = Bell()
+
+    async def serve_once() -> None:
+        bell.serve_on(asyncio.get_running_loop())
+
+    asyncio.run(serve_once())
+    home = bell._home()
+    assert asyncio.run_coroutine_threadsafe(asyncio.sleep(0, "rung"), home).result(30) == "rung"
+    home.call_soon_threadsafe(home.stop)
+    while home.is_running():
+        time.sleep(0.01)
+    home.close()
