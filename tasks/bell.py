@@ -135,7 +135,7 @@ class Bell:
                 if look or self._failing:  # whatever went unheard meanwhile is heard now
                     await layer.group_send(PROCESSES, {"type": "bell.look"})
                 if events:
-                    await layer.group_send(PROCESSES, {"type": "bell.ring", "events": events})
+                    await layer.group_send(PROCESSES, {"type": "bell.ring", "texts": events})
         except Exception as error:  # noqa: BLE001  every layer fails in its own way
             if not self._failing:  # once, not for every event
                 logger.warning("The channel layer cannot be told of events: %s", reason(error))

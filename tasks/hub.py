@@ -193,7 +193,7 @@ class Hub:
                     message = await layer.receive(channel)
                     if message["type"] == "bell.look":
                         self._called_to_look.set()
-                    for user_id, seq, text in message.get("events", ()):
+                    for user_id, seq, text in message.get("texts", ()):
                         self.hear(user_id, EventMessage(seq, text))
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
                 if not failing:  # once, not every second

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
@@ -25,7 +26,9 @@ class SchemaView(PublicView):
         from todolist.openapi import document
 
         media_type: str = request.accepted_renderer.media_type
-        return HttpResponse(document(media_type), content_type=media_type)
+        response = HttpResponse(document(media_type), content_type=media_type)
+        patch_vary_headers(response, ["Accept"])
+        return response
 
 
 class Anything(BaseContentNegotiation):

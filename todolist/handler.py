@@ -8,6 +8,7 @@ their connections.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -127,13 +128,15 @@ def _matches() -> Iterator[tuple[str, ResolverMatch]]:
 
 
 def _matches_below() -> Iterator[tuple[str, ResolverMatch]]:
-    """Every path below which a view of the API takes whatever comes for its only parameter."""
-    for route in http_routes():
-        if len(route.parameters) == 1 and hasattr(route.callback, "cls"):
-            (name,) = route.parameters
-            above, _, last = route.template.rpartition("/")
+    """Every path below which one view of the API alone takes whatever comes for its parameter."""
+    routes = [route for route in http_routes() if route.parameters]
+    split = Counter(route.template.rpartition("/")[0] for route in routes)
+    for route in routes:
+        above, _, last = route.template.rpartition("/")
+        name = route.parameters[0]
+        if split[above] == 1 and last == f"%({name})s" and hasattr(route.callback, "cls"):
             match = resolve(route.path(**{name: ANYTHING}))
-            if last == f"%({name})s" and match.kwargs == {name: ANYTHING}:
+            if match.kwargs == {name: ANYTHING}:
                 yield f"/{above}", match
 
 

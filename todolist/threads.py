@@ -76,7 +76,7 @@ class LoopThreads:
         """Let others take over for those that are held up, as long as calls wait."""
         with self._lock:
             if not self._waiting:
-                self._watching = None
+                self._watching, self._limit = None, self._usual
                 return
             before = time.monotonic() - HELD_UP
             held_up = sum(since < before for since in self._busy.values())

@@ -386,7 +386,7 @@ def test_another_deployment_on_the_same_redis_is_not_heard(server, settings):
         "from tasks.bell import PROCESSES\n"
         """event = '{"seq":1,"type":"task.deleted","at":"","data":{"id":"elsewhere"}}'\n"""
         "async_to_sync(get_channel_layer().group_send)(PROCESSES,"
-        " {'type': 'bell.ring', 'events': [['two-deployments', 1, event]]})"
+        " {'type': 'bell.ring', 'texts': [['two-deployments', 1, event]]})"
     )
     other = server.database_url + "-of-another-deployment"
     with opened(server, token) as socket:

@@ -1,7 +1,8 @@
 """Django's PostgreSQL backend, for connections that are kept, and that act for somebody."""
 
 import select
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,10 @@ from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from accounts import acting
 
 PREPARED_AT_MOST = 100  # statements of `fetch`, for each connection
-UNKNOWN_STATEMENT = b"26000"  # SQLSTATE
+
+# SQLSTATEs of a statement that the server was made to forget, and of one whose columns have changed
+# since it was prepared. Both are told before anything is done.
+PREPARE_AGAIN = frozenset({b"26000", b"0A000"})
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -43,6 +47,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # After an error only the server knows. Before, an idle connection hears nothing but its end.
         return (not self.errors_occurred and not self._poll.poll(0)) or super().is_usable()
 
+    def _rollback(self) -> None:
+        with self._forgetting():
+            super()._rollback()  # type: ignore[misc]  # the stubs lack it
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        with self._forgetting():
+            super()._savepoint_rollback(sid)  # type: ignore[misc]  # the stubs lack it
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """After a rollback psycopg, if it prepared any, has the server forget all statements.
+
+        Ours are among them. PgBouncer hangs up on whoever asks for one of those.
+        """
+        all_of_them = self.connection is not None and bool(self.connection._prepared._names)
+        yield
+        if all_of_them:
+            self._prepared.clear()
+
     def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of one statement, which is prepared and goes straight to libpq.
 
@@ -61,9 +84,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 return list(cursor.fetchall())
         with self.wrap_database_errors:
             result = self._execute(sql, texts)
-            if result.error_field(DiagnosticField.SQLSTATE) == UNKNOWN_STATEMENT:
-                # After a rollback psycopg has the server forget all statements, ours among them.
-                self._prepared.clear()
+            if result.error_field(DiagnosticField.SQLSTATE) in PREPARE_AGAIN:
+                self.connection.pgconn.close_prepared(self._prepared.pop(sql))
                 result = self._execute(sql, texts)
             self._require(result, ExecStatus.TUPLES_OK)
             self._loading.set_pgresult(result)

@@ -202,12 +202,51 @@ def test_statements_that_the_server_was_made_to_forget_are_prepared_again():
             cursor.execute(statement)
         assert fetch("SELECT %s::int", [7]) == [(7,)]
         assert len(prepared()) == 1
+
+
+def roll_back() -> None:
     with transaction.atomic():
         Task.objects.exists()
         transaction.set_rollback(True)
-    assert Task.objects.exists() is False  # before this one psycopg has the server forget them all
-    assert len(prepared()) == 0
+
+
+def roll_back_to_a_savepoint() -> None:
+    with transaction.atomic():
+        Task.objects.exists()
+        roll_back()
+
+
+@on_postgresql
+@committing
+@pytest.mark.parametrize("rolling_back", [roll_back, roll_back_to_a_savepoint])
+def test_nobody_asks_for_statements_that_a_rollback_made_the_server_forget(
+    monkeypatch, rolling_back
+):
+    monkeypatch.setattr("todolist.postgresql.base.PREPARE_AGAIN", frozenset())
+    Task.objects.exists()  # psycopg prepares this one
     assert fetch("SELECT %s::int", [7]) == [(7,)]
+    rolling_back()
+    Task.objects.exists()  # before this one psycopg has the server forget them all
+    assert prepared() == []
+    assert fetch("SELECT %s::int", [7]) == [(7,)]
+    connection.close()  # one that has prepared nothing by itself
+    assert fetch("SELECT %s::int", [7]) == [(7,)]
+    connection.rollback()
+    assert fetch("SELECT %s::int", [7]) == [(7,)]
+    assert len(prepared()) == 1
+
+
+@on_postgresql
+@committing
+def test_a_statement_whose_columns_have_changed_is_prepared_again():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE changing AS SELECT 1 AS one")
+    assert fetch("SELECT * FROM changing", []) == [(1,)]
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE changing ADD two integer DEFAULT 2")
+    for _ in range(2):
+        assert fetch("SELECT * FROM changing", []) == [(1, 2)]
+    assert len(prepared()) == 1
 
 
 @on_postgresql

@@ -9,8 +9,10 @@ import pytest
 from django.db import connection
 from django.http import Http404
 from django.test import RequestFactory
-from django.urls import resolve
+from django.urls import URLResolver, get_resolver, path, resolve
+from rest_framework.views import APIView
 
+import tasks.urls
 from conftest import sign
 from tasks.bell import Bell
 from todolist.handler import OneHopHandler
@@ -30,8 +32,8 @@ def test_every_path_leads_where_the_urlconf_says():
         "/notifications/x",
         "/tasks//",
     ]
-    for path in [*PATHS, *odd, "/tasks/ é\n%s"]:
-        for spelling in (path, f"{path.rstrip('/')}/"):
+    for route in [*PATHS, *odd, "/tasks/ é\n%s"]:
+        for spelling in (route, f"{route.rstrip('/')}/"):
             request.path_info = spelling
             try:
                 expected = resolve(spelling)
@@ -50,6 +52,21 @@ def test_nothing_is_no_value_of_a_parameter():
     request: Any = RequestFactory().get("/")
     request.path_info = "/tasks/"
     assert handler.resolve_request(request).url_name == "task-list"
+
+
+class Other(APIView):
+    pass
+
+
+@pytest.mark.parametrize("route", ["tasks/<int:n>", "tasks/<str:anything>"])
+def test_a_route_beside_one_with_a_parameter_keeps_its_place(monkeypatch, route):
+    urls = [path(route, Other.as_view()), *tasks.urls.urlpatterns]
+    monkeypatch.setattr(get_resolver(), "url_patterns", urls)
+    handler = OneHopHandler()
+    monkeypatch.setattr(URLResolver, "url_patterns", urls)
+    request: Any = RequestFactory().get("/tasks/5")
+    view: Any = handler.resolve_request(request).func
+    assert view.cls is Other
 
 
 def test_only_views_that_say_so_are_answered_on_the_event_loop():
@@ -128,10 +145,10 @@ async def test_what_is_open_to_everybody_waits_for_no_keys(monkeypatch):
     async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
 
-    for path in ("/health/live", "/me"):
+    for asked_for in ("/health/live", "/me"):
         headers = [(b"host", b"testserver"), (b"authorization", b"Bearer x.y.z")]
         await handler(
-            {"type": "http", "method": "GET", "path": path, "headers": headers}, receive, send
+            {"type": "http", "method": "GET", "path": asked_for, "headers": headers}, receive, send
         )
     assert statuses == [200, None, 401, None]
     assert asked == ["/me"]

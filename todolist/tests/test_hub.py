@@ -217,10 +217,10 @@ async def test_events_of_busy_times_go_together(monkeypatch):
             await write(ALICE, str(number))
             await alice.received()  # here they are heard one by one, at once
         async with asyncio.timeout(PATIENCE):
-            while sum(len(message["events"]) for message in sent) < 10:  # noqa: ASYNC110
+            while sum(len(message["texts"]) for message in sent) < 10:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     assert len(sent) < 5
-    told = [seq for message in sent for _, seq, _ in message["events"]]
+    told = [seq for message in sent for _, seq, _ in message["texts"]]
     assert told == list(range(1, 11))
 
 

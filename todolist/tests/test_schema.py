@@ -80,6 +80,7 @@ def test_the_document_comes_as_json_or_yaml(document, accept, content_type):
     response = APIClient().get("/schema", headers={"accept": accept})
 
     assert response["Content-Type"] == content_type
+    assert "Accept" in response["Vary"]
     assert yaml.safe_load(response.content) == document  # JSON is YAML, too
 
 

@@ -114,6 +114,20 @@ async def test_once_nothing_holds_anybody_up_only_the_usual_ones_work():
 
 
 @asynchronous
+async def test_what_held_them_up_is_forgotten_once_nobody_waits():
+    threads = LoopThreads(1, 3, initializer=nothing)
+    together = Barrier(3)
+    await asyncio.gather(*[threads.call(together.wait, PATIENCE) for _ in range(3)])
+    await asyncio.sleep(2 * HELD_UP)
+    assert len(set(await asyncio.gather(*[threads.call(pause) for _ in range(3)]))) == 1
+
+
+def pause() -> int:
+    time.sleep(HELD_UP / 10)
+    return threading.get_ident()
+
+
+@asynchronous
 async def test_a_call_that_nobody_waits_for_any_more_is_made_all_the_same():
     threads = LoopThreads(1, 1, initializer=nothing)
     started, go_on, done = Event(), Event(), Event()
