@@ -117,17 +117,17 @@ def own_object(user: object, model: type[Owned], pk: Any) -> Owned | None:
     owner = owner_id(user)
     if not owner or not on_postgresql():
         return cast("Owned | None", model.objects.owned_by(user).filter(pk=pk).first())
-    found = _fetched(_whole(_select_object(model)), [owner, pk])
+    found = _fetched(_one_object(model), [owner, pk])
     if not found:
         return None
     return model.from_db(connection.alias, _attributes(model), found[0])
 
 
 @cache
-def _select_object(model: type[OwnedModel]) -> str:
+def _one_object(model: type[OwnedModel]) -> str:
     key, columns = _column(_field(model, "pk")), map(_column, model._meta.concrete_fields)
     table = model._meta.db_table
-    return (
+    return _whole(
         f'SELECT {", ".join(columns)} FROM "{table}" AS t'  # noqa: S608  names of the models
         f' WHERE t."user_id" = me.id AND {key} = %s LIMIT 1'
     )
@@ -153,7 +153,7 @@ def _fetched(sql: str, values: list[Any]) -> list[tuple[Any, ...]]:
         return fetch(sql, values)
 
 
-def _whole(select: str) -> str:
+def _whole(select: str, columns: str = "own.*") -> str:
     """A complete statement around the rows of an owner.
 
     On PostgreSQL the same statement first says who is acting, for the policies of row-level
@@ -161,7 +161,7 @@ def _whole(select: str) -> str:
     """
     if not on_postgresql():
         return select
-    return f"SELECT own.* FROM {ACTING_SOURCE} CROSS JOIN LATERAL ({select}) AS own"  # noqa: S608  ours
+    return f"SELECT {columns} FROM {ACTING_SOURCE} CROSS JOIN LATERAL ({select}) AS own"  # noqa: S608  ours
 
 
 @lru_cache(maxsize=1000)
@@ -188,8 +188,7 @@ def _page(
         f"array_to_string(own.rows[:{limit}], ','), {number}, own.rows[least({number}, {limit})]"
     )
     # Without OFFSET the rows would be read three times over, once for each column.
-    source = f"(SELECT ARRAY({rows}) AS rows OFFSET 0) AS own"
-    return f"SELECT {columns} FROM {ACTING_SOURCE} CROSS JOIN LATERAL {source}"  # noqa: S608  ours
+    return _whole(f"SELECT ARRAY({rows}) AS rows OFFSET 0", columns)
 
 
 @lru_cache

@@ -58,19 +58,21 @@ def record_notification(instance: Notification, created: bool, **kwargs: Any) ->
     record(instance.user_id, "notification.created" if created else "notification.read", data)
 
 
-def record(user_id: str, event_type: EventType, data: dict[str, Any]) -> None:
+def record(user_id: str, event_type: EventType, data: dict[str, Any]) -> str:
     """Put a change on its owner's record, as part of the transaction that makes the change.
 
     From here to the end of the transaction other writers of the same owner wait, so this comes
     after whatever other rows a transaction has to lock. After the commit the owner's sockets are
-    told. `data` is the object as REST shows it; it is taken as it is now.
+    told. `data` is the object as REST shows it; it is taken as it is now, and returned as JSON.
 
     Raises `TransactionManagementError` outside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
     at = datetime.now(UTC)
-    publish(user_id, _append(user_id, event_type, at, data), event_type, at, encode(data))
+    text = encode(data)
+    publish(user_id, _append(user_id, event_type, at, data), event_type, at, text)
+    return text
 
 
 def publish(user_id: str, seq: int, event_type: EventType, at: datetime, data: str) -> None:

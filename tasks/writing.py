@@ -11,7 +11,7 @@ from accounts.acting import ACTING_SOURCE
 from accounts.databases import fetch, on_postgresql
 from accounts.ownership import owner_id
 from accounts.reading import json_of
-from tasks.events import EventType, encode, publish, record
+from tasks.events import EventType, publish, record
 from tasks.models import ChangedMeanwhile, Notification, RowState, Task
 from tasks.serializers import TASK, TaskSerializer
 
@@ -87,9 +87,7 @@ def _update_by_orm(
 
 
 def _recorded(task: Task, event_type: EventType) -> str:
-    data = dict(TaskSerializer(task).data)
-    record(task.user_id, event_type, data)
-    return encode(data)
+    return record(task.user_id, event_type, dict(TaskSerializer(task).data))
 
 
 def _execute(task: Task, event_type: EventType, sql: str, values: list[Any]) -> str:

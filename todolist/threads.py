@@ -32,7 +32,6 @@ class LoopThreads:
         self._usual, self._most = usual, most
         self._initializer = initializer
         self._lock = threading.Lock()  # guards all below
-        self._number = 0  # threads there are
         self._limit = usual  # of those that are busy
         self._busy: dict[int, float] = {}  # since when
         self._idle: list[SimpleQueue[Job]] = []
@@ -62,9 +61,8 @@ class LoopThreads:
             inbox = self._idle.pop()
         else:
             inbox = SimpleQueue()
-            name = f"request_{self._number + 1}"
+            name = f"request_{len(self._busy) + 1}"  # where none is idle, all there are are busy
             threading.Thread(target=self._work, args=(inbox,), name=name, daemon=True).start()
-            self._number += 1  # only now: starting may fail
         self._busy[id(inbox)] = time.monotonic()
         inbox.put(job)
 
