@@ -171,7 +171,7 @@ def test_every_page_is_read_from_its_index(ordering, index):
     for page in (url, following):
         (sql, *_) = statements(lambda page=page: api.get(page))
         plan = plan_of(sql)
-        assert f"using {index} on tasks_task" in plan, plan
+        assert plan.count(f"using {index} on tasks_task") == 1, plan  # and not for each column
         assert "Sort" not in plan and "Seq Scan" not in plan, plan
         condition = plan[plan.index("Index Cond") :].splitlines()[0]
         assert "user_id" in condition, plan
