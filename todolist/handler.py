@@ -25,10 +25,13 @@ from accounts.authentication import settle_keys
 from accounts.public import why_open
 from accounts.routes import http_routes
 from tasks.bell import bell
-from todolist.threads import LoopThreads
+from todolist.threads import WHOLE, LoopThreads
 
 THREADS = 2  # at work, where each of them makes progress
 THREADS_AT_MOST = 8
+# Tenths of a thread: a database answers a change only when the disk has it.
+SHARE_OF_A_CHANGE = 3
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that is too large, read so that it is answered
 ANYTHING = "Any .text, \n~é%(x)s"  # what only a parameter takes that takes everything but a slash
 
@@ -77,7 +80,8 @@ class OneHopHandler(ASGIHandler):
             answer = self._answer(scope, body)
         else:
             bell.serve_on(asyncio.get_running_loop())
-            answer = await self._threads.call(self._answer_on_thread, scope, body)
+            share = WHOLE if scope["method"] in READING else SHARE_OF_A_CHANGE
+            answer = await self._threads.call(self._answer_on_thread, scope, body, share=share)
         status, headers, content = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import time
 from typing import Any
 
@@ -154,21 +155,49 @@ async def test_what_is_open_to_everybody_waits_for_no_keys(monkeypatch):
     assert asked == ["/me"]
 
 
+async def receive_nothing() -> dict[str, Any]:
+    return {"type": "http.request"}
+
+
+async def forget(message: Any) -> None:
+    pass
+
+
 @pytest.mark.asyncio
 async def test_events_are_told_from_the_loop_that_serves_not_from_a_thread_beside(monkeypatch):
     bell = Bell()
     monkeypatch.setattr("todolist.handler.bell", bell)
     handler = OneHopHandler()
     monkeypatch.setattr(handler, "_answer_on_thread", lambda *_: (204, [], b""))
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request"}
-
-    async def send(message: Any) -> None:
-        pass
-
-    await handler({"type": "http", "path": "/tasks", "headers": []}, receive, send)
+    scope = {"type": "http", "method": "GET", "path": "/tasks", "headers": []}
+    await handler(scope, receive_nothing, forget)
     assert bell._home() is asyncio.get_running_loop()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("methods", "at_once"),
+    [(("GET", "HEAD", "OPTIONS"), 2), (("POST", "PUT", "PATCH", "DELETE"), 6)],
+)
+async def test_more_changes_than_reads_are_worked_on_at_one_time(monkeypatch, methods, at_once):
+    monkeypatch.setattr("todolist.threads.HELD_UP", 600)  # nobody takes over
+    for method in methods:
+        handler = OneHopHandler()
+        started, go_on = threading.Semaphore(0), threading.Event()
+
+        def wait(*_: Any, started: Any = started, go_on: Any = go_on) -> Any:
+            started.release()
+            go_on.wait(30)
+            return 204, [], b""
+
+        monkeypatch.setattr(handler, "_answer_on_thread", wait)
+        scope = {"type": "http", "method": method, "path": "/tasks", "headers": []}
+        calls = [asyncio.create_task(handler(scope, receive_nothing, forget)) for _ in range(8)]
+        for _ in range(at_once):
+            assert await asyncio.to_thread(started.acquire, timeout=30), method
+        assert not await asyncio.to_thread(started.acquire, timeout=0.2), method
+        go_on.set()
+        await asyncio.gather(*calls)
 
 
 def test_where_nothing_is_served_events_are_told_from_a_thread_beside():

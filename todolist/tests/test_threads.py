@@ -3,11 +3,11 @@
 import asyncio
 import threading
 import time
-from threading import Barrier, Event
+from threading import Barrier, BrokenBarrierError, Event
 
 import pytest
 
-from todolist.threads import HELD_UP, LoopThreads
+from todolist.threads import HELD_UP, WHOLE, LoopThreads
 
 asynchronous = pytest.mark.asyncio
 
@@ -54,6 +54,54 @@ async def test_calls_at_once_have_threads_of_their_own_and_the_rest_waits_its_tu
     assert len(set(found)) == 3
     # Later, the one that was busy last does it alone.
     assert len({await threads.call(threading.get_ident) for _ in range(9)}) == 1
+
+
+@pytest.fixture
+def nobody_takes_over(monkeypatch):
+    monkeypatch.setattr("todolist.threads.HELD_UP", 10 * PATIENCE)
+
+
+@asynchronous
+async def test_of_calls_that_take_half_a_thread_twice_as_many_work(nobody_takes_over):
+    threads = LoopThreads(2, 8, initializer=nothing)
+    together = Barrier(4)
+    halves = [threads.call(together.wait, PATIENCE, share=WHOLE // 2) for _ in range(4)]
+    assert sorted(await asyncio.gather(*halves)) == [0, 1, 2, 3]
+    threads = LoopThreads(2, 3, initializer=nothing)
+    too_many = Barrier(4)
+    halves = [threads.call(too_many.wait, 10 * HELD_UP, share=WHOLE // 2) for _ in range(4)]
+    with pytest.raises(BrokenBarrierError):
+        await asyncio.gather(*halves)
+
+
+@asynchronous
+async def test_they_do_not_overtake(nobody_takes_over):
+    threads = LoopThreads(2, 8, initializer=nothing)
+    go_on = Event()
+    started: list[str] = []
+
+    def work(name: str) -> None:
+        started.append(name)
+        go_on.wait(PATIENCE)
+
+    calls = [("whole", 10), ("half", 5), ("waits for its turn", 10), ("would fit", 5)]
+    made = [asyncio.create_task(threads.call(work, name, share=share)) for name, share in calls]
+    await asyncio.sleep(4 * HELD_UP)
+    assert sorted(started) == ["half", "whole"]
+    go_on.set()
+    await asyncio.gather(*made)
+    assert len(started) == 4
+
+
+@asynchronous
+async def test_where_a_whole_call_ends_two_halves_begin(nobody_takes_over):
+    threads = LoopThreads(1, 8, initializer=nothing)
+    together = Barrier(2)
+    for first in (WHOLE // 2, WHOLE):  # in the end there are two threads
+        await asyncio.gather(
+            threads.call(nothing, share=first),
+            *[threads.call(together.wait, PATIENCE, share=WHOLE // 2) for _ in range(2)],
+        )
 
 
 @asynchronous
