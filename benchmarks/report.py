@@ -31,7 +31,7 @@ def failures(result: Result) -> list[tuple[str, str, str]]:
     """Server, request and what went wrong."""
     return [
         (name, kind, " ".join(f"{how} {count}" for how, count in failed.items() if count))
-        for part in ("turns", "many", "our_index")
+        for part in ("turns", "usual", "many", "our_index")
         for kind, servers in result.get(part, {}).items()
         for name, turns in servers.items()
         if any(
@@ -103,13 +103,15 @@ def latency_table(result: Result, part: str = "turns") -> str:
 
 
 def kept_table(result: Result) -> str:
-    """What is left of the rate when there are many connections."""
+    """What is left of the rate when there are many connections, of turns that were seconds apart."""
     rows = []
     for name, server in result["servers"].items():
         cells = []
         for kind in result["many"]:
-            few = median(rates(result, kind, name))
-            cells.append(f"{median(rates(result, kind, name, 'many')) / few:.2f}" if few else "–")
+            pairs = zip(
+                rates(result, kind, name, "many"), rates(result, kind, name, "usual"), strict=True
+            )
+            cells.append(spread([many / usual for many, usual in pairs if usual], ".2f"))
         rows.append([server["label"], *cells])
     return table([f"rate, over that at {result['connections']}", *names(result, "many")], rows)
 
@@ -163,9 +165,8 @@ def markdown(result: Result, chart: str) -> str:
             f"## {result['many_connections']} connections",
             rate_table(result, "many"),
             latency_table(result, "many"),
+            kept_table(result),
         ]
-        if "turns" in result:
-            parts.append(kept_table(result))
     if index := result.get("our_index"):
         ours = next(iter(result["servers"]))
         rows = []

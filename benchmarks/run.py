@@ -125,7 +125,7 @@ class Bench:
             if "index" in self.parts:
                 self.found["our_index"] = self.with_our_index()
         if "many" in self.parts:
-            self.found["many"] = self.many(["list", "one"])
+            self.found["usual"], self.found["many"] = self.many(["list", "one"])
         if "memory" in self.parts:
             self.found["memory"] = {server.name: self.memory(server) for server in self.servers}
         if "growth" in self.parts:
@@ -176,24 +176,29 @@ class Bench:
             self.say_rates(kind, of_kind)
         return as_json(found)
 
-    def many(self, kinds: list[str]) -> dict[str, Any]:
-        """With many connections, one server at a time: all their pools filled would not fit."""
-        found: Turns = {kind: {server.name: [] for server in self.servers} for kind in kinds}
+    def many(self, kinds: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """With many connections, and with the usual number seconds before.
+
+        One server at a time: all their pools filled would not fit.
+        """
+        usual: Turns = {kind: {server.name: [] for server in self.servers} for kind in kinds}
+        many: Turns = {kind: {server.name: [] for server in self.servers} for kind in kinds}
         for _ in range(self.plan.many_rounds):
             for server in self.servers:
                 with self.alone(server):
                     for kind in kinds:
                         self.press(server, kind, seconds=1)
-                        load = self.press(
-                            server,
-                            kind,
-                            seconds=self.plan.many_seconds,
-                            connections=MANY_CONNECTIONS,
-                        )
-                        found[kind][server.name].append(load)
-        for kind, of_kind in found.items():
+                        for found, connections in (usual, CONNECTIONS), (many, MANY_CONNECTIONS):
+                            load = self.press(
+                                server,
+                                kind,
+                                seconds=self.plan.many_seconds,
+                                connections=connections,
+                            )
+                            found[kind][server.name].append(load)
+        for kind, of_kind in many.items():
             self.say_rates(f"{kind}, {MANY_CONNECTIONS} connections", of_kind)
-        return as_json(found)
+        return as_json(usual), as_json(many)
 
     def say_rates(self, what: str, found: dict[str, list[Load]]) -> None:
         rates = "  ".join(
