@@ -1,5 +1,6 @@
 """ETags of tasks, and the conditions that requests make with them (RFC 9110, sections 8.8.3 and 13)."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +28,23 @@ def etag_of_json(row: Mapping[str, Any]) -> str:
 def etag(updated_at: datetime) -> str:
     """The ETag of a task; a strong one, as `updated_at` grows with every change."""
     return f'"{(updated_at - _EPOCH) // _MICROSECOND:x}"'
+
+
+def is_conditional(request: Request) -> bool:
+    """Whether the request is about a task as it is now, or as it is not."""
+    return "HTTP_IF_MATCH" in request.META or "HTTP_IF_NONE_MATCH" in request.META
+
+
+def required_version(request: Request) -> datetime | None:
+    """The `updated_at` that a task must have, where a single ETag in `If-Match` is all that is asked."""
+    one = _ONE_ETAG.fullmatch(request.META.get("HTTP_IF_MATCH", ""))
+    if one is None or "HTTP_IF_NONE_MATCH" in request.META:
+        return None
+    return _EPOCH + int(one[1], 16) * _MICROSECOND
+
+
+# As `etag` writes it, up to the year 4253.
+_ONE_ETAG = re.compile(r'"([1-9a-f][0-9a-f]{0,13})"', re.ASCII)
 
 
 def require_match(request: Request, current: str) -> None:

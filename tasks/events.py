@@ -58,7 +58,9 @@ def record_notification(instance: Notification, created: bool, **kwargs: Any) ->
     record(instance.user_id, "notification.created" if created else "notification.read", data)
 
 
-def record(user_id: str, event_type: EventType, data: dict[str, Any]) -> str:
+def record(
+    user_id: str, event_type: EventType, data: dict[str, Any], at: datetime | None = None
+) -> str:
     """Put a change on its owner's record, as part of the transaction that makes the change.
 
     From here to the end of the transaction other writers of the same owner wait, so this comes
@@ -69,7 +71,7 @@ def record(user_id: str, event_type: EventType, data: dict[str, Any]) -> str:
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
-    at = datetime.now(UTC)
+    at = at or datetime.now(UTC)
     text = encode(data)
     publish(user_id, _append(user_id, event_type, at, data), event_type, at, text)
     return text

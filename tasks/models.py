@@ -67,8 +67,8 @@ class TaskQuerySet(OwnedQuerySet["Task"]):
         raise NotImplementedError("Save tasks one by one: bulk_update() would tell nobody.")
 
 
-class ChangedMeanwhile(DatabaseError):
-    """The task is not there any more as it was read."""
+class TaskGone(DatabaseError):
+    """The task that was to be saved is not there any more."""
 
 
 class RowState(NamedTuple):
@@ -100,7 +100,6 @@ class Task(OwnedModel):
     # millions, and no more: what is due, the rule in `reminders` says. Too early is harmless.
     next_reminder_at = models.DateTimeField(null=True, editable=False)
 
-    expected: RowState | None = None  # the row as it was read; saved over only while it is the same
     written = ""  # its JSON, after it was saved
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
@@ -154,32 +153,25 @@ class Task(OwnedModel):
         """Save, with the columns that follow from others brought up to date, and record the event.
 
         A deadline that moves, or a task that is done, withdraws the unread notifications that no
-        longer hold. Of the row that it is saved over, `expected` says how it was read; without that,
-        it is read and locked first. Raises `ChangedMeanwhile` where the row is gone, or is not as
-        `expected`. `acting_for` a person (`accounts.acting`), a task that is there must be `expected`.
+        longer hold. A new task may be saved `acting_for` a person (`accounts.acting`). Raises
+        `TaskGone` where it was deleted meanwhile.
         """
         from tasks import writing
 
         # As the database will have it, out of whatever the field takes.
         self.deadline = _A_MOMENT.to_python(self.deadline)
         self.search_text = searchable(self.text, self.description)
-        if self._state.adding:
-            self.created_at = self.updated_at = now()
-            self._follow_completed()
-            self.next_reminder_at = next_moment(State(self.completed, self.deadline))
-            self.written = writing.insert(self, acting_for)
-            self._state.adding, self._state.db = False, "default"
-            return
-        if self.expected is not None:
-            self._save_over(self.expected, update_fields, acting_for)
-        else:
+        if not self._state.adding:
             with transaction.atomic(savepoint=False):
-                self._save_over(lock(self.pk), update_fields, acting_for)
-        self.expected = None
+                self._save_over(lock(self.pk), update_fields)
+            return
+        self.created_at = self.updated_at = now()
+        self._follow_completed()
+        self.next_reminder_at = next_moment(State(self.completed, self.deadline))
+        self.written = writing.insert(self, acting_for)
+        self._state.adding, self._state.db = False, "default"
 
-    def _save_over(
-        self, before: RowState, names: Iterable[str] | None, acting_for: object | None
-    ) -> None:
+    def _save_over(self, before: RowState, names: Iterable[str] | None) -> None:
         from tasks import writing
 
         # Always later than before, whatever the clock does: it tells the versions of a task.
@@ -199,11 +191,7 @@ class Task(OwnedModel):
             if not names.isdisjoint({"text", "description"}):
                 names.add("search_text")
         self.written = writing.update(
-            self,
-            names,
-            before=before,
-            withdrawing=moves and before.deadline is not None,
-            acting_for=acting_for,
+            self, names, withdrawing=moves and before.deadline is not None
         )
 
     def _follow_completed(self) -> None:
@@ -216,17 +204,12 @@ class Task(OwnedModel):
 def lock(pk: UUID) -> RowState:
     """The row as it is now, locked until the transaction ends; `send_reminders` passes it over.
 
-    Raises `ChangedMeanwhile` where it is not there any more.
+    Raises `TaskGone` where it is not there any more.
     """
     row = Task.objects.select_for_update().filter(pk=pk).values_list(*RowState._fields).first()
     if row is None:
-        raise ChangedMeanwhile
+        raise TaskGone
     return RowState(*row)
-
-
-def state_of(task: Task) -> RowState:
-    """The same, of a task that was just read and not changed since."""
-    return RowState(task.completed, task.deadline, task.next_reminder_at, task.updated_at)
 
 
 @receiver(pre_delete, sender=Task)

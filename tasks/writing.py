@@ -1,8 +1,11 @@
 """Writes a task together with its event (contract section 4): on PostgreSQL, by one statement."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -12,7 +15,10 @@ from accounts.databases import fetch, on_postgresql
 from accounts.ownership import owner_id
 from accounts.reading import json_of
 from tasks.events import EventType, publish, record
-from tasks.models import ChangedMeanwhile, Notification, RowState, Task
+from tasks.models import Notification, Task
+from tasks.moments import now
+from tasks.reminders import OFFSETS, Kind, State, next_moment
+from tasks.search import fold
 from tasks.serializers import TASK, TaskSerializer
 
 
@@ -21,35 +27,64 @@ def insert(task: Task, acting_for: object | None) -> str:
     if not on_postgresql():
         return _insert_by_orm(task)
     values = [getattr(task, field.attname) for field in Task._meta.concrete_fields]
-    if acting_for is not None:
-        values.insert(0, owner_id(acting_for))
-    return _execute(task, "task.created", _insertion(acting=acting_for is not None), values)
+    acting = [] if acting_for is None else [owner_id(acting_for)]
+    sql = _insertion(acting=acting_for is not None)
+    ((text, seq),) = fetch(sql, [*acting, *values, "task.created"])
+    publish(task.user_id, seq, "task.created", task.created_at, text)
+    return str(text)
 
 
-def update(
-    task: Task,
-    names: Collection[str] | None,
-    *,
-    before: RowState,
-    withdrawing: bool,
-    acting_for: object | None,
-) -> str:
-    """Update a task, or these of its fields, over the row as it was `before`; its JSON.
+def change(
+    user: object, pk: UUID, values: Mapping[str, Any], version: datetime | None
+) -> tuple[str, datetime] | None:
+    """Change the task of `user` with this key by one statement: its JSON, and its `updated_at`.
 
-    `withdrawing` the unread notifications that no longer hold, of which nobody is told. Raises
-    `ChangedMeanwhile` where there is no such row any more.
+    With a `version`, only where that is its `updated_at`. `None`, and nothing done, where there is no
+    such task, or one statement is not enough to know: without PostgreSQL, or where another writer
+    came in between. `Task.save` is for these, and the rule for what follows from what; here the same
+    is said once more, as the database sees the row that is changed.
+    """
+    owner = owner_id(user)
+    if not owner or not on_postgresql():
+        return None
+    moment = now()
+    parameters = {
+        **values,
+        "owner": owner,
+        "pk": pk,
+        "version": version,
+        "moment": moment,
+        "type": "task.updated",
+    }
+    if "deadline" in values:
+        parameters["next_moment"] = next_moment(State(False, values["deadline"]))
+    for name in ("text", "description"):
+        if name in values:
+            parameters[f"folded_{name}"] = fold(values[name])
+    sql, names = _change(tuple(values))
+    found = fetch(sql, [parameters[name] for name in names])
+    if not found:
+        return None
+    ((text, seq),) = found
+    publish(owner, seq, "task.updated", moment, text)
+    return text, moment
+
+
+def update(task: Task, names: Collection[str] | None, *, withdrawing: bool) -> str:
+    """Update a task, or these of its fields, as part of a transaction; its JSON.
+
+    `withdrawing` the unread notifications that no longer hold, of which nobody is told.
     """
     fields = _fields(None if names is None else frozenset(names))
-    if not on_postgresql():
-        return _update_by_orm(task, fields, before, withdrawing=withdrawing)
-    values = [getattr(task, field.attname) for field in fields]
-    columns = tuple(field.column for field in fields)
-    acting = acting_for is not None
-    if acting:
-        values.insert(0, owner_id(acting_for))
-    values += [task.pk, before.updated_at, before.next_reminder_at]
-    sql = _change(columns, acting=acting, withdrawing=withdrawing)
-    return _execute(task, "task.updated", sql, values)
+    row = Task.objects.filter(pk=task.pk)
+    QuerySet.update(row, **{field.name: getattr(task, field.name) for field in fields})
+    written = Task.objects.get(pk=task.pk)
+    if withdrawing:
+        gone = Notification.objects.unread().filter(task_id=task.pk)
+        if not written.completed and written.deadline is not None:
+            gone = gone.exclude(deadline=written.deadline)
+        Notification.objects.filter(pk__in=[row.pk for row in gone.locked()]).delete()
+    return _recorded(written, "task.updated")
 
 
 @lru_cache
@@ -68,36 +103,8 @@ def _insert_by_orm(task: Task) -> str:
         return _recorded(task, "task.created")
 
 
-def _update_by_orm(
-    task: Task, fields: tuple[Any, ...], before: RowState, *, withdrawing: bool
-) -> str:
-    with transaction.atomic():
-        row = Task.objects.filter(
-            pk=task.pk, updated_at=before.updated_at, next_reminder_at=before.next_reminder_at
-        )
-        if not QuerySet.update(row, **{field.name: getattr(task, field.name) for field in fields}):
-            raise ChangedMeanwhile
-        if withdrawing:
-            written = Task.objects.get(pk=task.pk)
-            gone = Notification.objects.unread().filter(task_id=task.pk)
-            if not written.completed and written.deadline is not None:
-                gone = gone.exclude(deadline=written.deadline)
-            gone.delete()
-        return _recorded(task, "task.updated")
-
-
 def _recorded(task: Task, event_type: EventType) -> str:
-    return record(task.user_id, event_type, dict(TaskSerializer(task).data))
-
-
-def _execute(task: Task, event_type: EventType, sql: str, values: list[Any]) -> str:
-    found = fetch(sql, [*values, event_type])
-    if not found:
-        raise ChangedMeanwhile
-    text: str
-    ((text, seq),) = found
-    publish(task.user_id, seq, event_type, task.updated_at, text)
-    return text
+    return record(task.user_id, event_type, dict(TaskSerializer(task).data), at=task.updated_at)
 
 
 @lru_cache
@@ -113,37 +120,75 @@ def _insertion(*, acting: bool) -> str:
 
 
 @lru_cache
-def _change(columns: tuple[str, ...], *, acting: bool, withdrawing: bool) -> str:
-    changes = ", ".join(f'"{column}" = %s' for column in columns)
-    if acting:
-        # The first condition is about no row, so it is looked at before any of them, and by that says
-        # for whom the statement acts before a policy is asked.
-        writing = (
-            f"me AS MATERIALIZED (SELECT id FROM {ACTING_SOURCE}),"  # noqa: S608  ours
-            f" t AS (UPDATE tasks_task AS own SET {changes} WHERE (SELECT id FROM me) IS NOT NULL"
-            f" AND own.user_id = (SELECT id FROM me) AND own.id = %s AND {_AS_BEFORE}"
-            " RETURNING own.*)"
+def _change(given: tuple[str, ...]) -> tuple[str, list[str]]:
+    """The statement that changes a task where these of its fields are given, and its parameters."""
+    new = {name: f"%({name})s" for name in given}
+
+    def new_or_old(name: str) -> str:
+        return new.get(name, f"own.{name}")
+
+    changes = {**new, "updated_at": "%(moment)s"}
+    conditions = (
+        "own.updated_at < %(moment)s AND own.updated_at = coalesce(%(version)s, own.updated_at)"
+    )
+    if "completed" in given:
+        changes["completed_at"] = (
+            f"CASE WHEN {new['completed']} THEN coalesce(own.completed_at, %(moment)s) END"
         )
-    else:
-        writing = (
-            f"t AS (UPDATE tasks_task AS own SET {changes} WHERE own.id = %s AND {_AS_BEFORE}"  # noqa: S608  names of the model
-            " RETURNING own.*)"
+    if "text" in given or "description" in given:
+        parts = [
+            f"%(folded_{name})s"
+            if name in given
+            else f"split_part(own.search_text, chr(31), {number})"
+            for number, name in enumerate(("text", "description"), start=1)
+        ]
+        changes["search_text"] = " || chr(31) || ".join(parts)
+    if "completed" in given or "deadline" in given:
+        moves = f"own.completed OR own.deadline IS DISTINCT FROM {new_or_old('deadline')}"
+        after = "%(next_moment)s" if "deadline" in given else _NEXT_MOMENT
+        changes["next_reminder_at"] = (
+            f"CASE WHEN {new_or_old('completed')} THEN NULL"
+            f" WHEN {moves} THEN {after} ELSE own.next_reminder_at END"
         )
-    return _with_event(writing + _WITHDRAWAL, after="gone") if withdrawing else _with_event(writing)
+        conditions += _AS_SEEN
+    assignments = ", ".join(f'"{name}" = {value}' for name, value in changes.items())
+    writing = f"""
+        me AS MATERIALIZED (SELECT id FROM {ACTING_SOURCE}), t AS (
+            UPDATE tasks_task AS own SET {assignments} {_OWN} AND {conditions} RETURNING own.*
+        )
+    """  # noqa: S608  names of the model
+    withdrawing = "next_reminder_at" in changes
+    sql = _with_event(writing + _WITHDRAWAL, after="gone") if withdrawing else _with_event(writing)
+    # Two are said elsewhere, without a name: whom it acts for comes first, the event's type last.
+    return _NAMED.sub("%s", sql), ["owner", *_NAMED.findall(sql), "type"]
 
 
-# `send_reminders` moves the second with every notification that it makes, and leaves the first alone.
-# Without it a notification that was made while this statement waited for the row would stay.
-_AS_BEFORE = "own.updated_at = %s AND own.next_reminder_at IS NOT DISTINCT FROM %s"
+_NAMED = re.compile(r"%\((\w+)\)s")
+
+# The first condition is about no row, so it is looked at before any of them, and by that says for
+# whom the statement acts before a policy is asked.
+_OWN = """WHERE (SELECT id FROM me) IS NOT NULL
+    AND own.user_id = (SELECT id FROM me) AND own.id = %(pk)s"""
+
+# A notification that is made while the statement waits for the row is one that it does not see, so it
+# would not be withdrawn. But whoever makes one moves this, and a task as it was seen shows it.
+_AS_SEEN = """ AND (own.deadline IS NULL OR own.next_reminder_at IS NOT DISTINCT FROM (
+    SELECT seen.next_reminder_at FROM tasks_task AS seen WHERE seen.id = own.id
+))"""
+
+# `reminders.next_moment` of a task that is not done: its reminder, where the calendar has such a moment.
+_REMINDER = OFFSETS[Kind.REMINDER]
+_NEXT_MOMENT = f"""CASE WHEN own.deadline >= '{datetime.min.replace(tzinfo=UTC) - _REMINDER}'
+    THEN own.deadline + interval '{_REMINDER.total_seconds()} seconds' ELSE own.deadline END"""
 
 # In the order of their ids, as everybody locks them, and once the task is written.
 _WITHDRAWAL = """, gone AS (
-    DELETE FROM tasks_notification WHERE (SELECT count(*) FROM t) > 0 AND id IN (
+    DELETE FROM tasks_notification WHERE (SELECT count(*) FROM t) > 0 AND id = ANY(ARRAY(
         SELECT told.id FROM tasks_notification AS told, t
         WHERE told.task_id = t.id AND told.user_id = t.user_id AND told.read_at IS NULL
             AND (t.completed OR t.deadline IS NULL OR told.deadline <> t.deadline)
         ORDER BY told.id FOR UPDATE OF told
-    ) RETURNING id
+    )) RETURNING id
 )"""
 
 

@@ -10,10 +10,28 @@ from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
 import psycopg
+from django.db import connection
 
 from conftest import ALICE, Server, sign
 
 PATIENCE = 60  # seconds; only a test that fails waits as long
+
+
+def until_somebody_waits() -> None:
+    """Return once another connection waits for a lock."""
+    end = time.monotonic() + 30
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with connection.cursor() as cursor:
+        while time.monotonic() < end:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # else it shows what it showed before
+            cursor.execute(waiting)
+            if cursor.fetchone() is not None:
+                return
+            time.sleep(0.02)
+    raise AssertionError("nobody waits")
 
 
 class Answer(NamedTuple):
@@ -29,12 +47,12 @@ class Answer(NamedTuple):
 
 def ask(server: Server, method: str, path: str, body: object = None, **headers: str) -> Answer:
     """One request of Alice's; underscores in names of headers are hyphens."""
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    client = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     sent = {"Authorization": f"Bearer {sign(ALICE)}", "Content-Type": "application/json"}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    with closing(connection):
-        connection.request(method, path, None if body is None else json.dumps(body), sent)
-        response = connection.getresponse()
+    with closing(client):
+        client.request(method, path, None if body is None else json.dumps(body), sent)
+        response = client.getresponse()
         return Answer(response.status, response.headers, response.read())
 
 

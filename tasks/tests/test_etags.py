@@ -256,6 +256,14 @@ def test_a_change_of_anything_but_what_is_there_is_refused(alice_api, path, meth
     assert response.status_code in (200, 204)
 
 
+@every_change
+def test_of_two_conditions_both_count(alice_api, path, method, body):
+    current = alice_api.get(path)["ETag"]
+    both = {"HTTP_IF_MATCH": current, "HTTP_IF_NONE_MATCH": current}
+
+    assert refused(change(alice_api, method, path, body, **both))
+
+
 def test_a_page_of_another_origin_sees_these_answers(alice_api, path):
     current = alice_api.get(path)["ETag"]
 

@@ -19,6 +19,7 @@ from rest_framework.test import APIClient
 from conftest import ALICE, ROOT, environment_for, new_database
 from tasks.models import Event, Notification, Task
 from tasks.tests.calls import listed, made, next_url
+from tasks.tests.holding import until_somebody_waits
 
 pytestmark = pytest.mark.django_db
 
@@ -121,23 +122,6 @@ def test_one_that_is_made_while_a_change_waits_for_it_is_withdrawn_too(alice_api
             until_somebody_waits()
         changing.result()
     assert kinds(alice_api) == []
-
-
-def until_somebody_waits() -> None:
-    """Return once another connection waits for a lock."""
-    end = time.monotonic() + 30
-    waiting = (
-        "SELECT 1 FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    with connection.cursor() as cursor:
-        while time.monotonic() < end:
-            cursor.execute("SELECT pg_stat_clear_snapshot()")  # else it shows what it showed before
-            cursor.execute(waiting)
-            if cursor.fetchone() is not None:
-                return
-            time.sleep(0.02)
-    raise AssertionError("nobody waits")
 
 
 def test_a_deadline_already_past_gives_the_one_kind_that_fits(alice_api):
