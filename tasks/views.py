@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
+from urllib.parse import urlencode
 
+from django.utils.encoding import escape_uri_path
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
-from rest_framework.utils.urls import replace_query_param
 
 from accounts.acting import acting_as, changing_as
 from accounts.mixins import DirectRequests, OwnedViewMixin
@@ -50,6 +51,16 @@ from tasks.writing import change
 Owned = TypeVar("Owned", bound=OwnedModel)
 
 
+def link_to_next(request: Request, name: str, value: str) -> str:
+    """A `Link` header (RFC 8288) to this list from elsewhere on: with this value of a parameter.
+
+    Half of what REST framework's `replace_query_param` takes, which reads the URL once more.
+    """
+    query = {**dict(request.query_params.lists()), name: value}
+    where = f"{request.scheme}://{request.get_host()}{escape_uri_path(request.path)}"
+    return f'<{where}?{urlencode(query, doseq=True)}>; rel="next"'
+
+
 class PagedViewMixin(OwnedViewMixin[Owned]):
     """Answers lists a page at a time."""
 
@@ -59,9 +70,7 @@ class PagedViewMixin(OwnedViewMixin[Owned]):
         text, following = page(self.request.user, wire, conditions, parameters)
         response = Response(f"[{text}]".encode())
         if following is not None:
-            here = self.request.build_absolute_uri()
-            url = replace_query_param(here, "cursor", following.encode())
-            response["Link"] = f'<{url}>; rel="next"'
+            response["Link"] = link_to_next(self.request, "cursor", following.encode())
         return response
 
 
@@ -79,9 +88,7 @@ class EventsView(DirectRequests):
         events = result.events[:limit]
         response = Response(f"[{','.join(event.text for event in events)}]".encode())
         if len(result.events) > limit:
-            last = events[-1].seq
-            url = replace_query_param(request.build_absolute_uri(), "since", last)
-            response["Link"] = f'<{url}>; rel="next"'
+            response["Link"] = link_to_next(request, "since", str(events[-1].seq))
         return response
 
 
