@@ -23,8 +23,11 @@ def rates(result: Result, kind: str, name: str, part: str = "turns") -> list[flo
 
 def ratios(result: Result, kind: str, name: str, other: str, part: str = "turns") -> list[float]:
     """One for each round, of turns that were seconds apart."""
-    pairs = zip(rates(result, kind, name, part), rates(result, kind, other, part), strict=True)
-    return [mine / theirs for mine, theirs in pairs if theirs]
+    return divided(rates(result, kind, name, part), rates(result, kind, other, part))
+
+
+def divided(rates: list[float], others: list[float]) -> list[float]:
+    return [rate / other for rate, other in zip(rates, others, strict=True) if other]
 
 
 def failures(result: Result) -> list[tuple[str, str, str]]:
@@ -108,10 +111,8 @@ def kept_table(result: Result) -> str:
     for name, server in result["servers"].items():
         cells = []
         for kind in result["many"]:
-            pairs = zip(
-                rates(result, kind, name, "many"), rates(result, kind, name, "usual"), strict=True
-            )
-            cells.append(spread([many / usual for many, usual in pairs if usual], ".2f"))
+            many, usual = (rates(result, kind, name, part) for part in ("many", "usual"))
+            cells.append(spread(divided(many, usual), ".2f"))
         rows.append([server["label"], *cells])
     return table([f"rate, over that at {result['connections']}", *names(result, "many")], rows)
 

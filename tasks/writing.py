@@ -18,7 +18,7 @@ from tasks.events import EventType, publish, record
 from tasks.models import Notification, Task
 from tasks.moments import now
 from tasks.reminders import OFFSETS, Kind, State, next_moment
-from tasks.search import fold
+from tasks.search import SEPARATOR, fold
 from tasks.serializers import TASK, TaskSerializer
 
 
@@ -75,9 +75,12 @@ def update(task: Task, names: Collection[str] | None, *, withdrawing: bool) -> s
 
     `withdrawing` the unread notifications that no longer hold, of which nobody is told.
     """
-    fields = _fields(None if names is None else frozenset(names))
-    row = Task.objects.filter(pk=task.pk)
-    QuerySet.update(row, **{field.name: getattr(task, field.name) for field in fields})
+    changed = {
+        field.name: getattr(task, field.name)
+        for field in Task._meta.concrete_fields
+        if not field.primary_key and (names is None or field.name in names)
+    }
+    QuerySet.update(Task.objects.filter(pk=task.pk), **changed)
     written = Task.objects.get(pk=task.pk)
     if withdrawing:
         gone = Notification.objects.unread().filter(task_id=task.pk)
@@ -85,16 +88,6 @@ def update(task: Task, names: Collection[str] | None, *, withdrawing: bool) -> s
             gone = gone.exclude(deadline=written.deadline)
         Notification.objects.filter(pk__in=[row.pk for row in gone.locked()]).delete()
     return _recorded(written, "task.updated")
-
-
-@lru_cache
-def _fields(names: frozenset[str] | None) -> tuple[Any, ...]:
-    """The fields of these names that can change; all of them without names."""
-    return tuple(
-        field
-        for field in Task._meta.concrete_fields
-        if not field.primary_key and (names is None or field.name in names)
-    )
 
 
 def _insert_by_orm(task: Task) -> str:
@@ -139,10 +132,10 @@ def _change(given: tuple[str, ...]) -> tuple[str, list[str]]:
         parts = [
             f"%(folded_{name})s"
             if name in given
-            else f"split_part(own.search_text, chr(31), {number})"
+            else f"split_part(own.search_text, {_SEPARATOR}, {number})"
             for number, name in enumerate(("text", "description"), start=1)
         ]
-        changes["search_text"] = " || chr(31) || ".join(parts)
+        changes["search_text"] = f" || {_SEPARATOR} || ".join(parts)
     if "completed" in given or "deadline" in given:
         moves = f"own.completed OR own.deadline IS DISTINCT FROM {new_or_old('deadline')}"
         after = "%(next_moment)s" if "deadline" in given else _NEXT_MOMENT
@@ -163,6 +156,7 @@ def _change(given: tuple[str, ...]) -> tuple[str, list[str]]:
     return _NAMED.sub("%s", sql), ["owner", *_NAMED.findall(sql), "type"]
 
 
+_SEPARATOR = f"chr({ord(SEPARATOR)})"
 _NAMED = re.compile(r"%\((\w+)\)s")
 
 # The first condition is about no row, so it is looked at before any of them, and by that says for
