@@ -25,6 +25,10 @@ EVERYONE = "\x01everyone"
 # the statement reads on from it, it acts for that person from there on.
 ACTING_SOURCE = f"(SELECT set_config('{SETTING}', %s, true) AS id) AS me"
 
+# The same as a condition, always true. It is about no row, so PostgreSQL looks at it before it looks
+# at any, and before a policy is asked.
+ACTING = f"(SELECT set_config('{SETTING}', %s, true)) IS NOT NULL"
+
 _thread = threading.local()
 
 

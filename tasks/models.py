@@ -277,7 +277,8 @@ class Notification(OwnedModel):
 
     It holds while the task is not done and has the deadline it was made for. Where that ends, an
     unread one is withdrawn; one that was read stays, and keeps its kind from being made again
-    should the deadline come back.
+    should the deadline come back. Whoever makes one moves the task on (`TaskQuerySet.wait_for`):
+    of a task that nobody has moved on, there is none to be withdrawn (`writing.change`).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts.acting import ACTING_SOURCE
+from accounts.acting import ACTING
 from accounts.databases import fetch, on_postgresql
 from accounts.ownership import owner_id
 from accounts.reading import json_of
@@ -29,7 +29,7 @@ def insert(task: Task, acting_for: object | None) -> str:
     values = [getattr(task, field.attname) for field in Task._meta.concrete_fields]
     acting = [] if acting_for is None else [owner_id(acting_for)]
     sql = _insertion(acting=acting_for is not None)
-    ((text, seq),) = fetch(sql, [*acting, *values, "task.created"])
+    ((text, seq),) = fetch(sql, [*values, *acting, "task.created"])
     publish(task.user_id, seq, "task.created", task.created_at, text)
     return str(text)
 
@@ -40,9 +40,9 @@ def change(
     """Change the task of `user` with this key by one statement: its JSON, and its `updated_at`.
 
     With a `version`, only where that is its `updated_at`. `None`, and nothing done, where there is no
-    such task, or one statement is not enough to know: without PostgreSQL, or where another writer
-    came in between. `Task.save` is for these, and the rule for what follows from what; here the same
-    is said once more, as the database sees the row that is changed.
+    such task, or it takes more than that: without PostgreSQL, where there may be notifications to be
+    withdrawn, or the clock is behind. `Task.save` is for these, and the rule for what follows from
+    what; here the same is said once more, as the database sees the row that is changed.
     """
     owner = owner_id(user)
     if not owner or not on_postgresql():
@@ -104,105 +104,80 @@ def _recorded(task: Task, event_type: EventType) -> str:
 def _insertion(*, acting: bool) -> str:
     fields = Task._meta.concrete_fields
     columns = ", ".join(f'"{field.column}"' for field in fields)
-    # Each value is computed from `me` on, so it is only then that a policy looks at the row.
-    values = ", ".join("%s" for _ in fields) + (" FROM me" if acting else "")
-    source = f"me AS MATERIALIZED (SELECT id FROM {ACTING_SOURCE}), " if acting else ""  # noqa: S608  ours
-    return _with_event(
-        f"{source}t AS (INSERT INTO tasks_task ({columns}) SELECT {values} RETURNING *)"
-    )
+    values = ", ".join("%s" for _ in fields)
+    condition = f" WHERE {ACTING}" if acting else ""
+    return _with_event(f"INSERT INTO tasks_task AS t ({columns}) SELECT {values}{condition}")
 
 
 @lru_cache
 def _change(given: tuple[str, ...]) -> tuple[str, list[str]]:
     """The statement that changes a task where these of its fields are given, and its parameters."""
     new = {name: f"%({name})s" for name in given}
-
-    def new_or_old(name: str) -> str:
-        return new.get(name, f"own.{name}")
-
     changes = {**new, "updated_at": "%(moment)s"}
-    conditions = (
-        "own.updated_at < %(moment)s AND own.updated_at = coalesce(%(version)s, own.updated_at)"
-    )
+    conditions = [
+        ACTING % "%(owner)s",
+        "t.user_id = %(owner)s",
+        "t.id = %(pk)s",
+        "t.updated_at < %(moment)s",
+        "t.updated_at = coalesce(%(version)s, t.updated_at)",
+    ]
     if "completed" in given:
         changes["completed_at"] = (
-            f"CASE WHEN {new['completed']} THEN coalesce(own.completed_at, %(moment)s) END"
+            f"CASE WHEN {new['completed']} THEN coalesce(t.completed_at, %(moment)s) END"
         )
     if "text" in given or "description" in given:
         parts = [
             f"%(folded_{name})s"
             if name in given
-            else f"split_part(own.search_text, {_SEPARATOR}, {number})"
+            else f"split_part(t.search_text, {_SEPARATOR}, {number})"
             for number, name in enumerate(("text", "description"), start=1)
         ]
         changes["search_text"] = f" || {_SEPARATOR} || ".join(parts)
     if "completed" in given or "deadline" in given:
-        moves = f"own.completed OR own.deadline IS DISTINCT FROM {new_or_old('deadline')}"
-        after = "%(next_moment)s" if "deadline" in given else _NEXT_MOMENT
-        changes["next_reminder_at"] = (
-            f"CASE WHEN {new_or_old('completed')} THEN NULL"
-            f" WHEN {moves} THEN {after} ELSE own.next_reminder_at END"
-        )
-        conditions += _AS_SEEN
+        completed = new.get("completed", "t.completed")
+        moment = "%(next_moment)s::timestamptz" if "deadline" in given else _NEXT_MOMENT
+        changes["next_reminder_at"] = f"CASE WHEN NOT {completed} THEN {moment} END"
+        conditions.append(_NOTHING_TOLD)
     assignments = ", ".join(f'"{name}" = {value}' for name, value in changes.items())
-    writing = f"""
-        me AS MATERIALIZED (SELECT id FROM {ACTING_SOURCE}), t AS (
-            UPDATE tasks_task AS own SET {assignments} {_OWN} AND {conditions} RETURNING own.*
-        )
-    """  # noqa: S608  names of the model
-    withdrawing = "next_reminder_at" in changes
-    sql = _with_event(writing + _WITHDRAWAL, after="gone") if withdrawing else _with_event(writing)
-    # Two are said elsewhere, without a name: whom it acts for comes first, the event's type last.
-    return _NAMED.sub("%s", sql), ["owner", *_NAMED.findall(sql), "type"]
+    sql = _with_event(
+        f"UPDATE tasks_task AS t SET {assignments} WHERE {' AND '.join(conditions)}"  # noqa: S608  names of the model
+    )
+    # The event's type is said elsewhere, without a name.
+    return _NAMED.sub("%s", sql), [*_NAMED.findall(sql), "type"]
 
 
 _SEPARATOR = f"chr({ord(SEPARATOR)})"
 _NAMED = re.compile(r"%\((\w+)\)s")
 
-# The first condition is about no row, so it is looked at before any of them, and by that says for
-# whom the statement acts before a policy is asked.
-_OWN = """WHERE (SELECT id FROM me) IS NOT NULL
-    AND own.user_id = (SELECT id FROM me) AND own.id = %(pk)s"""
-
-# A notification that is made while the statement waits for the row is one that it does not see, so it
-# would not be withdrawn. But whoever makes one moves this, and a task as it was seen shows it.
-_AS_SEEN = """ AND (own.deadline IS NULL OR own.next_reminder_at IS NOT DISTINCT FROM (
-    SELECT seen.next_reminder_at FROM tasks_task AS seen WHERE seen.id = own.id
-))"""
-
 # `reminders.next_moment` of a task that is not done: its reminder, where the calendar has such a moment.
 _REMINDER = OFFSETS[Kind.REMINDER]
-_NEXT_MOMENT = f"""CASE WHEN own.deadline >= '{datetime.min.replace(tzinfo=UTC) - _REMINDER}'
-    THEN own.deadline + interval '{_REMINDER.total_seconds()} seconds' ELSE own.deadline END"""
+_NEXT_MOMENT = f"""CASE WHEN t.deadline >= '{datetime.min.replace(tzinfo=UTC) - _REMINDER}'
+    THEN t.deadline + interval '{_REMINDER.total_seconds()} seconds' ELSE t.deadline END"""
 
-# In the order of their ids, as everybody locks them, and once the task is written.
-_WITHDRAWAL = """, gone AS (
-    DELETE FROM tasks_notification WHERE (SELECT count(*) FROM t) > 0 AND id = ANY(ARRAY(
-        SELECT told.id FROM tasks_notification AS told, t
-        WHERE told.task_id = t.id AND told.user_id = t.user_id AND told.read_at IS NULL
-            AND (t.completed OR t.deadline IS NULL OR told.deadline <> t.deadline)
-        ORDER BY told.id FOR UPDATE OF told
-    )) RETURNING id
-)"""
+# Whoever makes a notification moves the task on, away from where it begins. So of one that stands
+# there, or is done, there is none to be withdrawn. Where another writer came first, PostgreSQL looks
+# once more, at the row as it is then.
+_NOTHING_TOLD = f"(t.completed OR t.next_reminder_at IS NOT DISTINCT FROM {_NEXT_MOMENT})"
 
 
-def _with_event(writing: str, after: str | None = None) -> str:
-    """A statement that does this, and puts it on record under the owner's next number.
+def _with_event(writing: str) -> str:
+    """A statement that writes a task, there called `t`, and its event under the owner's next number.
 
     It answers with the task's JSON and the number. From here to the commit other writers of the
-    same owner wait, so the number comes `after` all else that has to be locked.
+    same owner wait.
     """
-    text = json_of(TASK)
-    last = f"t, (SELECT count(*) FROM {after}) AS done" if after else "t"  # noqa: S608  ours
     return f"""
-        WITH {writing}, next AS (
+        WITH written AS (
+            {writing}
+            RETURNING t.user_id, t.updated_at, {json_of(TASK)} AS text
+        ), next AS (
             INSERT INTO tasks_stream (user_id, last_seq, pruned_seq)
-            SELECT t.user_id, 1, 0 FROM {last}
+            SELECT user_id, 1, 0 FROM written
             ON CONFLICT (user_id) DO UPDATE SET last_seq = tasks_stream.last_seq + 1
             RETURNING last_seq
         ), event AS (
             INSERT INTO tasks_event (user_id, seq, type, at, data)
-            SELECT t.user_id, next.last_seq, %s, t.updated_at, ({text})::jsonb FROM t, next
+            SELECT user_id, last_seq, %s, updated_at, text::jsonb FROM written, next
         )
-        SELECT {text}, next.last_seq FROM t, next
+        SELECT text, last_seq FROM written, next
     """  # noqa: S608  names of the model

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -15,6 +14,7 @@ from accounts.permissions import IsOwner
 from conftest import ALICE
 from tasks.ids import uuid7
 from tasks.models import Notification, Task
+from tasks.notifications import send_due
 from tasks.reminders import Kind
 from tasks.tests.calls import made
 from tasks.tests.holding import until_somebody_waits
@@ -38,6 +38,14 @@ DEADLINES = st.sampled_from(
         "9999-12-31T23:59:59.999999Z",
     ]
 )
+# When reminders are sent: at the ends of the calendar, and about what is due in 2030.
+PASSES = [
+    datetime(1, 1, 1, 0, 10, tzinfo=UTC),
+    datetime(2030, 5, 1, 11, 45, tzinfo=UTC),
+    datetime(2030, 5, 1, 12, 15, tzinfo=UTC),
+    datetime(2030, 5, 1, 14, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+]
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "text": TEXTS.filter(str.strip),
     "description": TEXTS,
@@ -57,17 +65,12 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 @given(
     before=st.fixed_dictionaries(FIELDS),
     changes=st.lists(st.fixed_dictionaries({}, optional=FIELDS), min_size=1, max_size=3),
-    waits_for=st.none() | st.sampled_from(Kind),
-    told=st.booleans(),
+    passes=st.lists(st.sampled_from(PASSES), unique=True).map(sorted),
 )
-def test_one_statement_writes_what_saving_does(alice_api, before, changes, waits_for, told):
+def test_one_statement_writes_what_saving_does(alice_api, before, changes, passes):
     ids = [made(alice_api, **before)["id"] for _ in range(2)]
-    if before["deadline"] and not before["completed"]:
-        for id in ids:
-            if told:
-                tell(UUID(id), datetime.fromisoformat(before["deadline"]))
-            if before["deadline"] == "2030-05-01T12:00:00Z":
-                Task.objects.filter(pk=id).wait_for(waits_for)
+    for moment in passes:
+        sum(send_due(moment))
     for change in changes:
         at_once, saved = (
             alice_api.patch(f"/tasks/{id}", change, **headers)
@@ -76,10 +79,6 @@ def test_one_statement_writes_what_saving_does(alice_api, before, changes, waits
         assert (at_once.status_code, saved.status_code) == (200, 200)
         assert columns(ids[0]) == columns(ids[1])
         assert at_once.json().keys() == saved.json().keys()
-
-
-def tell(task_id: UUID, deadline: datetime) -> None:
-    Notification(user_id=ALICE, task_id=task_id, type=Kind.REMINDER, deadline=deadline).save()
 
 
 def columns(id: str) -> dict[str, Any]:
@@ -91,7 +90,8 @@ def columns(id: str) -> dict[str, Any]:
     if row["completed_at"] is not None:
         assert created_at <= row["completed_at"] <= updated_at
         row["completed_at"] = row["completed_at"] in (created_at, updated_at)
-    return {**row, "told": Notification.objects.filter(task_id=id).exists()}
+    told = Notification.objects.filter(task_id=id).values_list("type", "deadline")
+    return {**row, "told": sorted(told)}
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
@@ -108,6 +108,7 @@ def test_notifications_are_locked_in_the_order_of_their_ids(alice_api, headers):
     ]
     for note in notes:
         note.save()
+    Task.objects.filter(pk=task["id"]).wait_for(Kind.OVERDUE)
 
     def finish() -> int:
         try:

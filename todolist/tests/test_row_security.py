@@ -19,7 +19,7 @@ from accounts.ownership import OwnedModel
 from accounts.reading import exists, own_object, own_page, own_row
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, ROLE, ROOT, call, client_with, sign
-from tasks.models import Event, Notification, Task
+from tasks.models import Event, Task
 from tasks.serializers import TASK
 from tasks.writing import change
 
@@ -110,15 +110,6 @@ def test_however_few_rows_there_are_a_change_is_one_statement(others, deadline):
             " FROM generate_series(1, %s) AS number",
             [others],
         )
-        if deadline:
-            kinds = ("deadline_reminder", "deadline_reached", "task_overdue")
-            for kind in kinds:
-                cursor.execute(
-                    "INSERT INTO tasks_notification"
-                    " (id, user_id, task_id, type, title, message, deadline, created_at)"
-                    " VALUES (gen_random_uuid(), %s, %s, %s, '', '', %s, now())",
-                    [ALICE, task["id"], kind, deadline],
-                )
         cursor.execute("ANALYZE")
 
     def complete() -> list[str]:
@@ -128,7 +119,6 @@ def test_however_few_rows_there_are_a_change_is_one_statement(others, deadline):
         return [query["sql"].split()[0] for query in captured.captured_queries]
 
     assert for_nobody(complete) == ["WITH"]
-    assert Notification.objects.count() == 0
 
 
 def test_statements_keep_owners_apart_without_it(hers):
