@@ -208,37 +208,51 @@ def _select(wire: Wire) -> str:
 def json_of(wire: Wire) -> str:
     """The SQL expression that writes a row, called `t`, as the text of a JSON object."""
     parts: list[str] = []
+    text = ""  # what comes before the next value, whatever the row
     for name in wire.names:
         field = _field(wire.model, name)
-        value = _writers()[_kind(field)].format(_column(field))
-        parts.append(f"'{',' if parts else '{'}\"{name}\":'")
-        parts.append(f"coalesce({value}, 'null')" if field.null else value)
-    parts.append("'}'")
+        before, value, after = _writers()[_kind(field)]
+        value = value.format(_column(field))
+        text += f'{"," if parts else "{"}"{name}":'
+        if field.null:
+            whole = " || ".join(part for part in (_quoted(before), value, _quoted(after)) if part)
+            before, value, after = "", f"coalesce({whole}, 'null')", ""
+        parts += [_quoted(text + before), value]
+        text = after
+    parts.append(_quoted(text + "}"))
     # Each `||` copies all that came before it.
     return f"concat({', '.join(parts)})" if on_postgresql() else " || ".join(parts)
 
 
-def _writers() -> dict[str, str]:
-    """How each kind of value becomes JSON. A moment has no zeros at the end of its fraction."""
+def _quoted(text: str) -> str:
+    return f"'{text}'" if text else ""
+
+
+def _writers() -> dict[str, tuple[str, str, str]]:
+    """How each kind of value becomes JSON: what comes before it, SQL, and what comes after it.
+
+    A moment has no zeros at the end of its fraction.
+    """
     if on_postgresql():
+        moment = "replace(({} AT TIME ZONE INTERVAL '0')::text, ' ', 'T')"
         return {
-            "uuid": "'\"' || {} || '\"'",
-            "text": "to_json({})",
-            "number": "{}",
-            "flag": "{}::text",
-            "moment": "'\"' || replace(({} AT TIME ZONE INTERVAL '0')::text, ' ', 'T') || 'Z\"'",
+            "uuid": ('"', "{}", '"'),
+            "text": ("", "to_json({})", ""),
+            "number": ("", "{}", ""),
+            "flag": ("", "{}::text", ""),
+            "moment": ('"', moment, 'Z"'),
         }
     moment = "replace(CASE WHEN instr({0}, '.') THEN rtrim({0}, '0') ELSE {0} END, ' ', 'T')"
-    parts = " || '-' || ".join(
+    uuid = " || '-' || ".join(
         f"substr({{0}}, {start}, {length})"
         for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
     )
     return {
-        "uuid": f"'\"' || {parts} || '\"'",
-        "text": "json_quote({})",
-        "number": "{}",
-        "flag": "CASE WHEN {} THEN 'true' ELSE 'false' END",
-        "moment": f"'\"' || {moment} || 'Z\"'",
+        "uuid": ('"', uuid, '"'),
+        "text": ("", "json_quote({})", ""),
+        "number": ("", "{}", ""),
+        "flag": ("", "CASE WHEN {} THEN 'true' ELSE 'false' END", ""),
+        "moment": ('"', moment, 'Z"'),
     }
 
 
