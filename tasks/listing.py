@@ -29,6 +29,7 @@ from accounts.reading import (
     is_null,
     own_page,
 )
+from tasks.events import encode
 from tasks.models import Task
 from tasks.search import fold
 from tasks.serializers import TimestampField
@@ -47,7 +48,7 @@ class Cursor(NamedTuple):
 
     def encode(self) -> str:
         value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
-        text = json.dumps([self.ordering, value, self.id.hex], separators=(",", ":"))
+        text = encode([self.ordering, value, self.id.hex])
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar, cast
-from urllib.parse import urlencode
 
+from django.http import QueryDict
 from django.utils.encoding import escape_uri_path
 from rest_framework import status
 from rest_framework.decorators import action
@@ -54,11 +55,19 @@ Owned = TypeVar("Owned", bound=OwnedModel)
 def link_to_next(request: Request, name: str, value: str) -> str:
     """A `Link` header (RFC 8288) to this list from elsewhere on: with this value of a parameter.
 
-    Half of what REST framework's `replace_query_param` takes, which reads the URL once more.
+    The value is one that a URL has as it is.
     """
-    query = {**dict(request.query_params.lists()), name: value}
-    where = f"{request.scheme}://{request.get_host()}{escape_uri_path(request.path)}"
-    return f'<{where}?{urlencode(query, doseq=True)}>; rel="next"'
+    http = request._request  # past a wrapper that is asked first for every attribute
+    before = _before_value(http.path, http.META.get("QUERY_STRING", ""), name)
+    return f'<{http.scheme}://{http.get_host()}{before}{value}>; rel="next"'
+
+
+@lru_cache(maxsize=100)  # few, for a query may be long
+def _before_value(path: str, query: str, name: str) -> str:
+    """A list with this query, but another value of one parameter: a relative URL as far as that value."""
+    others = QueryDict(query, mutable=True, encoding="utf-8")
+    others.pop(name, None)
+    return f"{escape_uri_path(path)}?{others.urlencode()}{'&' if others else ''}{name}="
 
 
 class PagedViewMixin(OwnedViewMixin[Owned]):

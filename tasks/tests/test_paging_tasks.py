@@ -97,6 +97,10 @@ def test_the_link_is_a_whole_url_that_keeps_the_other_parameters(alice_api):
     del kept["cursor"]
     assert kept == parameters
     assert [len(page) for page in pages(alice_api, url)] == [1, 1]
+    following = next_url(alice_api.get(url))
+    assert following is not None
+    assert parse_qs(urlsplit(following).query).keys() == {*parameters, "cursor"}
+    assert cursor_in(following) != cursor_in(url)
 
 
 @pytest.mark.parametrize(
