@@ -21,9 +21,9 @@ SETTING = "todolist.acting_as"
 # No id of a person is the same: none holds a control character (contract section 2).
 EVERYONE = "\x01everyone"
 
-# For a statement of its own: a source of one row, `me`, whose only column is the value `%s`. Where
+# For a statement of its own: a source of one row, `me`, with the value `%s` as `id`, and as JSON. Where
 # the statement reads on from it, it acts for that person from there on.
-ACTING_SOURCE = f"(SELECT set_config('{SETTING}', %s, true) AS id) AS me"
+ACTING_SOURCE = f"(SELECT id, to_json(id)::text AS json FROM set_config('{SETTING}', %s, true) AS id OFFSET 0) AS me"
 
 # The same as a condition, always true. It is about no row, so PostgreSQL looks at it before it looks
 # at any, and before a policy is asked.

@@ -200,19 +200,22 @@ def _one(wire: Wire, condition: str) -> str:
 def _select(wire: Wire) -> str:
     """The beginning of a statement that reads an owner's rows as JSON text."""
     table = wire.model._meta.db_table
-    owner = "me.id" if on_postgresql() else "%s"
-    return f'SELECT {json_of(wire)} AS row FROM "{table}" AS t WHERE t."user_id" = {owner}'  # noqa: S608  names of the models
+    owner, text = ("me.id", json_of(wire, "me.json")) if on_postgresql() else ("%s", json_of(wire))
+    return f'SELECT {text} AS row FROM "{table}" AS t WHERE t."user_id" = {owner}'  # noqa: S608  names of the models
 
 
 @lru_cache
-def json_of(wire: Wire) -> str:
-    """The SQL expression that writes a row, called `t`, as the text of a JSON object."""
+def json_of(wire: Wire, owner: str = "") -> str:
+    """The SQL expression that writes a row, called `t`, as the text of a JSON object.
+
+    `owner` is SQL too: the owner's id as JSON, where it is the same for all rows.
+    """
     parts: list[str] = []
     text = ""  # what comes before the next value, whatever the row
     for name in wire.names:
         field = _field(wire.model, name)
         before, value, after = _writers()[_kind(field)]
-        value = value.format(_column(field))
+        value = owner if owner and name == "user_id" else value.format(_column(field))
         text += f'{"," if parts else "{"}"{name}":'
         if field.null:
             whole = " || ".join(part for part in (_quoted(before), value, _quoted(after)) if part)
