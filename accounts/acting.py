@@ -23,7 +23,10 @@ EVERYONE = "\x01everyone"
 
 # For a statement of its own: a source of one row, `me`, with the value `%s` as `id`, and as JSON. Where
 # the statement reads on from it, it acts for that person from there on.
-ACTING_SOURCE = f"(SELECT id, to_json(id)::text AS json FROM set_config('{SETTING}', %s, true) AS id OFFSET 0) AS me"
+ACTING_SOURCE = (
+    "(SELECT id, to_json(id)::text AS json"  # noqa: S608  a constant
+    f" FROM set_config('{SETTING}', %s, true) AS id OFFSET 0) AS me"
+)
 
 # The same as a condition, always true. It is about no row, so PostgreSQL looks at it before it looks
 # at any, and before a policy is asked.

@@ -29,7 +29,6 @@ from accounts.reading import (
     is_null,
     own_page,
 )
-from tasks.events import encode
 from tasks.models import Task
 from tasks.search import fold
 from tasks.serializers import TimestampField
@@ -47,8 +46,8 @@ class Cursor(NamedTuple):
     id: UUID
 
     def encode(self) -> str:
-        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
-        text = encode([self.ordering, value, self.id.hex])
+        value = f'"{self.value.isoformat()}"' if isinstance(self.value, datetime) else self.value
+        text = f'["{self.ordering}",{"null" if value is None else value},"{self.id.hex}"]'
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod

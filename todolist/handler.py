@@ -49,6 +49,7 @@ class OneHopHandler(ASGIHandler):
     def __init__(self) -> None:
         # Not the parent's: it would load the middleware for asynchronous use.
         self.load_middleware(is_async=False)
+        self._prefixed = False
         self._threads = LoopThreads(THREADS, THREADS_AT_MOST, initializer=act_for_nobody)
         # What the URLconf has for each path that it spells out, and below each path for whatever
         # follows: looked up once, not every time.
@@ -105,7 +106,11 @@ class OneHopHandler(ASGIHandler):
 
     def _answer(self, scope: dict[str, Any], body: bytes) -> Answer:
         """The whole of Django's cycle, on the thread it is called on."""
-        set_script_prefix(get_script_prefix(scope))
+        prefix = get_script_prefix(scope)
+        # Until the first request that has one, all are where they are by default.
+        if prefix or self._prefixed:
+            self._prefixed = True
+            set_script_prefix(prefix)
         if body and not any(name == b"content-length" for name, _ in scope["headers"]):
             # A chunked body (RFC 9112 section 7.1): give it the length it turned out to have. REST
             # framework takes a request without one for a request without a body.

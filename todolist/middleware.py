@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from corsheaders.middleware import CorsMiddleware
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -112,27 +113,34 @@ class CorsForBrowsers(CorsMiddleware):
 class CommonOutsideTheAdmin(CommonMiddleware):
     """Django's, of which the API needs two things: hosts are checked, and lengths are told.
 
-    No path of the API is ever redirected.
+    No path of the API is ever redirected. A good `Host` header is looked at once, not by everybody
+    who wants to know it.
     """
 
     async_capable = False
 
     def __init__(self, get_response: GetResponse) -> None:
         super().__init__(get_response)
-        self._good_hosts: set[str] = set()
+        self._good_hosts: dict[str, Callable[[], str]] = {}
 
     def __call__(self, request: HttpRequest) -> Any:
         if request.path_info.startswith("/admin"):  # `/admin` itself too: it lacks its slash
             return super().__call__(request)
-        host = request.META.get("HTTP_HOST")
-        if host not in self._good_hosts:
-            request.get_host()  # raises `DisallowedHost`
-            if host is not None and len(self._good_hosts) < MAX_HOSTS:
-                self._good_hosts.add(host)
+        known = self._good_hosts.get(request.META.get("HTTP_HOST", ""))
+        if known is not None:
+            request.get_host = known  # type: ignore[method-assign]
+        else:
+            self._remember(request.META.get("HTTP_HOST"), request.get_host())
         response: Any = self.get_response(request)
         if not response.streaming and not response.has_header("Content-Length"):
             response.headers["Content-Length"] = str(len(response.content))
         return response
+
+    def _remember(self, header: str | None, host: str) -> None:
+        if settings.USE_X_FORWARDED_HOST:
+            return  # another header counts as well
+        if header == host and len(self._good_hosts) < MAX_HOSTS:
+            self._good_hosts[header] = lambda: host
 
 
 class AdminMiddleware:

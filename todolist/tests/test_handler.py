@@ -92,6 +92,31 @@ def test_a_thread_gives_up_a_connection_that_is_too_old():
 
 
 @pytest.mark.django_db
+def test_urls_are_where_the_server_says_that_we_are():
+    handler = OneHopHandler()
+    body = b'{"text": "x"}'
+    for root_path in ("", "/below", ""):
+        headers = {
+            "host": "testserver",
+            "authorization": f"Bearer {sign()}",
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+        }
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "root_path": root_path,
+            "path": f"{root_path}/tasks",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+        status, answered, _ = handler._answer(scope, body)
+        assert status == 201
+        assert dict(answered)[b"Location"].startswith(
+            f"http://testserver{root_path}/tasks/".encode()
+        )
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

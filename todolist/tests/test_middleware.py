@@ -137,6 +137,26 @@ def test_only_so_many_good_hosts_are_remembered_and_all_are_served(settings):
     assert len(asked._good_hosts) == MAX_HOSTS
 
 
+def test_where_a_proxy_says_the_host_it_is_asked_every_time(settings):
+    settings.ALLOWED_HOSTS = ["testserver", ".example.com"]
+    settings.USE_X_FORWARDED_HOST = True
+    asked = CommonOutsideTheAdmin(lambda request: HttpResponse(request.get_host()))
+
+    assert asked(requests.get("/me")).content == b"testserver"
+    for host in ("a.example.com", "b.example.com"):
+        request = requests.get("/me", HTTP_X_FORWARDED_HOST=host)
+        assert asked(request).content == host.encode()
+    with pytest.raises(DisallowedHost):
+        asked(requests.get("/me", HTTP_X_FORWARDED_HOST="evil.example.org"))
+
+
+def test_each_host_is_told_as_it_is():
+    asked = CommonOutsideTheAdmin(lambda request: HttpResponse(request.get_host()))
+
+    for host in ("testserver", "testserver:8000", "TestServer") * 2:
+        assert asked(requests.get("/me", HTTP_HOST=host)).content == host.encode()
+
+
 # The admin
 
 
