@@ -157,7 +157,8 @@ def _whole(select: str, columns: str = "own.*") -> str:
     """A complete statement around the rows of an owner.
 
     On PostgreSQL the same statement first says who is acting, for the policies of row-level
-    security. A lateral subquery is planned after what it refers to, so never before that.
+    security. A lateral subquery with a LIMIT or an OFFSET is not merged with what it refers to, so
+    it is never read before that.
     """
     if not on_postgresql():
         return select
@@ -193,7 +194,7 @@ def _page(
 
 @lru_cache
 def _one(wire: Wire, condition: str) -> str:
-    return _whole(f"{_select(wire)} AND {condition}")
+    return _whole(f"{_select(wire)} AND {condition} LIMIT 1")
 
 
 @lru_cache
@@ -218,8 +219,8 @@ def json_of(wire: Wire, owner: str = "") -> str:
         value = owner if owner and name == "user_id" else value.format(_column(field))
         text += f'{"," if parts else "{"}"{name}":'
         if field.null:
-            whole = " || ".join(part for part in (_quoted(before), value, _quoted(after)) if part)
-            before, value, after = "", f"coalesce({whole}, 'null')", ""
+            value = " || ".join(filter(None, (_quoted(before), value, _quoted(after))))
+            before, value, after = "", f"coalesce({value}, 'null')", ""
         parts += [_quoted(text + before), value]
         text = after
     parts.append(_quoted(text + "}"))

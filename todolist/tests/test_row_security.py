@@ -121,6 +121,31 @@ def test_however_few_rows_there_are_a_change_is_one_statement(others, deadline):
     assert for_nobody(complete) == ["WITH"]
 
 
+@pytest.mark.parametrize(
+    "off",
+    [
+        ["nestloop"],
+        ["indexscan", "bitmapscan"],
+        ["nestloop", "indexscan", "bitmapscan"],
+        ["nestloop", "indexscan", "bitmapscan", "hashjoin"],
+    ],
+)
+def test_whatever_the_plan_ones_own_is_found_and_changed(hers, off):
+    def ask() -> list[bool]:
+        with connection.cursor() as cursor:
+            for kind in off:
+                cursor.execute(f"SET enable_{kind} = off")
+        page = own_page(alice, TASK, [], order_by=["id"], descending=False, limit=10)
+        return [
+            page.number == 1,
+            own_row(alice, TASK, hers.pk) is not None,
+            own_object(alice, Task, hers.pk) == hers,
+            change(alice, hers.pk, {"completed": True}, None) is not None,
+        ]
+
+    assert for_nobody(ask) == [True] * 4
+
+
 def test_statements_keep_owners_apart_without_it(hers):
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE tasks_task NO FORCE ROW LEVEL SECURITY")
