@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
@@ -167,9 +168,19 @@ def list_parameters(request: Request, kind: type[serializers.Serializer[Any]]) -
 
     Raises `ParseError` (400), naming the parameter, for a bad value or one given twice.
     """
-    # Not `request.query_params`: that is decoded by the charset of the body.
-    query = request.META.get("QUERY_STRING", "")
+    query = query_of(request)
     return _common(kind, query) if len(query) <= SHORT else _parameters(kind, query)
+
+
+def query_of(request: Request) -> str:
+    """The query of a request as the client wrote it.
+
+    Not `request.query_params`: that is decoded by the charset of the body.
+    """
+    query: str = request.META.get("QUERY_STRING", "")
+    if not query.isascii() and isinstance(request._request, WSGIRequest):
+        query = query.encode("latin-1").decode(errors="replace")  # a character a byte (PEP 3333)
+    return query
 
 
 SHORT = 100  # characters; what many ask for again and again has no cursor and no long words

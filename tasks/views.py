@@ -36,6 +36,7 @@ from tasks.listing import (
     list_parameters,
     matching,
     page,
+    query_of,
 )
 from tasks.models import Notification, NotificationQuerySet, Task
 from tasks.serializers import (
@@ -58,7 +59,7 @@ def link_to_next(request: Request, name: str, value: str) -> str:
     The value is one that a URL has as it is.
     """
     http = request._request  # past a wrapper that is asked first for every attribute
-    before = _before_value(http.path, http.META.get("QUERY_STRING", ""), name)
+    before = _before_value(http.path, query_of(request), name)
     return f'<{http.scheme}://{http.get_host()}{before}{value}>; rel="next"'
 
 

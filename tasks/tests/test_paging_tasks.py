@@ -103,6 +103,16 @@ def test_the_link_is_a_whole_url_that_keeps_the_other_parameters(alice_api):
     assert cursor_in(following) != cursor_in(url)
 
 
+@pytest.mark.parametrize("spelling", ["caf%C3%A9", "caf%c3%a9", "café"])
+def test_a_parameter_may_be_spelled_in_more_than_one_way(alice_api, spelling):
+    for _ in range(2):
+        made(alice_api, "café")
+    url = next_url(alice_api.get(f"/tasks?search={spelling}&limit=1"))
+    assert url is not None
+    assert parse_qs(urlsplit(url).query)["search"] == ["café"]
+    assert len(alice_api.get(url).json()) == 1
+
+
 @pytest.mark.parametrize(
     ("limit", "shown", "more"), [(1, 1, True), (2, 2, True), (3, 3, False), (1000, 3, False)]
 )
