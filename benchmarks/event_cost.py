@@ -22,7 +22,8 @@ def without_event(writing: str) -> str:
     from accounts.reading import json_of
     from tasks.serializers import TASK
 
-    return f"WITH {writing} SELECT {json_of(TASK, 'postgresql')}, 0 FROM t WHERE %s <> ''"  # noqa: S608
+    written = f"{writing} RETURNING {json_of(TASK)} AS text"
+    return f"WITH written AS ({written}) SELECT text, 0 FROM written WHERE %s <> ''"  # noqa: S608
 
 
 def creates_per_second(number: int) -> float:
