@@ -17,7 +17,7 @@ from accounts.reading import json_of
 from tasks.events import EventType, publish, record
 from tasks.models import Notification, Task
 from tasks.moments import now
-from tasks.reminders import OFFSETS, Kind, State, next_moment
+from tasks.reminders import OFFSETS, Kind
 from tasks.search import SEPARATOR, fold
 from tasks.serializers import TASK, TaskSerializer
 
@@ -56,8 +56,6 @@ def change(
         "moment": moment,
         "type": "task.updated",
     }
-    if "deadline" in values:
-        parameters["next_moment"] = next_moment(State(False, values["deadline"]))
     for name in ("text", "description"):
         if name in values:
             parameters[f"folded_{name}"] = fold(values[name])
@@ -135,7 +133,7 @@ def _change(given: tuple[str, ...]) -> tuple[str, list[str]]:
         changes["search_text"] = f" || {_SEPARATOR} || ".join(parts)
     if "completed" in given or "deadline" in given:
         completed = new.get("completed", "t.completed")
-        moment = "%(next_moment)s::timestamptz" if "deadline" in given else _NEXT_MOMENT
+        moment = _next_moment("%(deadline)s::timestamptz" if "deadline" in given else "t.deadline")
         changes["next_reminder_at"] = f"CASE WHEN NOT {completed} THEN {moment} END"
         conditions.append(_NOTHING_TOLD)
     assignments = ", ".join(f'"{name}" = {value}' for name, value in changes.items())
@@ -149,15 +147,21 @@ def _change(given: tuple[str, ...]) -> tuple[str, list[str]]:
 _SEPARATOR = f"chr({ord(SEPARATOR)})"
 _NAMED = re.compile(r"%\((\w+)\)s")
 
-# `reminders.next_moment` of a task that is not done: its reminder, where the calendar has such a moment.
 _REMINDER = OFFSETS[Kind.REMINDER]
-_NEXT_MOMENT = f"""CASE WHEN t.deadline >= '{datetime.min.replace(tzinfo=UTC) - _REMINDER}'
-    THEN t.deadline + interval '{_REMINDER.total_seconds()} seconds' ELSE t.deadline END"""
+
+
+def _next_moment(deadline: str) -> str:
+    """`reminders.next_moment` of a task that is not done: its reminder, if the calendar has that."""
+    return f"""CASE WHEN {deadline} >= '{datetime.min.replace(tzinfo=UTC) - _REMINDER}'
+        THEN {deadline} + interval '{_REMINDER.total_seconds()} seconds' ELSE {deadline} END"""
+
 
 # Whoever makes a notification moves the task on, away from where it begins. So of one that stands
 # there, or is done, there is none to be withdrawn. Where another writer came first, PostgreSQL looks
 # once more, at the row as it is then.
-_NOTHING_TOLD = f"(t.completed OR t.next_reminder_at IS NOT DISTINCT FROM {_NEXT_MOMENT})"
+_NOTHING_TOLD = (
+    f"(t.completed OR t.next_reminder_at IS NOT DISTINCT FROM {_next_moment('t.deadline')})"
+)
 
 
 def _with_event(writing: str) -> str:

@@ -126,21 +126,23 @@ class CommonOutsideTheAdmin(CommonMiddleware):
     def __call__(self, request: HttpRequest) -> Any:
         if request.path_info.startswith("/admin"):  # `/admin` itself too: it lacks its slash
             return super().__call__(request)
-        known = self._good_hosts.get(request.META.get("HTTP_HOST", ""))
+        header = request.META.get("HTTP_HOST", "")
+        known = self._good_hosts.get(header)
         if known is not None:
             request.get_host = known  # type: ignore[method-assign]
         else:
-            self._remember(request.META.get("HTTP_HOST"), request.get_host())
+            host = request.get_host()  # raises `DisallowedHost`
+            # Where it is for a proxy to say the host, another header counts as well.
+            if (
+                header == host
+                and not settings.USE_X_FORWARDED_HOST
+                and len(self._good_hosts) < MAX_HOSTS
+            ):
+                self._good_hosts[header] = lambda: host
         response: Any = self.get_response(request)
         if not response.streaming and not response.has_header("Content-Length"):
             response.headers["Content-Length"] = str(len(response.content))
         return response
-
-    def _remember(self, header: str | None, host: str) -> None:
-        if settings.USE_X_FORWARDED_HOST:
-            return  # another header counts as well
-        if header == host and len(self._good_hosts) < MAX_HOSTS:
-            self._good_hosts[header] = lambda: host
 
 
 class AdminMiddleware:
