@@ -293,9 +293,9 @@ def test_two_changes_at_once_both_survive(shared_by_threads, monkeypatch):
         both_have_read.abort()  # whoever comes a second time need not wait
         return validated(*arguments)
 
-    monkeypatch.setattr("tasks.views.validated", wait_for_the_other)
     (task,) = at_once(lambda: made(client_with(sign(ALICE))))
     path = f"/tasks/{task['id']}"
+    monkeypatch.setattr("tasks.views.validated", wait_for_the_other)
 
     responses = at_once(
         lambda: client_with(sign(ALICE)).patch(path, {"text": "Buy bread"}),
