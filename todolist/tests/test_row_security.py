@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -19,7 +20,8 @@ from accounts.ownership import OwnedModel
 from accounts.reading import exists, own_object, own_page, own_row
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, ROLE, ROOT, call, client_with, sign
-from tasks.models import Event, Task
+from tasks.models import Event, Notification, Task
+from tasks.notifications import send_due
 from tasks.serializers import TASK
 from tasks.writing import change
 
@@ -96,12 +98,8 @@ def test_a_statement_of_its_own_acts_for_its_reader_only(hers):
     assert for_nobody(lambda: read(bob)) == (False, 0)
 
 
-@pytest.mark.parametrize("others", [0, 3, 60, 3000])
-@pytest.mark.parametrize("deadline", [None, "2030-01-01T00:00:00Z"])
-def test_however_few_rows_there_are_a_change_is_one_statement(others, deadline):
-    """Whatever plan is chosen, the statement says for whom it acts before a policy is asked."""
-    api = client_with(sign(ALICE))
-    task = for_nobody(lambda: api.post("/tasks", {"text": "hers", "deadline": deadline}).json())
+def crowd(others: int) -> None:
+    """That many tasks of other people, of whom the planner knows."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO tasks_task (id, user_id, text, description, completed, "
@@ -112,6 +110,15 @@ def test_however_few_rows_there_are_a_change_is_one_statement(others, deadline):
         )
         cursor.execute("ANALYZE")
 
+
+@pytest.mark.parametrize("others", [0, 3, 60, 3000])
+@pytest.mark.parametrize("deadline", [None, "2030-01-01T00:00:00Z"])
+def test_however_few_rows_there_are_a_change_is_one_statement(others, deadline):
+    """Whatever plan is chosen, the statement says for whom it acts before a policy is asked."""
+    api = client_with(sign(ALICE))
+    task = for_nobody(lambda: api.post("/tasks", {"text": "hers", "deadline": deadline}).json())
+    crowd(others)
+
     def complete() -> list[str]:
         with CaptureQueriesContext(connection) as captured:
             answer = api.patch(f"/tasks/{task['id']}", {"completed": True})
@@ -119,6 +126,19 @@ def test_however_few_rows_there_are_a_change_is_one_statement(others, deadline):
         return [query["sql"].split()[0] for query in captured.captured_queries]
 
     assert for_nobody(complete) == ["WITH"]
+
+
+@pytest.mark.parametrize("others", [0, 3000])
+def test_what_no_longer_holds_is_withdrawn_on_behalf_of_its_owner(others):
+    api = client_with(sign(ALICE))
+    deadline = datetime(2030, 1, 1, tzinfo=UTC)
+    body = {"text": "hers", "deadline": deadline.isoformat()}
+    task = for_nobody(lambda: api.post("/tasks", body).json())
+    crowd(others)
+    assert sum(send_due(deadline)) == Notification.objects.count() == 1
+    url = f"/tasks/{task['id']}"
+    assert for_nobody(lambda: api.patch(url, {"completed": True}).status_code) == 200
+    assert Notification.objects.count() == 0
 
 
 @pytest.mark.parametrize(
