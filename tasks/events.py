@@ -65,7 +65,8 @@ def record(
 
     From here to the end of the transaction other writers of the same owner wait, so this comes
     after whatever other rows a transaction has to lock. After the commit the owner's sockets are
-    told. `data` is the object as REST shows it; it is taken as it is now, and returned as JSON.
+    told. `data` is the object as REST shows it; it is taken as it is now, and returned as JSON. `at` is
+    the moment that the event bears, by default now.
 
     Raises `TransactionManagementError` outside a transaction.
     """

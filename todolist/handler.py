@@ -19,6 +19,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
+from rest_framework.permissions import SAFE_METHODS
 
 from accounts.acting import act_for_nobody
 from accounts.authentication import settle_keys
@@ -31,7 +32,6 @@ THREADS = 2  # at work, where each of them makes progress
 THREADS_AT_MOST = 8
 # Tenths of a thread: a database answers a change only when the disk has it.
 SHARE_OF_A_CHANGE = 3
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that is too large, read so that it is answered
 ANYTHING = "Any .text, \n~é%(x)s"  # what only a parameter takes that takes everything but a slash
 
@@ -81,7 +81,7 @@ class OneHopHandler(ASGIHandler):
             answer = self._answer(scope, body)
         else:
             bell.serve_on(asyncio.get_running_loop())
-            share = WHOLE if scope["method"] in READING else SHARE_OF_A_CHANGE
+            share = WHOLE if scope["method"] in SAFE_METHODS else SHARE_OF_A_CHANGE
             answer = await self._threads.call(self._answer_on_thread, scope, body, share=share)
         status, headers, content = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -91,24 +91,25 @@ def test_a_thread_gives_up_a_connection_that_is_too_old():
     assert connection.connection is None
 
 
+def scope_of(method: str, path: str, body: bytes = b"", **more: Any) -> dict[str, Any]:
+    """Alice's request, as a server hands it on."""
+    headers = [
+        (b"host", b"testserver"),
+        (b"authorization", f"Bearer {sign()}".encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    path, _, query = path.partition("?")
+    found = {"type": "http", "method": method, "path": path, "query_string": query.encode()}
+    return {**found, "headers": headers, **more}
+
+
 @pytest.mark.django_db
 def test_urls_are_where_the_server_says_that_we_are():
     handler = OneHopHandler()
     body = b'{"text": "x"}'
     for root_path in ("", "/below", ""):
-        headers = {
-            "host": "testserver",
-            "authorization": f"Bearer {sign()}",
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-        }
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "root_path": root_path,
-            "path": f"{root_path}/tasks",
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }
+        scope = scope_of("POST", f"{root_path}/tasks", body, root_path=root_path)
         status, answered, _ = handler._answer(scope, body)
         assert status == 201
         assert dict(answered)[b"Location"].startswith(
@@ -132,18 +133,7 @@ def test_an_answer_leaves_nothing_for_the_garbage_collector(method, path, status
         pytest.skip("The ORM, which writes here, leaves some of its own")
     handler = OneHopHandler()
     body = b'{"text": "x"}'
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": path.partition("?")[0],
-        "query_string": path.partition("?")[2].encode(),
-        "headers": [
-            (b"host", b"testserver"),
-            (b"authorization", f"Bearer {sign()}".encode()),
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-        ],
-    }
+    scope = scope_of(method, path, body)
     handler._answer(scope, body)  # what is made once is made
     gc.collect()
     gc.disable()
@@ -152,6 +142,10 @@ def test_an_answer_leaves_nothing_for_the_garbage_collector(method, path, status
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+async def receive_nothing() -> dict[str, Any]:
+    return {"type": "http.request"}
 
 
 @pytest.mark.asyncio
@@ -168,20 +162,15 @@ async def test_what_is_open_to_everybody_waits_for_no_keys(monkeypatch):
     async def send(message: Any) -> None:
         statuses.append(message.get("status"))
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request"}
-
     for asked_for in ("/health/live", "/me"):
         headers = [(b"host", b"testserver"), (b"authorization", b"Bearer x.y.z")]
         await handler(
-            {"type": "http", "method": "GET", "path": asked_for, "headers": headers}, receive, send
+            {"type": "http", "method": "GET", "path": asked_for, "headers": headers},
+            receive_nothing,
+            send,
         )
     assert statuses == [200, None, 401, None]
     assert asked == ["/me"]
-
-
-async def receive_nothing() -> dict[str, Any]:
-    return {"type": "http.request"}
 
 
 async def forget(message: Any) -> None:
