@@ -35,7 +35,7 @@ from psycopg import sql
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
-from accounts import acting
+from accounts.owned import acting
 
 ROOT = Path(__file__).parent
 AT_THE_END = ExitStack()  # closed when the tests end
@@ -111,7 +111,7 @@ def use_a_role_that_policies_bind(database: dict[str, Any]) -> None:
 
 
 def connect_as_everyone(url: str) -> psycopg.Connection[Any]:
-    """A connection past Django that sees everybody's rows, as commands do (`accounts.acting`)."""
+    """A connection past Django that sees everybody's rows, as commands do (`accounts.owned.acting`)."""
     return psycopg.connect(url, options=f"-c {acting.SETTING}={acting.EVERYONE}")
 
 
@@ -141,7 +141,7 @@ def pytest_unconfigure() -> None:
 def django_db_setup(django_db_setup) -> Iterator[None]:
     """The database of the tests, which the kept connections of sockets would not let go."""
     yield
-    from tasks.hub import _readers
+    from tasks.events.hub import _readers
 
     threads = _readers._max_workers
     all_of_them = Barrier(threads)
@@ -156,7 +156,7 @@ def django_db_setup(django_db_setup) -> Iterator[None]:
 @pytest.fixture
 def no_check_of_routes(monkeypatch) -> None:
     """For those who check the environment hundreds of times: the routes stay what they are."""
-    from accounts.isolation_checks import check_routes
+    from accounts.checks.isolation import check_routes
 
     others = registry.registered_checks - {check_routes}
     monkeypatch.setattr(registry, "registered_checks", others)
@@ -182,7 +182,7 @@ def sign(
 class Caller(APIClient):
     """A client whose requests leave no trace in the transaction that surrounds a test.
 
-    Whom a request acts for (`accounts.acting`) is over with its own transaction. Where that is part
+    Whom a request acts for (`accounts.owned.acting`) is over with its own transaction. Where that is part
     of a larger one, it is set back here.
     """
 

@@ -18,8 +18,8 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     finally:
         # Before the interpreter takes threads away, by which Redis may yet have to be found.
-        if "tasks.bell" in sys.modules:
-            sys.modules["tasks.bell"].bell.flush()
+        if "tasks.events.bell" in sys.modules:
+            sys.modules["tasks.events.bell"].bell.flush()
 
 
 if __name__ == "__main__":

@@ -7,4 +7,4 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import checks, isolation_checks  # noqa: F401  register themselves
+        from accounts.checks import isolation as isolation_checks  # noqa: F401  register themselves

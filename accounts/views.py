@@ -4,9 +4,9 @@ from typing import cast
 
 from rest_framework.request import Request
 
-from accounts.mixins import AllowWhereAsked
-from accounts.permissions import IsSignedIn
-from accounts.responses import Response
+from accounts.owned.permissions import IsSignedIn
+from accounts.owned.responses import Response
+from accounts.owned.viewsets import AllowWhereAsked
 from accounts.users import CurrentUser
 
 
@@ -14,7 +14,7 @@ class MeView(AllowWhereAsked):
     """`GET /me`: the caller's id, e-mail and name."""
 
     permission_classes = [IsSignedIn]
-    answers_at_once = True  # from the token alone (todolist/handler.py)
+    answers_at_once = True  # from the token alone (todolist/serving/handler.py)
 
     def get(self, request: Request) -> Response:
         user = cast("CurrentUser", request.user)  # the permission saw to it

@@ -19,8 +19,8 @@ ROUNDS = 5
 
 def without_event(writing: str) -> str:
     """The same statement, but for the number and the event."""
-    from accounts.reading import json_of
-    from tasks.serializers import TASK
+    from accounts.owned.reading import json_of
+    from tasks.api.serializers import TASK
 
     written = f"{writing} RETURNING {json_of(TASK)} AS text"
     return f"WITH written AS ({written}) SELECT text, 0 FROM written WHERE %s <> ''"  # noqa: S608

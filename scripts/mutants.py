@@ -43,9 +43,9 @@ class Mutant(NamedTuple):
     tests: tuple[str, ...]
 
 
-OWNERS = "accounts/ownership.py"
-MIXIN = "accounts/mixins.py"
-VIEWS = "tasks/views.py"
+OWNERS = "accounts/owned/ownership.py"
+MIXIN = "accounts/owned/viewsets.py"
+VIEWS = "tasks/api/views.py"
 ASGI = "todolist/asgi.py"
 STACK = "OriginMiddleware(TokenMiddleware(URLRouter(websocket_urlpatterns)))"
 
@@ -59,7 +59,7 @@ MUTANTS = (
     ),
     Mutant(
         "the permission",
-        "accounts/permissions.py",
+        "accounts/owned/permissions.py",
         "return isinstance(obj, OwnedModel) and obj.is_owned_by(request.user)",
         "return True",
         (CHECKS, MATRIX),
@@ -129,7 +129,7 @@ MUTANTS = (
     ),
     Mutant(
         "read-only from the owner",
-        "tasks/serializers.py",
+        "tasks/api/serializers.py",
         "    text = TextField(max_length=500)\n",
         "    text = TextField(max_length=500)\n"
         "    user_id = serializers.CharField(required=False)\n",
@@ -137,14 +137,14 @@ MUTANTS = (
     ),
     Mutant(
         "the owner from reading as JSON",
-        "accounts/reading.py",
+        "accounts/owned/reading.py",
         """WHERE t."user_id" = {owner}'""",
         """WHERE (t."user_id" = {owner} OR TRUE)'""",
         (MATRIX,),
     ),
     Mutant(
         "the owner from reading an object",
-        "accounts/reading.py",
+        "accounts/owned/reading.py",
         "model.objects.owned_by(user).filter(pk=pk)",
         "model.objects.filter(pk=pk)",
         (MATRIX,),
@@ -172,7 +172,7 @@ MUTANTS = (
     ),
     Mutant(
         "the owner from the record of events",
-        "tasks/events.py",
+        "tasks/events/record.py",
         "Event.objects.filter(user_id=user_id, seq__gt=since)",
         "Event.objects.filter(seq__gt=since)",
         (MATRIX, SOCKETS),
@@ -180,9 +180,9 @@ MUTANTS = (
     Mutant(
         "bearer tokens from before sessions",
         "todolist/settings.py",
-        '["accounts.authentication.BearerAuthentication"]',
+        '["accounts.signin.authentication.BearerAuthentication"]',
         '["rest_framework.authentication.SessionAuthentication", '
-        '"accounts.authentication.BearerAuthentication"]',
+        '"accounts.signin.authentication.BearerAuthentication"]',
         (CHECKS, MATRIX),
     ),
     Mutant(
@@ -201,7 +201,7 @@ MUTANTS = (
     ),
     Mutant(
         "the origin rule",
-        "accounts/websocket.py",
+        "accounts/signin/websocket.py",
         'if all(origin.decode("latin-1") in settings.CORS_ORIGINS for origin in origins):',
         "if origins is not None:",
         (SOCKETS,),

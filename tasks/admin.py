@@ -11,9 +11,9 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from tasks.admin_listing import KeysetAdmin, ReadOnlyAdmin
-from tasks.events import EventType
+from tasks.events.record import EventType
 from tasks.models import Event, Notification, Task, TaskQuerySet
+from tasks.resources.admin import KeysetAdmin, ReadOnlyAdmin
 
 if TYPE_CHECKING:  # generic only to the type checker
     TaskModelForm = forms.ModelForm[Task]

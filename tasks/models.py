@@ -11,12 +11,12 @@ from django.db.models import F, Q
 from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
 
-from accounts.ownership import OwnedModel, OwnedQuerySet
-from tasks.answers import KeptAnswer as KeptAnswer  # a model as well
-from tasks.ids import uuid7
-from tasks.moments import now
-from tasks.reminders import OFFSETS, Kind, State, next_moment
-from tasks.search import fold, searchable
+from accounts.owned.ownership import OwnedModel, OwnedQuerySet
+from tasks.resources.answers import KeptAnswer as KeptAnswer  # a model as well
+from tasks.rules.ids import uuid7
+from tasks.rules.moments import now
+from tasks.rules.reminders import OFFSETS, Kind, State, next_moment
+from tasks.rules.search import fold, searchable
 
 
 class TaskQuerySet(OwnedQuerySet["Task"]):
@@ -105,7 +105,7 @@ class Task(OwnedModel):
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
-        # One index for each way of listing (tasks/listing.py): owner, sort key, id. A b-tree reads
+        # One index for each way of listing (tasks/api/listing.py): owner, sort key, id. A b-tree reads
         # both ways, so descending needs no other. Tasks without a deadline are listed apart, as
         # they come last both ways.
         indexes = [
@@ -153,7 +153,7 @@ class Task(OwnedModel):
         """Save, with the columns that follow from others brought up to date, and record the event.
 
         A deadline that moves, or a task that is done, withdraws the unread notifications that no
-        longer hold. A new task may be saved `acting_for` a person (`accounts.acting`). Raises
+        longer hold. A new task may be saved `acting_for` a person (`accounts.owned.acting`). Raises
         `TaskGone` where it was deleted meanwhile.
         """
         from tasks import writing

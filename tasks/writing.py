@@ -10,20 +10,20 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts.acting import ACTING
-from accounts.databases import fetch, on_postgresql
-from accounts.ownership import owner_id
-from accounts.reading import json_of
-from tasks.events import EventType, publish, record
+from accounts.owned.acting import ACTING
+from accounts.owned.databases import fetch, on_postgresql
+from accounts.owned.ownership import owner_id
+from accounts.owned.reading import json_of
+from tasks.api.serializers import TASK, TaskSerializer
+from tasks.events.record import EventType, publish, record
 from tasks.models import Notification, Task
-from tasks.moments import now
-from tasks.reminders import OFFSETS, Kind
-from tasks.search import SEPARATOR, fold
-from tasks.serializers import TASK, TaskSerializer
+from tasks.rules.moments import now
+from tasks.rules.reminders import OFFSETS, Kind
+from tasks.rules.search import SEPARATOR, fold
 
 
 def insert(task: Task, acting_for: object | None) -> str:
-    """Insert a new task; its JSON. With `acting_for`, on behalf of that person (`accounts.acting`)."""
+    """Insert a new task; its JSON. With `acting_for`, on behalf of that person (`accounts.owned.acting`)."""
     if not on_postgresql():
         return _insert_by_orm(task)
     values = [getattr(task, field.attname) for field in Task._meta.concrete_fields]

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 
-from tasks.admin_listing import OnlyFilters
+from tasks.resources.admin import OnlyFilters
 
 admin.site.unregister([User, Group])
 

@@ -20,18 +20,18 @@ for name in unused:
 
 django.setup(set_prefix=False)  # first: what follows needs the applications loaded
 
-from accounts.websocket import OriginMiddleware, TokenMiddleware  # noqa: E402
-from tasks.routing import websocket_urlpatterns  # noqa: E402
+from accounts.signin.websocket import OriginMiddleware, TokenMiddleware  # noqa: E402
+from tasks.events.routing import websocket_urlpatterns  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
-from todolist.handler import OneHopHandler  # noqa: E402
+from todolist.serving.handler import OneHopHandler  # noqa: E402
 
 # Whichever server is here. The other one need not be loaded, which costs 15 MiB.
 if "daphne.server" in sys.modules:
-    from todolist.daphne import adapt_daphne
+    from todolist.serving.daphne import adapt_daphne
 
     adapt_daphne()
 if "uvicorn.server" in sys.modules:
-    from todolist.uvicorn import adapt_uvicorn
+    from todolist.serving.uvicorn import adapt_uvicorn
 
     adapt_uvicorn()
 

@@ -11,9 +11,9 @@ from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 
-from accounts.checks import is_placeholder
-from accounts.routes import being_looked_at, looked_at
-from todolist.handler import OneHopHandler
+from accounts.checks.routes import being_looked_at, looked_at
+from accounts.signin.checks import is_placeholder
+from todolist.serving.handler import OneHopHandler
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def check_connections_do_not_leak(databases: Any = None, **kwargs: Any) -> Itera
                 f"DATABASES[{alias!r}] keeps connections with their threads (CONN_MAX_AGE), but "
                 "ASGI_APPLICATION serves HTTP by Django's own handler, which gives each request a "
                 "thread: nobody would use them again, until the database refuses more.",
-                hint="Serve HTTP by todolist.handler.OneHopHandler, or set CONN_MAX_AGE to 0.",
+                hint="Serve HTTP by todolist.serving.handler.OneHopHandler, or set CONN_MAX_AGE to 0.",
                 id="todolist.E009",
             )
 

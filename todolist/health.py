@@ -10,7 +10,7 @@ from django.db import Error, connection
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.public import PublicView
+from accounts.owned.public import PublicView
 
 logger = logging.getLogger(__name__)
 

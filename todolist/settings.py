@@ -1,13 +1,13 @@
 """Everything that can be configured, and how the parts are plugged together.
 
 The only reader of the environment. Which variables there are: `.env.example`. What happens to a
-value that makes no sense: `todolist/environment.py` and `todolist/checks.py`.
+value that makes no sense: `todolist/config/environment.py` and `todolist/checks.py`.
 """
 
 from datetime import timedelta
 from pathlib import Path
 
-from todolist.environment import Environment, name_in_redis
+from todolist.config.environment import Environment, name_in_redis
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -33,7 +33,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",  # Swagger UI's files, for /docs
     "channels",
     "axes",
-    "todolist.staff.StaffConfig",  # django.contrib.admin
+    "todolist.staff.site.StaffConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -42,14 +42,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "todolist.middleware.SecurityHeaders",
-    "todolist.middleware.forbid_storing",
-    "todolist.middleware.CorsForBrowsers",  # outside everything that may answer with an error
+    "todolist.serving.middleware.SecurityHeaders",
+    "todolist.serving.middleware.forbid_storing",
+    "todolist.serving.middleware.CorsForBrowsers",  # outside everything that may answer with an error
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "todolist.middleware.CommonOutsideTheAdmin",
-    "todolist.middleware.FrameOptions",
+    "todolist.serving.middleware.CommonOutsideTheAdmin",
+    "todolist.serving.middleware.FrameOptions",
     # The API keeps no session and needs no CSRF token.
-    "todolist.middleware.AdminMiddleware",
+    "todolist.serving.middleware.AdminMiddleware",
 ]
 
 TEMPLATES = [
@@ -80,18 +80,18 @@ BETTER_AUTH_LEEWAY = env.whole_number("BETTER_AUTH_LEEWAY", 10, at_most=300)  # 
 
 REST_FRAMEWORK = {
     # No SessionAuthentication: a staff session must never become somebody in the API.
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.signin.authentication.BearerAuthentication"],
     # Views over tasks say more; a view that says nothing still wants a token.
-    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.IsSignedIn"],
-    "DEFAULT_PARSER_CLASSES": ["todolist.parsers.LimitedJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["todolist.renderers.ReadyJSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "todolist.negotiation.JSONFirst",
-    "EXCEPTION_HANDLER": "todolist.errors.exception_handler",
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.owned.permissions.IsSignedIn"],
+    "DEFAULT_PARSER_CLASSES": ["todolist.rest.parsers.LimitedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["todolist.rest.renderers.ReadyJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "todolist.rest.negotiation.JSONFirst",
+    "EXCEPTION_HANDLER": "todolist.rest.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
-    "DEFAULT_SCHEMA_CLASS": "todolist.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "todolist.docs.openapi.AutoSchema",
 }
-# What `GET /schema` says of the whole; of each operation: todolist/operations.py
+# What `GET /schema` says of the whole; of each operation: todolist/docs/operations.py
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "TITLE": "todolist",
@@ -99,8 +99,8 @@ SPECTACULAR_SETTINGS = {
     "SERVERS": [{"url": "/"}],
     "COMPONENT_SPLIT_REQUEST": True,  # what may be sent is not what is answered
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "PREPROCESSING_HOOKS": ["todolist.openapi.without_trailing_slashes"],
-    "POSTPROCESSING_HOOKS": ["todolist.openapi.complete"],
+    "PREPROCESSING_HOOKS": ["todolist.docs.openapi.without_trailing_slashes"],
+    "POSTPROCESSING_HOOKS": ["todolist.docs.openapi.complete"],
 }
 SOCKETS_PER_USER = 20  # open at once in one server process
 MAX_BODY_SIZE = 1024 * 1024  # bytes (contract section 3)
@@ -118,7 +118,7 @@ CORS_URLS_REGEX = r"^/(?!admin)"  # pages of other origins have no business in t
 DATABASES = {
     "default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
 }
-# Requests run on a few threads that stay (todolist/handler.py), each with its connection.
+# Requests run on a few threads that stay (todolist/serving/handler.py), each with its connection.
 DATABASES["default"]["CONN_MAX_AGE"] = None
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
@@ -131,7 +131,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     DATABASES["default"] |= {
-        "ENGINE": "todolist.postgresql",
+        "ENGINE": "todolist.serving.postgresql",
         # A restarted database costs nobody a failed request; this engine checks without asking.
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
@@ -232,13 +232,13 @@ SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
 SILENCED_SYSTEM_CHECKS = [
-    # Django's middleware is there, in our own of todolist/middleware.py, where checks do not look.
+    # Django's middleware is there, in our own of todolist/serving/middleware.py, where checks do not look.
     *("admin.E408", "admin.E409", "admin.E410", "security.W001", "security.W002", "security.W003"),
     "security.W005",  # HSTS for subdomains: not ours to decide, other services may live there
     "security.W008",  # redirect to https: it would lose bodies and the Authorization header
     "security.W021",  # HSTS preload: as W005
     "axes.W001",  # tries counted in memory: todolist.W010 says that several processes need Redis
-    "axes.W002",  # its middleware: todolist.staff does that, where people sign in
+    "axes.W002",  # its middleware: todolist.staff.site does that, where people sign in
 ]
 
 # Logs: to stderr, through formatters that let no token and no secret pass; crash pages likewise
@@ -249,11 +249,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "text": {
-            "()": "todolist.logs.RedactingFormatter",
+            "()": "todolist.logs.formatters.RedactingFormatter",
             "format": "{asctime} {levelname} {name} {message}",
             "style": "{",
         },
-        "json": {"()": "todolist.logs.JSONFormatter"},
+        "json": {"()": "todolist.logs.formatters.JSONFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "INFO"},
@@ -266,8 +266,8 @@ LOGGING = {
     | {"uvicorn.access": {"level": "WARNING"}},
 }
 
-DEFAULT_EXCEPTION_REPORTER = "todolist.crash_pages.SecretsReporter"
-DEFAULT_EXCEPTION_REPORTER_FILTER = "todolist.crash_pages.SecretsFilter"
+DEFAULT_EXCEPTION_REPORTER = "todolist.logs.crash_pages.SecretsReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "todolist.logs.crash_pages.SecretsFilter"
 
 TEST_RUNNER = "todolist.test_runner.PytestRunner"
 

@@ -4,15 +4,15 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 import accounts.urls
-import tasks.urls
-from todolist import errors
-from todolist.documentation import DocsView, SchemaView
+import tasks.api.urls
+from todolist.docs.views import DocsView, SchemaView
 from todolist.health import LiveView, ReadyView
+from todolist.rest import errors
 
 urlpatterns = [
     # Not by `include`, whose every level would be a search of its own for each request.
     *accounts.urls.urlpatterns,
-    *tasks.urls.urlpatterns,
+    *tasks.api.urls.urlpatterns,
     re_path(r"^health/live/?$", LiveView.as_view(), name="health-live"),
     re_path(r"^health/ready/?$", ReadyView.as_view(), name="health-ready"),
     re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),

@@ -8,7 +8,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todolist.settings")
 django_application = get_wsgi_application()
 
-from accounts.acting import act_for_nobody  # noqa: E402
+from accounts.owned.acting import act_for_nobody  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
 
 refuse_to_start_while_wrong()

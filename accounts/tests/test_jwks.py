@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from accounts import jwks
-from accounts.jwks import FetchError, KeySet, KeysUnavailable, MustWait, parse_keys
+from accounts.signin import jwks
+from accounts.signin.jwks import FetchError, KeySet, KeysUnavailable, MustWait, parse_keys
+from accounts.signin.tokens import InvalidToken, verify
 from accounts.tests.keyserver import ALGORITHMS, BODIES, KeyServer, SigningKey, serving
-from accounts.tokens import InvalidToken, verify
 from conftest import SECRET, client_with, sign
 
 HOUR = 3600
@@ -362,7 +362,7 @@ def test_a_server_that_is_not_there(settings):
 def test_what_went_wrong_is_logged_with_the_age_of_the_keys(
     key_server, signing_keys, clock, caplog
 ):
-    caplog.set_level("INFO", "accounts.jwks")
+    caplog.set_level("INFO", "accounts.signin.jwks")
     verify(signing_keys["EdDSA"].sign(key_server.origin))
     key_server.mood = "failing"
     clock.now += 1000

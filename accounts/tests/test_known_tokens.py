@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import jwt
 import pytest
 
-from accounts import tokens
-from accounts.jwks import key_set
+from accounts.signin import tokens
+from accounts.signin.jwks import key_set
+from accounts.signin.tokens import ExpiredToken, InvalidToken, verify
 from accounts.tests.keyserver import SigningKey, serving
-from accounts.tokens import ExpiredToken, InvalidToken, verify
 from conftest import OTHER_SECRET, SECRET, client_with, sign
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from accounts.signin.tokens import ExpiredToken, InvalidToken, issue, verify
 from accounts.tests.forging import forge
-from accounts.tokens import ExpiredToken, InvalidToken, issue, verify
 from accounts.users import CurrentUser
 from conftest import ALICE, OTHER_SECRET, SECRET, sign
 

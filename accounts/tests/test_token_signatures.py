@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from accounts.signin.tokens import InvalidToken, verify
 from accounts.tests.forging import (
     NO_SIGNATURE,
     base64url,
@@ -17,7 +18,6 @@ from accounts.tests.forging import (
     hs_signature,
     segment,
 )
-from accounts.tokens import InvalidToken, verify
 from accounts.users import CurrentUser
 from conftest import ALICE, OTHER_SECRET, SECRET, sign
 

@@ -7,8 +7,8 @@ from rest_framework import response
 from rest_framework.request import clone_request
 from rest_framework.test import APIRequestFactory
 
-from accounts.mixins import DirectRequests
-from accounts.responses import Response
+from accounts.owned.responses import Response
+from accounts.owned.viewsets import DirectRequests
 from conftest import ALICE, sign
 
 requests = APIRequestFactory()

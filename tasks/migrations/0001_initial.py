@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-import tasks.ids
+import tasks.rules.ids
 
 
 class Migration(migrations.Migration):
@@ -18,7 +18,10 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=tasks.ids.uuid7, editable=False, primary_key=True, serialize=False
+                        default=tasks.rules.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 ("text", models.CharField(max_length=500)),

@@ -7,7 +7,7 @@ import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import F
 
-import tasks.ids
+import tasks.rules.ids
 
 HALF_AN_HOUR = timedelta(minutes=30)
 
@@ -48,7 +48,10 @@ class Migration(migrations.Migration):
                 (
                     "id",
                     models.UUIDField(
-                        default=tasks.ids.uuid7, editable=False, primary_key=True, serialize=False
+                        default=tasks.rules.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
                     ),
                 ),
                 (

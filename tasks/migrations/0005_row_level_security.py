@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.row_security import SecureRows
+from accounts.owned.row_security import SecureRows
 
 
 class Migration(migrations.Migration):

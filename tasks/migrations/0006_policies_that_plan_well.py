@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.row_security import RenewPolicy
+from accounts.owned.row_security import RenewPolicy
 
 
 class Migration(migrations.Migration):

@@ -9,8 +9,8 @@ import pytest
 from django.utils import timezone
 
 from conftest import PAGE_ORIGIN
-from tasks.etags import etag
 from tasks.models import Event, Task
+from tasks.resources.etags import etag
 from tasks.tests.calls import listed, made
 from tasks.tests.holding import ask, writers_waiting
 

@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from conftest import ALICE, BOB, client_with, sign
-from tasks.events import newest_seqs, record, replay
+from tasks.events.record import newest_seqs, record, replay
 from tasks.models import Event, Stream, Task
 from tasks.tests.calls import made, next_url
 

@@ -383,7 +383,7 @@ def test_another_deployment_on_the_same_redis_is_not_heard(server, settings):
     token = sign("two-deployments")
     code = (
         "from asgiref.sync import async_to_sync; from channels.layers import get_channel_layer\n"
-        "from tasks.bell import PROCESSES\n"
+        "from tasks.events.bell import PROCESSES\n"
         """event = '{"seq":1,"type":"task.deleted","at":"","data":{"id":"elsewhere"}}'\n"""
         "async_to_sync(get_channel_layer().group_send)(PROCESSES,"
         " {'type': 'bell.ring', 'texts': [['two-deployments', 1, event]]})"

@@ -10,9 +10,9 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 
 from conftest import ALICE
-from tasks.ids import uuid7
 from tasks.models import Task
-from tasks.search import fold
+from tasks.rules.ids import uuid7
+from tasks.rules.search import fold
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 

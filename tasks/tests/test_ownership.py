@@ -13,8 +13,8 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.ownership import owner_id
-from accounts.permissions import IsOwner, IsSignedIn
+from accounts.owned.ownership import owner_id
+from accounts.owned.permissions import IsOwner, IsSignedIn
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB
 from tasks.models import Task

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.reminders import OFFSETS, Kind, State, due, next_moment
+from tasks.rules.reminders import OFFSETS, Kind, State, due, next_moment
 
 NOON = datetime(2030, 5, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

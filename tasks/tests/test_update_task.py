@@ -11,8 +11,8 @@ import pytest
 from django.db import connection
 
 from conftest import ALICE, BOB, client_with, sign
+from tasks.api.serializers import validated
 from tasks.models import Task
-from tasks.serializers import validated
 from tasks.tests.calls import listed, made
 
 pytestmark = pytest.mark.django_db
@@ -295,7 +295,7 @@ def test_two_changes_at_once_both_survive(shared_by_threads, monkeypatch):
 
     (task,) = at_once(lambda: made(client_with(sign(ALICE))))
     path = f"/tasks/{task['id']}"
-    monkeypatch.setattr("tasks.views.validated", wait_for_the_other)
+    monkeypatch.setattr("tasks.api.views.validated", wait_for_the_other)
 
     responses = at_once(
         lambda: client_with(sign(ALICE)).patch(path, {"text": "Buy bread"}),

@@ -9,11 +9,10 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.reading import Wire, json_of, own_row
+from accounts.owned.reading import Wire, json_of, own_row
 from accounts.users import CurrentUser
 from conftest import client_with, sign
-from tasks.models import Event, Notification, Task
-from tasks.serializers import (
+from tasks.api.serializers import (
     NOTIFICATION,
     TASK,
     WHOLE_TASK,
@@ -21,6 +20,7 @@ from tasks.serializers import (
     TaskSerializer,
     validated,
 )
+from tasks.models import Event, Notification, Task
 from tasks.tests.calls import made, next_url
 
 pytestmark = pytest.mark.django_db

@@ -10,15 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.permissions import BasePermission
 
-from accounts.permissions import IsOwner
+from accounts.owned.permissions import IsOwner
 from conftest import ALICE
-from tasks.ids import uuid7
+from tasks.api.views import TaskViewSet
+from tasks.due import send_due
 from tasks.models import Notification, Task
-from tasks.notifications import send_due
-from tasks.reminders import Kind
+from tasks.rules.ids import uuid7
+from tasks.rules.reminders import Kind
 from tasks.tests.calls import made
 from tasks.tests.holding import until_somebody_waits
-from tasks.views import TaskViewSet
 
 pytestmark = pytest.mark.django_db
 

@@ -19,13 +19,13 @@ from django.db import (
 )
 from django.test.utils import CaptureQueriesContext
 
-from accounts.databases import fetch
-from accounts.reading import own_row
+from accounts.owned.databases import fetch
+from accounts.owned.reading import own_row
 from accounts.users import CurrentUser
 from conftest import Server, call, sign
+from tasks.api.serializers import TASK
 from tasks.models import Task
-from tasks.serializers import TASK
-from todolist.handler import THREADS_AT_MOST
+from todolist.serving.handler import THREADS_AT_MOST
 
 THREADS = 50
 CONNECTIONS = THREADS_AT_MOST + 3  # and those that read for sockets
@@ -186,7 +186,7 @@ def test_errors_are_those_that_a_cursor_raises():
 def test_a_connection_keeps_so_many_statements_and_forgets_the_one_not_asked_for_longest(
     monkeypatch,
 ):
-    monkeypatch.setattr("todolist.postgresql.base.PREPARED_AT_MOST", 3)
+    monkeypatch.setattr("todolist.serving.postgresql.base.PREPARED_AT_MOST", 3)
     connection.close()
     for number in (1, 2, 3, 1, 4):
         assert fetch(f"SELECT {number}", []) == [(number,)]
@@ -222,7 +222,7 @@ def roll_back_to_a_savepoint() -> None:
 def test_nobody_asks_for_statements_that_a_rollback_made_the_server_forget(
     monkeypatch, rolling_back
 ):
-    monkeypatch.setattr("todolist.postgresql.base.PREPARE_AGAIN", frozenset())
+    monkeypatch.setattr("todolist.serving.postgresql.base.PREPARE_AGAIN", frozenset())
     Task.objects.exists()  # psycopg prepares this one
     assert fetch("SELECT %s::int", [7]) == [(7,)]
     rolling_back()

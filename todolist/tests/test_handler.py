@@ -13,10 +13,10 @@ from django.test import RequestFactory
 from django.urls import URLResolver, get_resolver, path, resolve
 from rest_framework.views import APIView
 
-import tasks.urls
+import tasks.api.urls
 from conftest import sign
-from tasks.bell import Bell
-from todolist.handler import OneHopHandler
+from tasks.events.bell import Bell
+from todolist.serving.handler import OneHopHandler
 from todolist.tests.test_http import PATHS
 
 
@@ -61,7 +61,7 @@ class Other(APIView):
 
 @pytest.mark.parametrize("route", ["tasks/<int:n>", "tasks/<str:anything>"])
 def test_a_route_beside_one_with_a_parameter_keeps_its_place(monkeypatch, route):
-    urls = [path(route, Other.as_view()), *tasks.urls.urlpatterns]
+    urls = [path(route, Other.as_view()), *tasks.api.urls.urlpatterns]
     monkeypatch.setattr(get_resolver(), "url_patterns", urls)
     handler = OneHopHandler()
     monkeypatch.setattr(URLResolver, "url_patterns", urls)
@@ -155,7 +155,7 @@ async def test_what_is_open_to_everybody_waits_for_no_keys(monkeypatch):
     async def settle(scope: Any) -> None:
         asked.append(scope["path"])
 
-    monkeypatch.setattr("todolist.handler.settle_keys", settle)
+    monkeypatch.setattr("todolist.serving.handler.settle_keys", settle)
     handler = OneHopHandler()
     statuses = []
 
@@ -180,7 +180,7 @@ async def forget(message: Any) -> None:
 @pytest.mark.asyncio
 async def test_events_are_told_from_the_loop_that_serves_not_from_a_thread_beside(monkeypatch):
     bell = Bell()
-    monkeypatch.setattr("todolist.handler.bell", bell)
+    monkeypatch.setattr("todolist.serving.handler.bell", bell)
     handler = OneHopHandler()
     monkeypatch.setattr(handler, "_answer_on_thread", lambda *_: (204, [], b""))
     scope = {"type": "http", "method": "GET", "path": "/tasks", "headers": []}
@@ -194,7 +194,7 @@ async def test_events_are_told_from_the_loop_that_serves_not_from_a_thread_besid
     [(("GET", "HEAD", "OPTIONS"), 2), (("POST", "PUT", "PATCH", "DELETE"), 6)],
 )
 async def test_more_changes_than_reads_are_worked_on_at_one_time(monkeypatch, methods, at_once):
-    monkeypatch.setattr("todolist.threads.HELD_UP", 600)  # nobody takes over
+    monkeypatch.setattr("todolist.serving.threads.HELD_UP", 600)  # nobody takes over
     for method in methods:
         handler = OneHopHandler()
         started, go_on = threading.Semaphore(0), threading.Event()

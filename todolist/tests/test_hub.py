@@ -22,10 +22,10 @@ from django.db import connections, transaction
 from redis import asyncio as redis
 
 from conftest import ALICE, BOB, sign
-from tasks.bell import Bell
-from tasks.consumers import NotificationSocket
-from tasks.events import EventMessage, Replay, newest_seqs
-from tasks.hub import Hub, current_hub
+from tasks.events.bell import Bell
+from tasks.events.consumers import NotificationSocket
+from tasks.events.hub import Hub, current_hub
+from tasks.events.record import EventMessage, Replay, newest_seqs
 from tasks.models import Task
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
@@ -41,20 +41,20 @@ needs_redis = pytest.mark.skipif(
 def no_poll(monkeypatch, db) -> None:
     import todolist.asgi  # noqa: F401  runs the system checks: here, and not in the event loop
 
-    monkeypatch.setattr("tasks.hub.POLL_INTERVAL", NEVER)
+    monkeypatch.setattr("tasks.events.hub.POLL_INTERVAL", NEVER)
 
 
 @pytest.fixture(autouse=True)
 def new_bell(monkeypatch) -> None:
     bell = Bell()
-    for user in ("tasks.events.bell", "tasks.hub.bell"):
+    for user in ("tasks.events.record.bell", "tasks.events.hub.bell"):
         monkeypatch.setattr(user, bell)
 
 
 @pytest.fixture
 def elsewhere(new_bell, monkeypatch) -> None:
     """Whatever is written, another process has written it: its bell is not ours."""
-    monkeypatch.setattr("tasks.events.bell", Bell())
+    monkeypatch.setattr("tasks.events.record.bell", Bell())
 
 
 class Client:
@@ -211,7 +211,7 @@ async def test_events_of_busy_times_go_together(monkeypatch):
         sent.append(message)
 
     monkeypatch.setattr(channel_layers["default"], "group_send", remember)
-    monkeypatch.setattr("tasks.bell.PAUSE", 0.5)
+    monkeypatch.setattr("tasks.events.bell.PAUSE", 0.5)
     async with greeted(sign(ALICE)) as alice:
         for number in range(10):
             await write(ALICE, str(number))
@@ -263,8 +263,8 @@ async def hanging_redis(settings) -> AsyncIterator[None]:
 async def test_a_redis_that_hangs_costs_neither_a_handshake_nor_a_writer_nor_own_events(
     hanging_redis, monkeypatch
 ):
-    monkeypatch.setattr("tasks.hub.LAYER_TIMEOUT", NEVER)
-    monkeypatch.setattr("tasks.bell.LAYER_TIMEOUT", NEVER)
+    monkeypatch.setattr("tasks.events.hub.LAYER_TIMEOUT", NEVER)
+    monkeypatch.setattr("tasks.events.bell.LAYER_TIMEOUT", NEVER)
     async with greeted(sign(ALICE)) as alice:
         for number in range(3):
             async with asyncio.timeout(PATIENCE):
@@ -273,9 +273,9 @@ async def test_a_redis_that_hangs_costs_neither_a_handshake_nor_a_writer_nor_own
 
 
 async def test_a_redis_that_hangs_is_given_up_and_tried_again(hanging_redis, monkeypatch, caplog):
-    monkeypatch.setattr("tasks.hub.LAYER_TIMEOUT", 0.05)
-    monkeypatch.setattr("tasks.bell.LAYER_TIMEOUT", 0.05)
-    monkeypatch.setattr("tasks.hub.RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr("tasks.events.hub.LAYER_TIMEOUT", 0.05)
+    monkeypatch.setattr("tasks.events.bell.LAYER_TIMEOUT", 0.05)
+    monkeypatch.setattr("tasks.events.hub.RETRY_INTERVAL", 0.01)
     async with greeted(sign(ALICE)) as alice:
         for _ in range(5):
             await write(ALICE)
@@ -283,7 +283,7 @@ async def test_a_redis_that_hangs_is_given_up_and_tried_again(hanging_redis, mon
             await asyncio.sleep(0.1)
     # Said once each, however often it was tried.
     warnings = sorted(record.name for record in caplog.records if record.levelname == "WARNING")
-    assert warnings == ["tasks.bell", "tasks.hub"]
+    assert warnings == ["tasks.events.bell", "tasks.events.hub"]
 
 
 # The record
@@ -296,7 +296,7 @@ async def test_those_who_come_together_are_looked_up_together(monkeypatch):
         questions.append(user_ids)
         return newest_seqs(user_ids)
 
-    monkeypatch.setattr("tasks.hub.newest_seqs", remember)
+    monkeypatch.setattr("tasks.events.hub.newest_seqs", remember)
     await write("person-7")
     clients = [Client(sign(f"person-{number}")) for number in range(50)]
     for client in clients:
@@ -310,8 +310,8 @@ async def test_those_who_come_together_are_looked_up_together(monkeypatch):
 
 
 async def test_a_ring_that_got_lost_is_made_good_by_the_poll(monkeypatch, elsewhere):
-    monkeypatch.setattr("tasks.hub.POLL_INTERVAL", 0.05)
-    monkeypatch.setattr("tasks.bell.Bell.ring", lambda *_: None)
+    monkeypatch.setattr("tasks.events.hub.POLL_INTERVAL", 0.05)
+    monkeypatch.setattr("tasks.events.bell.Bell.ring", lambda *_: None)
     async with greeted(sign(ALICE)) as alice:
         await write(ALICE, "unheard")
         assert (await alice.received())["data"]["text"] == "unheard"
@@ -352,7 +352,7 @@ async def test_however_a_socket_ends_it_is_forgotten(way, monkeypatch):
         def fail(text: str) -> object:
             raise RuntimeError("the handler is broken")
 
-        monkeypatch.setattr("tasks.consumers.json.loads", fail)
+        monkeypatch.setattr("tasks.events.consumers.json.loads", fail)
         client.to_application.put_nowait({"type": "websocket.receive", "text": "{}"})
     await asyncio.wait([client.running], timeout=PATIENCE)
     assert client.running.done()
@@ -362,7 +362,7 @@ async def test_however_a_socket_ends_it_is_forgotten(way, monkeypatch):
 
 
 async def test_nothing_goes_behind_an_event_that_could_not_be_sent(monkeypatch):
-    monkeypatch.setattr("tasks.consumers.SEND_TIMEOUT", 0.05)
+    monkeypatch.setattr("tasks.events.consumers.SEND_TIMEOUT", 0.05)
     async with greeted(sign(ALICE)) as alice:
         alice.holds_back = lambda message: "data" in message
         await write(ALICE, "may have gone out")
@@ -387,7 +387,7 @@ async def test_whoever_does_not_read_does_not_outlive_the_token():
 
 
 async def test_a_warning_that_cannot_be_sent_closes(monkeypatch):
-    monkeypatch.setattr("tasks.consumers.SEND_TIMEOUT", 0.05)
+    monkeypatch.setattr("tasks.events.consumers.SEND_TIMEOUT", 0.05)
     client = Client(sign(ALICE, exp=int(time.time()) + 30))
     client.holds_back = lambda message: message["type"] == "auth.expiring"
     client.start()

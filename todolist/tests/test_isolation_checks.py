@@ -29,15 +29,15 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet
 
-from accounts.authentication import BearerAuthentication
-from accounts.mixins import OwnedViewMixin
-from accounts.ownership import OwnedModel, OwnedQuerySet
-from accounts.permissions import IsOwner, IsSignedIn
-from accounts.public import PublicView, open_to_everybody
-from accounts.websocket import OriginMiddleware, TokenMiddleware
+from accounts.owned.ownership import OwnedModel, OwnedQuerySet
+from accounts.owned.permissions import IsOwner, IsSignedIn
+from accounts.owned.public import PublicView, open_to_everybody
+from accounts.owned.viewsets import OwnedViewMixin
+from accounts.signin.authentication import BearerAuthentication
+from accounts.signin.websocket import OriginMiddleware, TokenMiddleware
+from tasks.api.serializers import NotificationSerializer
+from tasks.api.views import TaskViewSet
 from tasks.models import Notification, Task
-from tasks.serializers import NotificationSerializer
-from tasks.views import TaskViewSet
 
 
 class TaskSerializer(serializers.ModelSerializer[Task]):
@@ -573,7 +573,7 @@ def indexed(**meta: Any) -> type[models.Model]:
 def test_rows_can_be_found_by_their_owner(monkeypatch, complains, meta):
     with isolate_apps("tasks") as isolated:
         indexed(**meta)
-        monkeypatch.setattr("accounts.isolation_checks.apps", isolated)
+        monkeypatch.setattr("accounts.checks.isolation.apps", isolated)
         messages = found()
 
     assert [message.id for message in messages] == ["accounts.E109"] * complains

@@ -28,16 +28,16 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import acting
-from accounts.isolation_checks import is_api
-from accounts.mixins import OwnedViewMixin
-from accounts.ownership import OwnedQuerySet
-from accounts.permissions import IsOwner
-from accounts.public import PublicView, why_open
-from accounts.routes import Route, http_routes
+from accounts.checks.isolation import is_api
+from accounts.checks.routes import Route, http_routes
+from accounts.owned import acting
+from accounts.owned.ownership import OwnedQuerySet
+from accounts.owned.permissions import IsOwner
+from accounts.owned.public import PublicView, why_open
+from accounts.owned.viewsets import OwnedViewMixin
 from conftest import ALICE, BOB, OTHER_SECRET, client_with, sign
+from tasks.api.views import TaskViewSet
 from tasks.models import Task
-from tasks.views import TaskViewSet
 from todolist.tests.people import (
     MAKERS,
     PEOPLE,
@@ -580,7 +580,7 @@ def assert_another_is_refused(route: Route, world: World) -> None:
 def without_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Querysets show everybody's rows; what is read as JSON, somebody's, whoever asks."""
     monkeypatch.setattr(OwnedQuerySet, "owned_by", lambda self, user: self.all())
-    monkeypatch.setattr("accounts.reading.owner_id", lambda user: ALICE)
+    monkeypatch.setattr("accounts.owned.reading.owner_id", lambda user: ALICE)
 
 
 def without_permission(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from rest_framework.test import APIClient
 
 from conftest import client_with, sign
-from tasks.notifications import send_due
+from tasks.due import send_due
 from tasks.tests.calls import next_url
 from tasks.tests.test_ownership import ANY_OWNER
 

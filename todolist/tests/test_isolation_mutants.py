@@ -8,10 +8,10 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from accounts import reading
-from accounts.mixins import OwnedViewMixin
-from accounts.ownership import OwnedQuerySet
-from accounts.permissions import IsOwner
+from accounts.owned import reading
+from accounts.owned.ownership import OwnedQuerySet
+from accounts.owned.permissions import IsOwner
+from accounts.owned.viewsets import OwnedViewMixin
 from conftest import ALICE, BOB, client_with, sign
 from tasks.models import Notification, Task
 from todolist.tests.people import furnish, secret_of

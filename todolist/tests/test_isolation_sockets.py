@@ -24,12 +24,12 @@ from django.test import Client
 from django.urls import path
 from django.utils.module_loading import import_string
 
-from accounts.routes import Route, socket_routes
+from accounts.checks.routes import Route, socket_routes
+from accounts.signin.websocket import OriginMiddleware, TokenMiddleware, refuse
 from accounts.users import CurrentUser
-from accounts.websocket import OriginMiddleware, TokenMiddleware, refuse
 from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, sign
-from tasks.consumers import notifications
-from tasks.events import last_seq
+from tasks.events.consumers import notifications
+from tasks.events.record import last_seq
 from todolist.tests.people import CAROL, PEOPLE, STAFF_PK, furnish, make_task
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]

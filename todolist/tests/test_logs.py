@@ -12,7 +12,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from conftest import OTHER_SECRET, ROOT, Server, both_servers, free_port, sign
-from todolist.logs import RedactingFormatter, redact
+from todolist.logs.formatters import RedactingFormatter, redact
 
 
 def send_everywhere(port: int, token: str) -> None:

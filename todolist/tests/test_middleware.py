@@ -10,7 +10,7 @@ from django.middleware.csrf import get_token
 from django.test import Client, RequestFactory
 from django.views.decorators.csrf import csrf_exempt
 
-from todolist.middleware import (
+from todolist.serving.middleware import (
     MAX_HOSTS,
     AdminMiddleware,
     CommonOutsideTheAdmin,

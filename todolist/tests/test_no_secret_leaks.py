@@ -31,7 +31,7 @@ from conftest import (
     new_database,
     sign,
 )
-from todolist.logs import JSONFormatter, RedactingFormatter
+from todolist.logs.formatters import JSONFormatter, RedactingFormatter
 
 SHARED_SECRET = "marker-shared-secret-0123456789abcdef"
 OLD_SECRET = "marker-old-shared-secret-0123456789abc"

@@ -14,8 +14,8 @@ from rest_framework.test import APIClient
 from conftest import ALICE, BOB, PAGE_ORIGIN, client_with, sign
 from tasks.models import Notification, Task
 from tasks.tests.calls import made
-from todolist import openapi
-from todolist.operations import OPERATIONS
+from todolist.docs import openapi
+from todolist.docs.operations import OPERATIONS
 
 pytestmark = pytest.mark.django_db
 

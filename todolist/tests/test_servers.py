@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as sync_connect
 
 from conftest import Server, both_kinds, both_servers, call, sign
-from tasks.events import record
+from tasks.events.record import record
 from tasks.models import Task
 
 IMPATIENT = "todolist.tests.impatient:application"

@@ -7,7 +7,7 @@ from threading import Barrier, BrokenBarrierError, Event
 
 import pytest
 
-from todolist.threads import HELD_UP, WHOLE, LoopThreads
+from todolist.serving.threads import HELD_UP, WHOLE, LoopThreads
 
 asynchronous = pytest.mark.asyncio
 
@@ -58,7 +58,7 @@ async def test_calls_at_once_have_threads_of_their_own_and_the_rest_waits_its_tu
 
 @pytest.fixture
 def nobody_takes_over(monkeypatch):
-    monkeypatch.setattr("todolist.threads.HELD_UP", 10 * PATIENCE)
+    monkeypatch.setattr("todolist.serving.threads.HELD_UP", 10 * PATIENCE)
 
 
 @asynchronous

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.tokens import InvalidToken, issue
+from accounts.signin.tokens import InvalidToken, issue
 
 MAX_MINUTES = 60 * 24 * 365
 

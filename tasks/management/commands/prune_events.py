@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from tasks import answers
-from tasks.events import KEPT_DAYS, prune
+from tasks.events.record import KEPT_DAYS, prune
+from tasks.resources import answers
 
 
 class Command(BaseCommand):

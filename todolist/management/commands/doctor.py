@@ -12,10 +12,10 @@ from django.core.checks import run_checks
 from django.core.management.base import BaseCommand
 from django.db import connection
 
-from accounts.conf import conf
-from accounts.diagnosis import Finding, examine_key_server, examine_origins, examine_token
+from accounts.signin.conf import conf
+from accounts.signin.diagnosis import Finding, examine_key_server, examine_origins, examine_token
 from todolist.health import channel_layer_answers
-from todolist.logs import redact
+from todolist.logs.formatters import redact
 
 
 class Command(BaseCommand):

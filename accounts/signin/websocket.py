@@ -1,0 +1,119 @@
+"""The door for sockets: which pages may open one, and whose it is (contract section 4).
+
+Both are ASGI middleware for the websocket scope. They keep no state of their own.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+
+from accounts.signin.bearer import bearer_token
+from accounts.signin.jwks import KeysUnavailable, MustWait
+from accounts.signin.tokens import ExpiredToken, InvalidToken, TokenError, VerifiedToken, verify
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
+
+# RFC 6455 section 7.4.2 leaves 4000 to 4999 to applications.
+CLOSE_UNAUTHORIZED = 4001
+CLOSE_TRY_AGAIN_LATER = 4503
+SUBPROTOCOL = "bearer"
+
+
+class OriginMiddleware:
+    """Refuse, at the handshake, pages of origins outside `CORS_ORIGINS`.
+
+    A browser always sends `Origin`; whoever sends none is not a browser and needs no protection
+    from cross-site pages.
+    """
+
+    def __init__(self, inner: ASGIApplication) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        origins = _header_values(scope, b"origin")
+        if all(origin.decode("latin-1") in settings.CORS_ORIGINS for origin in origins):
+            await self.inner(scope, receive, send)
+        else:
+            await refuse(scope, receive, send)
+
+
+class TokenMiddleware:
+    """Let only sockets with a good token through, as `scope["user"]` and `scope["token"]`.
+
+    The others are accepted and then closed with 4001: closed before that, they would reach a
+    browser as 1006, which no page can tell from network trouble.
+    """
+
+    def __init__(self, inner: ASGIApplication) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            token = await verify_async(_raw_token(scope))
+        except (TokenError, KeysUnavailable) as error:
+            await receive()  # websocket.connect
+            await send({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
+            code, reason = close_code_and_reason(error)
+            await send({"type": "websocket.close", "code": code, "reason": reason})
+            return
+        await self.inner({**scope, "user": token.user, "token": token}, receive, send)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a handshake with 403: an ASGI application that accepts no socket."""
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+async def verify_async(raw: str) -> VerifiedToken:
+    """`verify`, which leaves the event loop only where it has to wait for published keys.
+
+    So those who make up key ids wait among themselves, and keep no thread from anybody else.
+    """
+    try:
+        return verify(raw, wait=False)
+    except MustWait:
+        return await sync_to_async(verify, thread_sensitive=False)(raw)
+
+
+def close_code_and_reason(error: TokenError | KeysUnavailable) -> tuple[int, str]:
+    """How a socket whose token cannot be accepted is closed.
+
+    The reason says no more than a page needs to know, and servers older than ASGI 2.3, such as
+    daphne, cannot send it: the code alone must tell.
+    """
+    if isinstance(error, KeysUnavailable):
+        return CLOSE_TRY_AGAIN_LATER, "Try again later"
+    return CLOSE_UNAUTHORIZED, str(error) if isinstance(error, ExpiredToken) else "Unauthorized"
+
+
+def chosen_subprotocol(scope: Scope) -> str | None:
+    """`bearer` where the client offers it: a browser drops a socket that answers with none."""
+    return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+
+
+def _raw_token(scope: Scope) -> str:
+    """The one token of a handshake: `?token=`, else `Authorization`, else the subprotocols.
+
+    Raises `InvalidToken` when there is none, or when a place holds several.
+    """
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    if "token" in query:
+        candidates = query["token"]
+    elif headers := _header_values(scope, b"authorization"):
+        candidates = [raw for header in headers if (raw := bearer_token(header)) is not None]
+    else:
+        candidates = [offer for offer in scope.get("subprotocols", ()) if offer != SUBPROTOCOL]
+    if len(candidates) != 1:
+        raise InvalidToken("not exactly one token")
+    return str(candidates[0])
+
+
+def _header_values(scope: Scope, name: bytes) -> list[bytes]:
+    return [value for header, value in scope.get("headers", ()) if header.lower() == name]

@@ -1,0 +1,103 @@
+"""Making the notifications that are due, a batch at a time, on any number of machines at once.
+
+A batch is one transaction: it locks tasks that nobody else has locked, makes what the rule in
+`reminders` says, and moves the tasks on to their next moment. So whatever kills a worker, a batch
+has happened or it has not. Tasks that somebody holds, another worker or a request that is changing
+them, are passed over: the other worker makes theirs, and the next pass looks at the rest.
+
+Locks are taken in the order of everybody: tasks (skipping, never waiting), then notifications (new
+ones, unknown to others), then the owners' streams, here in the order of their ids, so that workers
+never wait for each other in a circle.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.fields.tuple_lookups import TupleGreaterThan
+
+from tasks.models import Notification, Task
+from tasks.rules.reminders import Kind, State, due, upcoming, wording
+
+# Tasks at once. While a batch commits, the owners in it wait with their own changes, so small.
+BATCH = 200
+
+Place = tuple[datetime, UUID]
+
+
+def send_due(now: datetime) -> Iterator[int]:
+    """Make all notifications that are due at `now`; after each batch, the number it made.
+
+    Each task is looked at once, in the order in which they are due, so that a pass ends however
+    many are added meanwhile. Stopping between two batches loses nothing.
+    """
+    place: Place | None = None
+    while True:
+        with transaction.atomic():
+            tasks = _due_tasks(now, place)
+            made = _make_notifications(tasks, now)
+        if not tasks:
+            return
+        last = tasks[-1]
+        assert last.next_reminder_at is not None  # noqa: S101  it was searched by that
+        place = last.next_reminder_at, last.pk
+        yield made
+
+
+def _due_tasks(now: datetime, place: Place | None) -> list[Task]:
+    """The next batch behind `place`, locked."""
+    tasks = Task.objects.filter(next_reminder_at__lte=now)
+    if place is not None:
+        key = (F("next_reminder_at"), F("pk"))
+        tasks = tasks.filter(TupleGreaterThan(key, place))
+    tasks = tasks.order_by("next_reminder_at", "pk")
+    tasks = tasks.only("user_id", "text", "completed", "deadline", "next_reminder_at")
+    skip = connection.features.has_select_for_update_skip_locked
+    return list(tasks.select_for_update(skip_locked=skip)[:BATCH])
+
+
+def _make_notifications(tasks: list[Task], now: datetime) -> int:
+    """Make what is due of these tasks, and let each wait for its next moment."""
+    made = _made_kinds(tasks)
+    notifications = []
+    waiting: dict[Kind | None, list[UUID]] = defaultdict(list)
+    for task in tasks:
+        state = State(task.completed, task.deadline, made[task.pk])
+        kind = due(state, now)
+        if kind is not None:
+            notifications.append(_notification(task, kind))
+            state = state._replace(made=state.made | {kind})
+        waiting[upcoming(state)].append(task.pk)
+    for next_kind, ids in waiting.items():
+        Task.objects.filter(pk__in=ids).wait_for(next_kind)
+    # Last, because the owners' streams are locked from here on.
+    notifications.sort(key=lambda notification: notification.user_id)
+    Notification.objects.all().make(notifications)
+    return len(notifications)
+
+
+def _made_kinds(tasks: list[Task]) -> dict[UUID, frozenset[Kind]]:
+    """The kinds that each of these tasks has for its present deadline."""
+    kinds: dict[UUID, set[Kind]] = {task.pk: set() for task in tasks}
+    deadlines = {task.pk: task.deadline for task in tasks}
+    rows = Notification.objects.filter(task_id__in=kinds).values_list("task_id", "type", "deadline")
+    for task_id, kind, deadline in rows:
+        if deadline == deadlines[task_id]:
+            kinds[task_id].add(Kind(kind))
+    return {task_id: frozenset(found) for task_id, found in kinds.items()}
+
+
+def _notification(task: Task, kind: Kind) -> Notification:
+    assert task.deadline is not None  # noqa: S101  else nothing is due
+    title, message = wording(kind, task.text, task.deadline)
+    return Notification(
+        user_id=task.user_id,
+        task_id=task.pk,
+        type=kind.value,
+        title=title,
+        message=message,
+        deadline=task.deadline,
+    )

@@ -1,0 +1,68 @@
+"""`GET /schema` and `GET /docs`: what describes the API (contract section 3)."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+
+from accounts.owned.public import PublicView
+
+
+class SchemaView(PublicView):
+    """`GET /schema`: the OpenAPI document, in JSON unless the client prefers YAML."""
+
+    open_to_everybody = "it describes the API, and nothing that anybody has put into it"
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        from todolist.docs.openapi import RENDERERS
+
+        return [renderer() for renderer in RENDERERS]
+
+    def get(self, request: Request) -> HttpResponse:
+        from todolist.docs.openapi import document
+
+        media_type: str = request.accepted_renderer.media_type
+        response = HttpResponse(document(media_type), content_type=media_type)
+        patch_vary_headers(response, ["Accept"])
+        return response
+
+
+class Anything(BaseContentNegotiation):
+    """A page for people: whatever the client says it prefers, there is only this."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class DocsView(PublicView):
+    """`GET /docs`: a page to try the API on. All of it comes from this server."""
+
+    open_to_everybody = SchemaView.open_to_everybody
+
+    renderer_classes = [JSONRenderer]  # of errors
+    content_negotiation_class = Anything
+
+    POLICY = "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self' 'unsafe-inline'",  # Swagger UI styles what it draws
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+    def get(self, request: Request) -> HttpResponse:
+        page = render(request._request, "todolist/docs.html")
+        page["Content-Security-Policy"] = self.POLICY
+        return page

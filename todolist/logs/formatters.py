@@ -1,0 +1,152 @@
+"""Keeps tokens and secrets out of every log line, whoever writes it (contract section 2)."""
+
+import html
+import json
+import logging
+import math
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from accounts.signin.conf import conf
+
+REDACTED = "[redacted]"
+
+_NAMES = r"(?:token|secret|password|authorization|cookie|sessionid)"
+_SHAPES = re.compile(
+    rf"(?P<query>{_NAMES}=)[^&\s\"'#<>]+"  # ?token=… in access logs
+    r"|(?P<scheme>\bbearer[\s,]+)[^\s\"',<>]+"  # header values, and offered subprotocols
+    r"|(?P<account>://)[^/\s:@]*:[^/\s@]+(?=@)"  # the password in a URL
+    # An item of a printed dictionary or of a list of headers.
+    rf"|(?P<item>[\"'][\w-]*{_NAMES}[\"']\s*[:,]\s*[\[(]?\s*b?)(?:\"[^\"]*\"|'[^']*')"
+    r"|eyJ[\w-]*\.[\w-]+\.[\w-]*",  # a JWT anywhere: its header starts with {"
+    re.IGNORECASE,
+)
+_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
+
+SHORTEST = 8  # characters; what is shorter is found in ordinary words
+
+
+def redact(text: str, *more: str) -> str:
+    """`text` without anything that looks like a token, without our own secrets, and without `more`."""
+    known = _pattern_of((*_configured_secrets(), *more))
+    if known is not None:
+        text = known.sub(REDACTED, text)
+    return _SHAPES.sub(
+        lambda found: (
+            (found["query"] or found["scheme"] or found["account"] or found["item"] or "")
+            + REDACTED
+        ),
+        text,
+    )
+
+
+def _configured_secrets() -> Iterator[str]:
+    if not settings.configured:
+        return
+    yield from conf.secrets
+    yield settings.BETTER_AUTH_SECRETS
+    with suppress(ImproperlyConfigured):  # Django refuses to hand out an empty one
+        yield settings.SECRET_KEY
+    for database in settings.DATABASES.values():
+        yield database.get("PASSWORD") or ""
+    yield urlsplit(settings.REDIS_URL).password or ""
+
+
+@lru_cache(maxsize=64)
+def _pattern_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
+    """These strings, in every spelling in which they get into a text; not as a part of a word."""
+    spellings = {
+        spelling
+        for secret in secrets
+        for plain in (secret, unquote(secret))
+        for spelling in (plain, repr(plain)[1:-1], html.escape(plain), quote(plain, safe=""))
+        if len(secret) >= SHORTEST
+    }
+    if not spellings:
+        return None
+    longest_first = sorted(spellings, key=len, reverse=True)
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])")
+
+
+class RedactingFormatter(logging.Formatter):
+    """Redacts the finished line, with its arguments, traceback and all."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(self.sound(record)))
+
+    def sound(self, record: logging.LogRecord) -> logging.LogRecord:
+        """The record; where its arguments do not fit its message, without them.
+
+        `logging` itself would print them to stderr as they are.
+        """
+        try:
+            record.getMessage()
+        except Exception:  # noqa: BLE001  whatever the arguments' own code raises
+            record.msg = f"{record.msg!s} (its arguments do not fit)"
+            record.args = None
+        return record
+
+
+class JSONFormatter(RedactingFormatter):
+    """One JSON object a line (`LOG_FORMAT=json`), with whatever was logged as `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        self.sound(record)
+        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        line = {
+            **extra,
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        return json.dumps(_without_secrets(line))
+
+
+# What every record has; the rest came as `extra`.
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+_DEEPEST = 6
+
+
+def _without_secrets(value: Any, depth: int = 0) -> Any:
+    """`value` as plain JSON, redacted string by string, and whole where its name says what it is."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if depth < _DEEPEST:
+        if isinstance(value, dict):
+            return {
+                redact(str(name)): REDACTED
+                if _SECRET_NAME.search(str(name))
+                else _without_secrets(item, depth + 1)
+                for name, item in value.items()
+            }
+        if isinstance(value, list | tuple | set | frozenset):
+            return [_without_secrets(item, depth + 1) for item in _with_names(value)]
+    try:
+        return redact(str(value))
+    except Exception:  # noqa: BLE001  an object that cannot be printed must not lose the line
+        return f"<{type(value).__name__}>"
+
+
+def _with_names(items: Iterable[Any]) -> Iterator[Any]:
+    """The items; a pair of a name and a value, as headers are kept, as a dictionary of one."""
+    for item in items:
+        match item:
+            case (str() | bytes() as name, value):
+                yield {name.decode("latin-1") if isinstance(name, bytes) else name: value}
+            case _:
+                yield item

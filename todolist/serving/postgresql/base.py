@@ -1,0 +1,136 @@
+"""Django's PostgreSQL backend, for connections that are kept, and that act for somebody."""
+
+import select
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import DataError
+from django.db.backends.postgresql import base
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
+
+from accounts.owned import acting
+
+PREPARED_AT_MOST = 100  # statements of `fetch`, for each connection
+
+# SQLSTATEs of a statement that the server was made to forget, and of one whose columns have changed
+# since it was prepared. Both are told before anything is done.
+PREPARE_AGAIN = frozenset({b"26000", b"0A000"})
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Notices by itself that the server has closed a connection, and says whom one acts for."""
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Row-level security holds back everything from the threads that answer requests."""
+        parameters: dict[str, Any] = super().get_connection_params()
+        if not (acting.acts_for_nobody() and settings.DATABASE_RLS):
+            everyone = f"-c {acting.SETTING}={acting.EVERYONE}"
+            parameters["options"] = f"{parameters.get('options', '')} {everyone}".strip()
+        return parameters
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        self._poll = select.poll()
+        self._poll.register(self.connection.fileno(), select.POLLIN)
+        # Without Django's own way of reading moments, which is in Python: in UTC they come anyway.
+        self._loading = Transformer()
+        self._prepared: dict[str, bytes] = {}  # the one asked last is the last
+        self._number = 0
+
+    def is_usable(self) -> bool:
+        # After an error only the server knows. Before, an idle connection hears nothing but its end.
+        return (not self.errors_occurred and not self._poll.poll(0)) or super().is_usable()
+
+    def _rollback(self) -> None:
+        with self._forgetting():
+            super()._rollback()  # type: ignore[misc]  # the stubs lack it
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        with self._forgetting():
+            super()._savepoint_rollback(sid)  # type: ignore[misc]  # the stubs lack it
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """After a rollback psycopg, if it prepared any, has the server forget all statements.
+
+        Ours are among them. PgBouncer hangs up on whoever asks for one of those.
+        """
+        all_of_them = self.connection is not None and bool(self.connection._prepared._names)
+        yield
+        if all_of_them:
+            self._prepared.clear()
+
+    def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of one statement, which is prepared and goes straight to libpq.
+
+        What a cursor does, at half the time: Django's and psycopg's layers cost as much as the
+        database takes to find a row. Values are texts, numbers, flags, moments, UUIDs or `None`; the
+        server knows of which type each one has to be. In a transaction, and where somebody watches
+        what is asked (`execute_wrappers`, `DEBUG`), a cursor does it.
+
+        Raises what a cursor raises.
+        """
+        texts = [_text(value) for value in values]
+        self.close_if_health_check_failed()
+        if not self.get_autocommit() or self.execute_wrappers or self.queries_logged:
+            with self.cursor() as cursor:
+                cursor.execute(sql, texts)
+                return list(cursor.fetchall())
+        with self.wrap_database_errors:
+            result = self._execute(sql, texts)
+            if result.error_field(DiagnosticField.SQLSTATE) in PREPARE_AGAIN:
+                self.connection.pgconn.close_prepared(self._prepared.pop(sql))
+                result = self._execute(sql, texts)
+            self._require(result, ExecStatus.TUPLES_OK)
+            self._loading.set_pgresult(result)
+            rows: list[tuple[Any, ...]] = self._loading.load_rows(0, result.ntuples, tuple)
+            self._loading.set_pgresult(None)  # which may be large, and the next one far away
+            return rows
+
+    def _execute(self, sql: str, texts: list[str | None]) -> Any:
+        name = self._prepared.pop(sql, None) or self._prepare(sql)
+        self._prepared[sql] = name
+        values = [None if text is None else text.encode() for text in texts]
+        return self.connection.pgconn.exec_prepared(name, values)
+
+    def _prepare(self, sql: str) -> bytes:
+        connection = self.connection.pgconn
+        if len(self._prepared) >= PREPARED_AT_MOST:
+            oldest = next(iter(self._prepared))
+            self._require(
+                connection.close_prepared(self._prepared.pop(oldest)), ExecStatus.COMMAND_OK
+            )
+        self._number += 1
+        name = b"fetch_%d" % self._number
+        self._require(connection.prepare(name, _numbered(sql)), ExecStatus.COMMAND_OK)
+        return name
+
+    def _require(self, result: Any, status: ExecStatus) -> None:
+        if result.status == status:
+            return
+        if self.connection.pgconn.status == ConnStatus.BAD:
+            raise psycopg.OperationalError(result.get_error_message())
+        raise error_from_result(result)
+
+
+@lru_cache(maxsize=PREPARED_AT_MOST)
+def _numbered(sql: str) -> bytes:
+    """A statement with its values numbered, as PostgreSQL has them: $1 for the first %s."""
+    first, *others = sql.split("%s")
+    numbered = (f"${number}{part}" for number, part in enumerate(others, start=1))
+    return "".join((first, *numbered)).replace("%%", "%").encode()
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = str(value)
+    if "\0" in text:  # which would end it
+        raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+    return text
