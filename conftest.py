@@ -180,20 +180,25 @@ def sign(
 
 
 class Caller(APIClient):
-    """A client whose requests leave no trace in the transaction that surrounds a test.
+    """A client whose requests act for nobody until they say for whom, as on a server.
 
-    Whom a request acts for (`accounts.owned.acting`) is over with its own transaction. Where that is part
-    of a larger one, it is set back here.
+    On PostgreSQL the tests themselves act for everyone (`accounts.owned.acting`), and share their
+    connection with the requests of this client.
     """
 
     def request(self, **kwargs: Any) -> Any:
+        self._act_for("")
         try:
             return super().request(**kwargs)
         finally:
-            if connection.vendor == "postgresql" and connection.in_atomic_block:
-                # Past Django, whose queries tests count.
-                setting = f"SELECT set_config('{acting.SETTING}', %s, true)"
-                connection.connection.execute(setting, [acting.EVERYONE])
+            self._act_for(acting.EVERYONE)
+
+    def _act_for(self, value: str) -> None:
+        if connection.vendor == "postgresql" and not acting.acts_for_nobody():
+            connection.ensure_connection()
+            setting = f"SELECT set_config('{acting.SETTING}', %s, %s)"
+            # Past Django, whose queries tests count.
+            connection.connection.execute(setting, [value, connection.in_atomic_block])
 
 
 def client_with(token: str | None) -> APIClient:

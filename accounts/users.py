@@ -16,9 +16,14 @@ class CurrentUser:
     email: str = field(default="", compare=False)
     name: str = field(default="", compare=False)
 
-    # Django REST Framework and Channels ask users these questions.
+    # REST framework and Channels ask users these questions.
     is_authenticated: ClassVar[bool] = True
     is_anonymous: ClassVar[bool] = False
+
+    @property
+    def pk(self) -> str:
+        """What throttles tell users by."""
+        return self.id
 
     def __str__(self) -> str:
         return self.id

@@ -3,14 +3,14 @@
 from typing import cast
 
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.owned.permissions import IsSignedIn
-from accounts.owned.responses import Response
-from accounts.owned.viewsets import AllowWhereAsked
 from accounts.users import CurrentUser
 
 
-class MeView(AllowWhereAsked):
+class MeView(APIView):
     """`GET /me`: the caller's id, e-mail and name."""
 
     permission_classes = [IsSignedIn]

@@ -4,16 +4,16 @@ Staff are Django accounts, a different kind of people than the owners of tasks: 
 deliberate exception to isolation.
 """
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from tasks.events.record import EventType
 from tasks.models import Event, Notification, Task, TaskQuerySet
 from tasks.resources.admin import KeysetAdmin, ReadOnlyAdmin
+from tasks.resources.models import event_types
 
 if TYPE_CHECKING:  # generic only to the type checker
     TaskModelForm = forms.ModelForm[Task]
@@ -36,6 +36,7 @@ class TaskAdmin(KeysetAdmin[Task]):
     fields = [
         "id",
         "user_id",
+        "version",
         "text",
         "description",
         "completed",
@@ -45,7 +46,7 @@ class TaskAdmin(KeysetAdmin[Task]):
         "created_at",
         "updated_at",
     ]
-    readonly_fields = ["id", "user_id", "completed_at", "created_at", "updated_at"]
+    readonly_fields = ["id", "user_id", "version", "completed_at", "created_at", "updated_at"]
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -94,7 +95,7 @@ class EventTypeFilter(admin.SimpleListFilter):
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in get_args(EventType)]
+        return [(name, name) for name in event_types()]
 
     def queryset(
         self, request: HttpRequest, queryset: models.QuerySet[Event]

@@ -7,4 +7,4 @@ class TasksConfig(AppConfig):
     name = "tasks"
 
     def ready(self) -> None:
-        from tasks.events import record as events  # noqa: F401  connects itself to the models' signals
+        from tasks.api import serializers  # noqa: F401  declares how rows are shown

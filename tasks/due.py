@@ -75,7 +75,7 @@ def _make_notifications(tasks: list[Task], now: datetime) -> int:
         Task.objects.filter(pk__in=ids).wait_for(next_kind)
     # Last, because the owners' streams are locked from here on.
     notifications.sort(key=lambda notification: notification.user_id)
-    Notification.objects.all().make(notifications)
+    Notification.objects.bulk_create(notifications)
     return len(notifications)
 
 

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "todolist",  # before staticfiles: `runserver` is this one's
     "corsheaders",
     "rest_framework",
+    "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",  # Swagger UI's files, for /docs
     "channels",
@@ -89,7 +90,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "todolist.rest.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
-    "DEFAULT_SCHEMA_CLASS": "todolist.docs.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 # What `GET /schema` says of the whole; of each operation: todolist/docs/operations.py
 SPECTACULAR_SETTINGS = {
@@ -99,8 +100,6 @@ SPECTACULAR_SETTINGS = {
     "SERVERS": [{"url": "/"}],
     "COMPONENT_SPLIT_REQUEST": True,  # what may be sent is not what is answered
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "PREPROCESSING_HOOKS": ["todolist.docs.openapi.without_trailing_slashes"],
-    "POSTPROCESSING_HOOKS": ["todolist.docs.openapi.complete"],
 }
 SOCKETS_PER_USER = 20  # open at once in one server process
 MAX_BODY_SIZE = 1024 * 1024  # bytes (contract section 3)

@@ -26,7 +26,7 @@ from rest_framework.mixins import CreateModelMixin
 from rest_framework.views import APIView
 
 from accounts.checks.routes import Route, http_routes, socket_routes
-from accounts.owned.ownership import OwnedModel
+from accounts.owned.models import OwnedModel
 from accounts.owned.public import why_open
 from accounts.owned.viewsets import OwnedViewMixin
 from accounts.signin.authentication import BearerAuthentication

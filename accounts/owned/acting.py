@@ -1,38 +1,36 @@
-"""On whose behalf the database is asked: what PostgreSQL's row-level security goes by.
+"""For whom the database is asked: the value that PostgreSQL's row-level security compares.
 
-The second line of isolation, behind `ownership`: on PostgreSQL the policies on owned tables
-(`row_security`) let a statement see and write only the rows of the person it acts for. Who that is
+The second line of isolation, behind the queryset: on PostgreSQL the policies on owned tables
+(`row_security`) let a statement see and write only the rows of the person it acts for. The value
 holds for one transaction, so neither a kept connection nor a pooler hands it on to the next. Threads
 that answer requests act for nobody until they say for whom; commands, and staff in the admin, act
-for everyone. On other databases all of this does nothing.
+for everyone. On other databases nothing is sent, but whoever acts is known all the same: a new row
+without an owner becomes theirs (`models.OwnedModel`).
 """
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
+from django.db.models.expressions import RawSQL
 
 from accounts.owned.databases import on_postgresql
 from accounts.owned.ownership import owner_id
 
 SETTING = "todolist.acting_as"
 
-# No id of a person is the same: none holds a control character (contract section 2).
+# No person has this id: ids hold no control characters (contract section 2).
 EVERYONE = "\x01everyone"
 
-# For a statement of its own: a source of one row, `me`, with the value `%s` as `id`, and as JSON. Where
-# the statement reads on from it, it acts for that person from there on.
-ACTING_SOURCE = (
-    "(SELECT id, to_json(id)::text AS json"  # noqa: S608  a constant
-    f" FROM set_config('{SETTING}', %s, true) AS id OFFSET 0) AS me"
-)
-
-# The same as a condition, always true. It is about no row, so PostgreSQL looks at it before it looks
-# at any, and before a policy is asked.
+# A condition for a statement of its own, always true, that makes the rest of the statement act for
+# the person with the id `%s`. It refers to no row, so PostgreSQL evaluates it once, before it reads
+# rows and applies their policies.
 ACTING = f"(SELECT set_config('{SETTING}', %s, true)) IS NOT NULL"
 
 _thread = threading.local()
+_acting_for: ContextVar[str] = ContextVar("acting_for", default="")
 
 
 def act_for_nobody() -> None:
@@ -48,45 +46,47 @@ def acts_for_nobody() -> bool:
     return getattr(_thread, "for_nobody", False)
 
 
-@contextmanager
-def acting_as(user: object) -> Iterator[None]:
-    """On PostgreSQL, a transaction in which the database knows only what belongs to `user`."""
-    with _acting(owner_id(user)):
-        yield
+def acting_owner() -> str:
+    """The id of the person for whom the code that is running acts; "" where it is not one person."""
+    return _acting_for.get()
+
+
+def condition(owner: str) -> RawSQL:
+    """`ACTING` as a condition for `QuerySet.filter`."""
+    return RawSQL(ACTING, (owner,), output_field=models.BooleanField())  # noqa: S611  a constant
 
 
 @contextmanager
-def changing_as(user: object) -> Iterator[None]:
-    """The same for changes: a transaction on every database."""
-    if on_postgresql():
-        with acting_as(user):
+def acting_as(user: object, *, atomic: bool = False) -> Iterator[None]:
+    """Act for `user`. On PostgreSQL this is a transaction; elsewhere only where `atomic` asks for one."""
+    owner = owner_id(user)
+    token = _acting_for.set(owner)
+    try:
+        with _told(owner) if on_postgresql() else transaction.atomic() if atomic else nullcontext():
             yield
-    else:
-        with transaction.atomic():
-            yield
+    finally:
+        _acting_for.reset(token)
 
 
 @contextmanager
 def acting_as_everyone() -> Iterator[None]:
     """On PostgreSQL, a transaction in which everybody's rows are known: the declared exception."""
-    with _acting(EVERYONE):
+    with _told(EVERYONE) if on_postgresql() else nullcontext():
         yield
 
 
 @contextmanager
-def _acting(value: str) -> Iterator[None]:
-    if not on_postgresql():
-        yield
-        return
+def _told(value: str) -> Iterator[None]:
+    """A transaction in which PostgreSQL is told for whom it is asked."""
     part_of_another = connection.in_atomic_block
     with transaction.atomic():
-        before = _set(value)
+        before = _tell(value)
         yield
-        if part_of_another:  # which goes on as it was
-            _set(before)
+        if part_of_another:  # which goes on for whom it acted
+            _tell(before)
 
 
-def _set(value: str) -> str:
+def _tell(value: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT current_setting('{SETTING}', true), set_config('{SETTING}', %s, true)", [value]

@@ -4,21 +4,40 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 
 @cache
 def on_postgresql() -> bool:
-    """Whether the database is PostgreSQL. Asked of Django once, who would look it up every time."""
+    """Whether the database is PostgreSQL. Asked of Django once: the settings do not change."""
     return bool(connection.vendor == "postgresql")
 
 
 def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of one statement; by the shortest way that there is (`todolist.serving.postgresql`)."""
-    if on_postgresql():
-        database: Any = connection
-        rows: list[tuple[Any, ...]] = database.fetch(sql, values)
+    """The rows of one statement.
+
+    A database backend may offer a shorter way than a cursor, as a method of this name and signature
+    (`todolist.serving.postgresql` does). Raises what a cursor raises.
+    """
+    shorter = getattr(connection, "fetch", None)
+    if shorter is not None:
+        rows: list[tuple[Any, ...]] = shorter(sql, values)
         return rows
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return list(cursor.fetchall())
+
+
+def fetch_again(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a statement that only reads.
+
+    Where the server closed the connection at this very moment, which nobody can see beforehand, it
+    is asked once more over a new one.
+    """
+    try:
+        return fetch(sql, values)
+    except (InterfaceError, OperationalError):
+        if connection.in_atomic_block or connection.connection is None or connection.is_usable():
+            raise
+        connection.close()
+        return fetch(sql, values)

@@ -1,16 +1,15 @@
 """What a request must show before a view runs, and before an object is handed out."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.owned.ownership import OwnedModel, owns
+from accounts.owned.models import OwnedModel
 from accounts.users import CurrentUser
 
-if TYPE_CHECKING:  # the views import the permissions
+if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 
@@ -24,11 +23,9 @@ class IsSignedIn(BasePermission):
 
 
 class IsOwner(IsSignedIn):
-    """The object, or its JSON form, belongs to the caller: the second belt, behind scoped reads."""
+    """The object belongs to the caller: the second line, behind the narrowed queryset."""
 
     message = "Access denied"
 
     def has_object_permission(self, request: Request, view: "APIView", obj: object) -> bool:
-        if isinstance(obj, Mapping):
-            return owns(request.user, obj.get("user_id"))
         return isinstance(obj, OwnedModel) and obj.is_owned_by(request.user)

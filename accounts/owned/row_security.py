@@ -1,103 +1,98 @@
-"""PostgreSQL's row-level security for the tables of owned models, as operations of migrations."""
+"""PostgreSQL's row-level security for the tables of owned models."""
 
 from typing import Any
 
+from django.db import models
 from django.db.migrations.operations.base import Operation
+from django.db.models.constraints import BaseConstraint
 
 from accounts.owned.acting import EVERYONE, SETTING
+from accounts.owned.databases import fetch_again, on_postgresql
 
 ACTING_FOR = f"current_setting('{SETTING}', true)"
 
 
-class PolicyOperation(Operation):
-    """Statements about one table's policy, on PostgreSQL; nothing on other databases."""
+class OwnerPolicy(BaseConstraint):
+    """A table whose rows are seen and written only by those who act for their owner.
 
-    reversible = True
-
-    def __init__(self, table: str) -> None:
-        self.table = table
-
-    def statements(self, everyone: str) -> list[str]:
-        """What is to be executed. `everyone` is the setting of those who act for everyone, quoted."""
-        raise NotImplementedError
-
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        """A policy is no part of a model."""
-
-    def database_forwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
-        if schema_editor.connection.vendor == "postgresql":
-            for statement in self.statements(schema_editor.quote_value(EVERYONE)):
-                schema_editor.execute(statement)
-
-
-class SecureRows(PolicyOperation):
-    """Let a table's rows be seen and written only by those who act for their owner.
-
-    That includes the owner of the table, but neither superusers nor roles with BYPASSRLS, whom
-    PostgreSQL lets see everything. With `tells_existence`, for tables whose keys are UUIDs that
-    clients know, a function tells whether a key exists.
+    As a constraint of the model, so that `makemigrations` writes it; it does nothing on other
+    databases. It holds for the owner of the table as well, but neither for superusers nor for roles
+    with BYPASSRLS. For tables whose keys are UUIDs that clients know, a function tells whether a key
+    exists.
     """
 
-    def __init__(self, table: str, *, tells_existence: bool = False) -> None:
-        super().__init__(table)
-        self.tells_existence = tells_existence
+    def create_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
+        if model is None or schema_editor.connection.vendor != "postgresql":
+            return None
+        has_uuid = isinstance(model._meta.pk, models.UUIDField)
+        return ";".join(_secure(model._meta.db_table, schema_editor, tells_existence=has_uuid))
 
-    def database_backwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    def constraint_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
+        """Nothing within CREATE TABLE; what is needed is executed after it."""
+        if (sql := self.create_sql(model, schema_editor)) is not None:
+            schema_editor.deferred_sql.append(sql)
+
+    def remove_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
+        if model is None or schema_editor.connection.vendor != "postgresql":
+            return None
+        return ";".join(_open_up(model._meta.db_table))
+
+    def validate(
+        self, model: Any, instance: Any, exclude: Any = None, using: str = "default"
     ) -> None:
-        if schema_editor.connection.vendor == "postgresql":
-            schema_editor.execute(f'DROP FUNCTION IF EXISTS "{self.table}_exists"(uuid)')
-            schema_editor.execute(f'ALTER TABLE "{self.table}" NO FORCE ROW LEVEL SECURITY')
-            schema_editor.execute(f'ALTER TABLE "{self.table}" DISABLE ROW LEVEL SECURITY')
-            schema_editor.execute(f'DROP POLICY owner ON "{self.table}"')
+        """Whom a row belongs to is no question of its fields."""
 
-    def describe(self) -> str:
-        return f"Row-level security on {self.table}"
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OwnerPolicy) and self.name == other.name
 
-    def statements(self, everyone: str) -> list[str]:
-        mine = _mine(everyone)
-        statements = [
-            f'CREATE POLICY owner ON "{self.table}" USING ({mine}) WITH CHECK ({mine})',
-            f'ALTER TABLE "{self.table}" ENABLE ROW LEVEL SECURITY',
-            f'ALTER TABLE "{self.table}" FORCE ROW LEVEL SECURITY',
-        ]
-        if self.tells_existence:
-            # Contract section 3: another's id is 403 and an unknown one 404, so whether a row
-            # exists has to be told, and nothing else of it.
-            statements.append(
-                f"""
-                CREATE FUNCTION "{self.table}_exists"(wanted uuid) RETURNS boolean
-                LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-                DECLARE
-                    before text := coalesce({ACTING_FOR}, '');
-                    found_one boolean;
-                BEGIN
-                    PERFORM set_config('{SETTING}', {everyone}, true);
-                    found_one := EXISTS (SELECT 1 FROM "{self.table}" WHERE id = wanted);
-                    PERFORM set_config('{SETTING}', before, true);
-                    RETURN found_one;
-                END $$
-                """  # noqa: S608  the name of a table
-            )
-        return statements
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
-class RenewPolicy(PolicyOperation):
-    """Give a table that `SecureRows` secured before the policy as it is written now."""
+def exists(model: type[models.Model], pk: Any) -> bool:
+    """Whether anybody owns a row with this key, and nothing else of it."""
+    if on_postgresql():  # where the policy hides the row
+        return bool(fetch_again(f'SELECT "{model._meta.db_table}_exists"(%s)', [pk])[0][0])
+    return model._base_manager.filter(pk=pk).exists()
 
-    def statements(self, everyone: str) -> list[str]:
-        mine = _mine(everyone)
-        return [f'ALTER POLICY owner ON "{self.table}" USING ({mine}) WITH CHECK ({mine})']
 
-    def database_backwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
-        """It means the same as before."""
+def _secure(table: str, schema_editor: Any, *, tells_existence: bool) -> list[str]:
+    everyone = schema_editor.quote_value(EVERYONE)
+    mine = _mine(everyone)
+    statements = [
+        f'DROP POLICY IF EXISTS owner ON "{table}"',
+        f'CREATE POLICY owner ON "{table}" USING ({mine}) WITH CHECK ({mine})',
+        f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
+        f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
+    ]
+    if tells_existence:
+        # Contract section 3: another's id is 403 and an unknown one 404, so whether a row exists
+        # has to be told, and nothing else of it.
+        statements.append(
+            f"""
+            CREATE OR REPLACE FUNCTION "{table}_exists"(wanted uuid) RETURNS boolean
+            LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+            DECLARE
+                before text := coalesce({ACTING_FOR}, '');
+                found_one boolean;
+            BEGIN
+                PERFORM set_config('{SETTING}', {everyone}, true);
+                found_one := EXISTS (SELECT 1 FROM "{table}" WHERE id = wanted);
+                PERFORM set_config('{SETTING}', before, true);
+                RETURN found_one;
+            END $$
+            """  # noqa: S608  the name of a table
+        )
+    return statements
 
-    def describe(self) -> str:
-        return f"The policy of {self.table} as it is now"
+
+def _open_up(table: str) -> list[str]:
+    return [
+        f'DROP FUNCTION IF EXISTS "{table}_exists"(uuid)',
+        f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY',
+        f'ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY',
+        f'DROP POLICY owner ON "{table}"',
+    ]
 
 
 def _mine(everyone: str) -> str:
@@ -107,3 +102,47 @@ def _mine(everyone: str) -> str:
     expect next to none, and sort all of an owner's rows rather than read a page from its index.
     """
     return f"CASE {ACTING_FOR} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
+
+
+# Operations of migrations that were written before the policy was a constraint.
+
+
+class SecureRows(Operation):
+    """What `OwnerPolicy` does now."""
+
+    reversible = True
+
+    def __init__(self, table: str, *, tells_existence: bool = False) -> None:
+        self.table = table
+        self.tells_existence = tells_existence
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        """A policy was no part of a model."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            for statement in _secure(
+                self.table, schema_editor, tells_existence=self.tells_existence
+            ):
+                schema_editor.execute(statement)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            for statement in _open_up(self.table):
+                schema_editor.execute(statement)
+
+    def describe(self) -> str:
+        return f"Row-level security on {self.table}"
+
+
+class RenewPolicy(SecureRows):
+    """The policy of a table as it is written now, where it was written otherwise before."""
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        """It means the same as before."""

@@ -1,134 +1,149 @@
-"""Isolation for viewsets: what a view over an `OwnedModel` must inherit."""
+"""Isolation for views: what a view over an `OwnedModel` inherits before REST framework's classes."""
 
-import json
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, cast
-from uuid import UUID
 
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db import connection, models
+from django.http import Http404
 from rest_framework import status
 from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.generics import GenericAPIView
+from rest_framework.metadata import BaseMetadata
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
-from rest_framework.schemas import DefaultSchema
-from rest_framework.views import APIView
-from rest_framework.viewsets import GenericViewSet
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
-from accounts.owned.ownership import OwnedModel, OwnedQuerySet
+from accounts.owned.acting import acting_as
+from accounts.owned.models import OwnedModel, OwnedQuerySet
+from accounts.owned.ownership import owner_id
 from accounts.owned.permissions import IsOwner
-from accounts.owned.reading import Wire, exists, own_object, own_row
-from accounts.owned.responses import Response
+from accounts.owned.row_security import exists
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 Owned = TypeVar("Owned", bound=OwnedModel)
+Handler = Callable[..., Any]
+Marked = TypeVar("Marked", bound=Handler)
 
 
-class SchemaWhenAsked(DefaultSchema):
-    """What describes a view, without loading it for routers, which look at every attribute."""
-
-    def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else super().__get__(instance, owner)
-
-
-class DirectRequests(APIView):
-    """Spares what REST framework's requests do by failing first.
-
-    They look up whatever is not theirs in the request that they wrap, after a search of their own;
-    and who asks for `user` first learns from an error that nobody has authenticated yet.
-    """
-
-    schema = SchemaWhenAsked()
-
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        wrapping = super().initialize_request(request, *args, **kwargs)
-        wrapping.method, wrapping.META = request.method, request.META
-        return wrapping
-
-    def perform_authentication(self, request: Request) -> None:
-        request._authenticate()  # type: ignore[attr-defined]
+def in_own_transactions(handler: Marked) -> Marked:
+    """Mark a handler that says itself for whom it acts, in transactions of its own (`acting_as`)."""
+    handler.in_own_transactions = True  # type: ignore[attr-defined]
+    return handler
 
 
-class AllowWhereAsked(DirectRequests):
-    """Says which methods there are where that is of interest: to OPTIONS, and with 405."""
+class AllowedMethods(BaseMetadata):
+    """OPTIONS tells the allowed methods, in its `Allow` header, and nothing else."""
 
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        method = str(self.request.method).lower()
-        if method != "options" and method in self.http_method_names and hasattr(self, method):
-            return {}
-        headers: dict[str, str] = super().default_response_headers
-        return headers
+    def determine_metadata(self, request: Request, view: Any) -> None:
+        return None
 
 
-class OwnedViewMixin(AllowWhereAsked, GenericViewSet[Owned]):
-    """Narrows a viewset down to the caller's own rows.
+class OwnedViewMixin(GenericAPIView[Owned]):
+    """Narrows a view down to the caller's own rows, and lets its handlers act for the caller.
 
-    Counts and changes of many start from `get_queryset`, which sees nothing else. Lists, and the row
-    that the URL names by its UUID, are asked for by owner (`accounts.owned.reading`): what a subclass
-    narrows further in `get_queryset` does not count there.
+    Each handler runs inside `acting_as(request.user)`: on PostgreSQL a transaction that row-level
+    security confines to the caller, for methods that write a transaction on every database. What
+    a handler leaves for later, such as a streamed response, is outside of it.
     """
 
     permission_classes = [IsOwner]
+    metadata_class = AllowedMethods
     lookup_value_regex = "[^/]+"  # whatever is no UUID is unknown here, rather than to the router
 
-    def get_queryset(self) -> QuerySet[Owned]:
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        method = str(request.method).lower()
+        handler = getattr(self, method, None)
+        if method in self.http_method_names and handler is not None:
+            setattr(self, method, self.prepare(handler))  # what `dispatch` calls next
+
+    def prepare(self, handler: Handler) -> Handler:
+        """What is called instead of a handler: the same, acting for the caller."""
+        if getattr(handler, "in_own_transactions", False):
+            return handler
+
+        def act(request: Request, *args: Any, **kwargs: Any) -> Any:
+            with acting_as(request.user, atomic=request.method not in SAFE_METHODS):
+                return handler(request, *args, **kwargs)
+
+        return act
+
+    def get_queryset(self) -> models.QuerySet[Owned]:
         everyones = cast("OwnedQuerySet[Owned]", super().get_queryset())
         return everyones.owned_by(self.request.user)
 
     def get_object(self) -> Owned:
-        """The caller's object that the URL names, as it is now.
+        """The caller's object that the URL names; locked where the method may change it.
 
         Raises `NotFound` where no such id exists and `PermissionDenied` where it is another's
         (contract section 3, Isolation). The other's row is never loaded: only whether it exists.
+        What `get_queryset` or a filter leaves out is not found.
         """
-        pk = self._pk()
-        return self._granted(own_object(self.request.user, self._model(), pk), pk)
-
-    def lock_object(self) -> Owned:
-        """The same, locked until the transaction ends, so that two writers take turns."""
-        pk = self._pk()
-        return self._granted(self.get_queryset().select_for_update().filter(pk=pk).first(), pk)
-
-    def _granted(self, found: Owned | None, pk: UUID) -> Owned:
-        if found is None:
-            self._refuse(pk)
-        self.check_object_permissions(self.request, found)
-        return found
-
-    def get_json(self, wire: Wire) -> tuple[str, dict[str, Any]]:
-        """The caller's row that the URL names, to be shown and not changed: its JSON, and as read.
-
-        Raises what `get_object` does.
-        """
-        pk = self._pk()
-        text = own_row(self.request.user, wire, pk)
-        if text is None:
-            self._refuse(pk)
-        found: dict[str, Any] = json.loads(text)
-        self.check_object_permissions(self.request, found)
-        return text, found
-
-    def _pk(self) -> UUID:
-        text = self.kwargs[self.lookup_url_kwarg or self.lookup_field]
-        if not _UUID.fullmatch(text):  # `UUID` itself takes braces, URNs and missing hyphens
+        if self._names_key and not _UUID.fullmatch(self._lookup_value):
+            self._refuse_unknown()  # `UUID` itself takes braces, URNs and missing hyphens
+        try:
+            if self._names_key:
+                self._lock()
+            return super().get_object()
+        except Http404:
+            mine = self._names_key and self._own().exists()
+            if self._names_key and not mine and exists(self._model, self._lookup_value):
+                raise PermissionDenied(IsOwner.message) from None
             self._refuse_unknown()
-        return UUID(text)
 
-    def _refuse(self, pk: UUID) -> NoReturn:
-        if exists(self._model(), pk):
-            raise PermissionDenied("Access denied")
-        self._refuse_unknown()
+    def perform_create(self, serializer: BaseSerializer[Any]) -> None:
+        serializer.save(user_id=owner_id(self.request.user))
 
-    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Response:
-        """Answer with the allowed methods, once it is clear that the resource is the caller's."""
-        if self.detail:
+    def perform_destroy(self, instance: Owned) -> None:
+        """Raises `NotFound` where nothing was deleted, so that 204 is never said of nothing."""
+        deleted, _ = instance.delete()
+        if not deleted:
+            self._refuse_unknown()
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Describe the resource, once it is clear that it is the caller's."""
+        if self._lookup_kwarg in self.kwargs:
             self.get_object()
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        response = super().options(request, *args, **kwargs)
+        if response.data is None:
+            response.status_code = status.HTTP_204_NO_CONTENT
+        return response
+
+    def _lock(self) -> None:
+        """Let nobody else change the row until the transaction ends, and wait for whoever does."""
+        if (
+            self.request.method not in SAFE_METHODS
+            and connection.features.has_select_for_update
+            and connection.in_atomic_block
+        ):
+            self._own().select_for_update().values_list("pk").first()
+
+    def _own(self) -> OwnedQuerySet[Owned]:
+        """The row that the URL names where it is the caller's, whatever else narrows the view."""
+        rows = OwnedQuerySet(self._model).owned_by(self.request.user)
+        return rows.filter(pk=self._lookup_value).order_by()
 
     def _refuse_unknown(self) -> NoReturn:
-        raise NotFound(f"{str(self._model()._meta.verbose_name).capitalize()} not found")
+        raise NotFound(f"{str(self._model._meta.verbose_name).capitalize()} not found")
 
+    @property
+    def _lookup_kwarg(self) -> str:
+        return self.lookup_url_kwarg or self.lookup_field
+
+    @property
+    def _lookup_value(self) -> str:
+        return str(self.kwargs[self._lookup_kwarg])
+
+    @property
+    def _names_key(self) -> bool:
+        """Whether the URL names a row by its primary key, a UUID."""
+        key = self._model._meta.pk
+        return isinstance(key, models.UUIDField) and self.lookup_field in ("pk", key.name)
+
+    @property
     def _model(self) -> type[Owned]:
-        queryset: Any = self.queryset  # type: ignore[arg-type]
+        queryset: Any = self.get_queryset() if self.queryset is None else self.queryset
         return cast("type[Owned]", queryset.model)

@@ -1,37 +1,25 @@
-"""Events: how a change is put on record, and how the record is read (contract section 4).
+"""The record of events: how a change is put on it, and how it is read (contract section 5).
 
-`Task.save` records creations and changes (`tasks/writing.py`), the models' signals all else, so that
-whatever writes takes part: REST, admin, a command. The record is the truth; the channel layer only
-rings a bell.
+Whatever writes a recorded model (`tasks.resources.models`) puts the change on record in the same
+transaction. The record is the truth; the channel layer only tells that there is something new.
 """
 
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
-from django.db.models.signals import post_delete, post_save
-from django.dispatch import receiver
 
 from accounts.owned.acting import acting_as
 from accounts.owned.databases import on_postgresql
 from accounts.users import CurrentUser
-from tasks.api.serializers import NotificationSerializer, timestamp
 from tasks.events.bell import bell
-from tasks.models import Event, Notification, Stream, Task
+from tasks.events.models import Event, Stream
+from tasks.rules.moments import as_text
 
 KEPT_DAYS = 7
 PRUNE_BATCH = 1000
-
-EventType = Literal[
-    "task.created",
-    "task.updated",
-    "task.deleted",
-    "notification.created",
-    "notification.read",
-]
-
 
 # One encoder for all: `json.dumps` with options makes one for each text.
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -40,45 +28,30 @@ encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 class EventMessage(NamedTuple):
     """An event's number, and the text of the JSON object that is sent of it: what a socket receives.
 
-    Text from the database to the socket, so that nobody on the way takes it apart.
+    Text from the database to the socket, so that nobody on the way parses it.
     """
 
     seq: int
     text: str
 
 
-@receiver(post_delete, sender=Task)
-def record_deleted(instance: Task, **kwargs: Any) -> None:
-    record(instance.user_id, "task.deleted", {"id": str(instance.pk)})
-
-
-@receiver(post_save, sender=Notification)
-def record_notification(instance: Notification, created: bool, **kwargs: Any) -> None:
-    data = dict(NotificationSerializer(instance).data)
-    record(instance.user_id, "notification.created" if created else "notification.read", data)
-
-
-def record(
-    user_id: str, event_type: EventType, data: dict[str, Any], at: datetime | None = None
-) -> str:
+def record(user_id: str, event_type: str, data: dict[str, Any], at: datetime | None = None) -> None:
     """Put a change on its owner's record, as part of the transaction that makes the change.
 
     From here to the end of the transaction other writers of the same owner wait, so this comes
     after whatever other rows a transaction has to lock. After the commit the owner's sockets are
-    told. `data` is the object as REST shows it; it is taken as it is now, and returned as JSON. `at` is
-    the moment that the event bears, by default now.
+    told. `data` is the object as REST shows it; it is taken as it is now. `at` is the moment that the
+    event bears, by default now.
 
     Raises `TransactionManagementError` outside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
     at = at or datetime.now(UTC)
-    text = encode(data)
-    publish(user_id, _append(user_id, event_type, at, data), event_type, at, text)
-    return text
+    publish(user_id, _append(user_id, event_type, at, data), event_type, at, encode(data))
 
 
-def publish(user_id: str, seq: int, event_type: EventType, at: datetime, data: str) -> None:
+def publish(user_id: str, seq: int, event_type: str, at: datetime, data: str) -> None:
     """Tell the owner's sockets of an event on record, after the commit. `data` is JSON."""
     message = _message(seq, event_type, at, data)
 
@@ -89,28 +62,39 @@ def publish(user_id: str, seq: int, event_type: EventType, at: datetime, data: s
     transaction.on_commit(send, robust=True)
 
 
-_NEXT_SEQ = """
-    INSERT INTO tasks_stream (user_id, last_seq, pruned_seq) VALUES (%s, 1, 0)
-    ON CONFLICT (user_id) DO UPDATE SET last_seq = tasks_stream.last_seq + 1
-    RETURNING last_seq
+# Appends the row of a source named `written`, with the columns user_id, at and text (its JSON), under
+# its owner's next number. Part of a statement that begins with `WITH written AS (…)`; from here to the
+# commit other writers of the same owner wait. Takes one value: the type of the event.
+APPENDED = """
+    next AS (
+        INSERT INTO tasks_stream (user_id, last_seq, pruned_seq)
+        SELECT user_id, 1, 0 FROM written
+        ON CONFLICT (user_id) DO UPDATE SET last_seq = tasks_stream.last_seq + 1
+        RETURNING last_seq
+    ), event AS (
+        INSERT INTO tasks_event (user_id, seq, type, at, data)
+        SELECT user_id, last_seq, %s, at, text::jsonb FROM written, next
+    )
 """
 
 
 def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -> int:
-    """Write an event under its owner's next number; one round trip on PostgreSQL."""
-    with connection.cursor() as cursor:
-        if on_postgresql():
+    """Write an event under its owner's next number, and return that."""
+    if on_postgresql():  # one round trip
+        with connection.cursor() as cursor:
             cursor.execute(
-                f"WITH next AS ({_NEXT_SEQ})"  # noqa: S608  a constant
-                " INSERT INTO tasks_event (user_id, seq, type, at, data)"
-                " SELECT %s, last_seq, %s, %s, %s FROM next RETURNING seq",
-                [user_id, user_id, event_type, at, json.dumps(data)],
+                "WITH written AS (SELECT %s AS user_id, %s::timestamptz AS at, %s AS text),"  # noqa: S608  a constant
+                f" {APPENDED} SELECT last_seq FROM next",
+                [user_id, at, json.dumps(data), event_type],
             )
             return int(cursor.fetchone()[0])
-        cursor.execute(_NEXT_SEQ, [user_id])
-        seq = int(cursor.fetchone()[0])
-    Event(user_id=user_id, seq=seq, type=event_type, at=at, data=data).save(force_insert=True)
-    return seq
+    stream, _ = Stream.objects.select_for_update().get_or_create(
+        pk=user_id, defaults={"last_seq": 0}
+    )
+    stream.last_seq += 1
+    stream.save(update_fields=["last_seq"])
+    Event.objects.create(user_id=user_id, seq=stream.last_seq, type=event_type, at=at, data=data)
+    return stream.last_seq
 
 
 def newest_seqs(user_ids: list[str]) -> dict[str, int]:
@@ -186,5 +170,5 @@ def message_of(event: Event) -> EventMessage:
 
 
 def _message(seq: int, event_type: str, at: datetime, data: str) -> EventMessage:
-    text = f'{{"seq":{seq},"type":"{event_type}","at":"{timestamp(at)}","data":{data}}}'
+    text = f'{{"seq":{seq},"type":"{event_type}","at":"{as_text(at)}","data":{data}}}'
     return EventMessage(seq, text)

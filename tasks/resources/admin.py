@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
 
-from accounts.owned.ownership import OwnedModel
+from accounts.owned.models import OwnedModel
 
 Row = TypeVar("Row", bound=OwnedModel)
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from accounts.owned.ownership import OwnedModel, OwnedQuerySet
+from accounts.owned.models import OwnedModel, OwnedQuerySet
 
 KEPT_FOR = timedelta(hours=24)
 PRUNE_BATCH = 1000
@@ -24,8 +24,11 @@ class KeptAnswer(OwnedModel):
 
     objects: ClassVar[OwnedQuerySet["KeptAnswer"]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
 
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["user_id", "key"], name="kept_answer_key")]
+    class Meta(OwnedModel.Meta):
+        constraints = [
+            *OwnedModel.Meta.constraints,
+            models.UniqueConstraint(fields=["user_id", "key"], name="kept_answer_key"),
+        ]
         indexes = [models.Index(fields=["created_at"], name="kept_answer_created")]  # for `prune`
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """`Idempotency-Key`: a creation that is repeated gets its first answer again (contract section 3).
 
-All there is to call is `idempotent`, around a view's method. A request without the header passes
+All there is to call is `answered_once`, around a handler. A request without the header passes
 straight through.
 """
 
@@ -8,9 +8,8 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from hashlib import sha256
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from django.db import connection
 from rest_framework import status
@@ -19,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.owned.acting import changing_as
+from accounts.owned.acting import acting_as
 from accounts.owned.databases import on_postgresql
 from accounts.owned.ownership import owner_id
 from tasks.resources.answers import KeptAnswer
@@ -27,7 +26,7 @@ from tasks.resources.answers import KeptAnswer
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 
-Create = TypeVar("Create", bound=Callable[..., Response])
+Handler = Callable[..., Response]
 
 
 class StillRunning(APIException):
@@ -43,19 +42,17 @@ class KeyOfAnotherBody(APIException):
     default_code = "key_of_another_body"
 
 
-def idempotent(create: Create) -> Create:
-    """Make a view's method heed `Idempotency-Key`: of what it answers with 201, repeats get a copy.
+def answered_once(view: APIView, create: Handler) -> Handler:
+    """A handler that heeds `Idempotency-Key`: of what `create` answers with 201, repeats get a copy.
 
     The answer is kept in the transaction that creates, so there is never one without the other.
     """
 
-    @wraps(create)
-    def create_once(view: APIView, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def create_once(request: Request, *args: Any, **kwargs: Any) -> Response:
         header = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if header is None:
-            return create(view, request, *args, **kwargs)
+            return create(request, *args, **kwargs)
         key, request_hash = _valid(header), _hash_of(request.data)
-        owner = owner_id(request.user)
         with _alone(request.user, key):
             kept = KeptAnswer.objects.owned_by(request.user).filter(key=key).first()
             if kept is not None and kept.holds:
@@ -64,12 +61,11 @@ def idempotent(create: Create) -> Create:
                 return _again(kept)
             if kept is not None:
                 kept.delete()
-            response = create(view, request, *args, **kwargs)
+            response = create(request, *args, **kwargs)
             if response.status_code == status.HTTP_201_CREATED:
                 # Rendered here and not later, as what is kept is what is sent.
                 view.finalize_response(request, response, *args, **kwargs).render()
                 KeptAnswer.objects.create(
-                    user_id=owner,
                     key=key,
                     request_hash=request_hash,
                     headers={name: response[name] for name in _KEPT_HEADERS if name in response},
@@ -77,7 +73,7 @@ def idempotent(create: Create) -> Create:
                 )
             return response
 
-    return cast("Create", create_once)
+    return create_once
 
 
 def _valid(header: str) -> str:
@@ -124,7 +120,7 @@ def _alone(user: object, key: str) -> Iterator[None]:
     """
     name = sha256(f"{key}\n{owner_id(user)}".encode()).digest()
     if on_postgresql():
-        with changing_as(user):
+        with acting_as(user, atomic=True):
             with connection.cursor() as cursor:
                 number = int.from_bytes(name[:8], signed=True)
                 cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
@@ -136,7 +132,7 @@ def _alone(user: object, key: str) -> Iterator[None]:
     if _running.setdefault(name.hex(), me) is not me:
         raise StillRunning
     try:
-        with changing_as(user):
+        with acting_as(user, atomic=True):
             yield
     finally:
         del _running[name.hex()]

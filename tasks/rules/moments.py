@@ -1,6 +1,6 @@
 """Moments that the server makes: fine enough to tell versions apart, and in order as text too."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
@@ -17,3 +17,9 @@ def now(after: datetime | None = None) -> datetime:
     if after is not None:
         moment = max(moment, after + MICROSECOND)
     return moment if moment.microsecond % 10 else moment + MICROSECOND
+
+
+def as_text(moment: datetime) -> str:
+    """A moment in ISO 8601, in UTC, with as many digits of the second as it takes."""
+    text = moment.astimezone(UTC).isoformat().removesuffix("+00:00")
+    return (text.rstrip("0") if "." in text else text) + "Z"

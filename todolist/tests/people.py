@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from django.apps import apps
 from django.db import connection
 
-from accounts.owned.ownership import OwnedModel
+from accounts.owned.models import OwnedModel
 from conftest import ALICE, BOB
 from tasks.models import Notification, Task
 

@@ -29,7 +29,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 from rest_framework.viewsets import ModelViewSet
 
-from accounts.owned.ownership import OwnedModel, OwnedQuerySet
+from accounts.owned.models import OwnedModel, OwnedQuerySet
 from accounts.owned.permissions import IsOwner, IsSignedIn
 from accounts.owned.public import PublicView, open_to_everybody
 from accounts.owned.viewsets import OwnedViewMixin

@@ -31,7 +31,7 @@ from rest_framework.views import APIView
 from accounts.checks.isolation import is_api
 from accounts.checks.routes import Route, http_routes
 from accounts.owned import acting
-from accounts.owned.ownership import OwnedQuerySet
+from accounts.owned.models import OwnedQuerySet
 from accounts.owned.permissions import IsOwner
 from accounts.owned.public import PublicView, why_open
 from accounts.owned.viewsets import OwnedViewMixin

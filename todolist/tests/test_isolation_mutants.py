@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from accounts.owned import reading
-from accounts.owned.ownership import OwnedQuerySet
+from accounts.owned.models import OwnedQuerySet
 from accounts.owned.permissions import IsOwner
 from accounts.owned.viewsets import OwnedViewMixin
 from conftest import ALICE, BOB, client_with, sign

@@ -9,21 +9,21 @@ from typing import Any
 
 import psycopg
 import pytest
+from accounts.owned.reading import exists, own_object, own_page, own_row
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.db import ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from tasks.writing import change
 
 from accounts.owned import acting
 from accounts.owned.acting import acting_as, acting_as_everyone
-from accounts.owned.ownership import OwnedModel
-from accounts.owned.reading import exists, own_object, own_page, own_row
+from accounts.owned.models import OwnedModel
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, ROLE, ROOT, call, client_with, sign
 from tasks.api.serializers import TASK
 from tasks.due import send_due
 from tasks.models import Event, Notification, Task
-from tasks.writing import change
 
 pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL has it"),

@@ -13,8 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError, connection
 from rest_framework.exceptions import ValidationError
 
-from tasks.api.serializers import TimestampField
 from tasks.due import send_due
+from tasks.resources.fields import TimestampField
 
 logger = logging.getLogger(__name__)
 

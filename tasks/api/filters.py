@@ -1,0 +1,37 @@
+"""What lists can be narrowed by (contract section 4)."""
+
+from typing import Any
+
+from django_filters import FilterSet
+from rest_framework import serializers
+
+from tasks.models import Notification, Task
+from tasks.resources.fields import TimestampField
+from tasks.resources.filters import ParameterFilter, SearchFilter
+from tasks.resources.query import FlagParameter
+
+SEARCH = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=2000)
+
+
+class TaskFilters(FilterSet):
+    completed = ParameterFilter(FlagParameter())
+    search = SearchFilter(SEARCH)
+    deadline_before = ParameterFilter(TimestampField(), "deadline", "lt")
+    deadline_after = ParameterFilter(TimestampField(), "deadline", "gt")
+
+    class Meta:
+        model = Task
+        fields: list[str] = []
+
+
+class UnreadFilter(ParameterFilter):
+    def filter(self, qs: Any, value: Any) -> Any:
+        return qs.unread() if value else qs
+
+
+class NotificationFilters(FilterSet):
+    status = UnreadFilter(serializers.ChoiceField(["unread"]))
+
+    class Meta:
+        model = Notification
+        fields: list[str] = []

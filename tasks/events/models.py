@@ -1,0 +1,44 @@
+"""The record of what changed: each person's events, and where their numbers stand."""
+
+from typing import ClassVar
+
+from django.db import models
+
+from accounts.owned.models import OwnedModel, OwnedQuerySet
+
+
+class Stream(models.Model):
+    """Where one person's events stand: the number of their newest.
+
+    Its row is the lock that makes their writers take turns, so that numbers are given in the order
+    of the commits and without gaps.
+    """
+
+    user_id = models.CharField("owner", max_length=255, primary_key=True)
+    last_seq = models.BigIntegerField()
+    # The newest number that `prune_events` has dropped; what came after it is on record.
+    pruned_seq = models.BigIntegerField(default=0, db_default=0)
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.last_seq}"
+
+
+class Event(OwnedModel):
+    """A change, as its owner's sockets are told of it. Written once and never changed."""
+
+    seq = models.BigIntegerField()
+    type = models.CharField(max_length=40)
+    at = models.DateTimeField()
+    data = models.JSONField()
+
+    objects: ClassVar[OwnedQuerySet["Event"]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta(OwnedModel.Meta):
+        constraints = [
+            *OwnedModel.Meta.constraints,
+            models.UniqueConstraint(fields=["user_id", "seq"], name="event_seq"),
+        ]
+        indexes = [models.Index(fields=["at"], name="event_at")]  # for `prune_events`
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.seq}"

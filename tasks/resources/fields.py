@@ -1,0 +1,156 @@
+"""Fields of serializers that take JSON's own types, and nothing that merely reads like one."""
+
+import re
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+from rest_framework import serializers
+
+from accounts.owned.models import OwnedModel
+from tasks.rules.moments import as_text
+
+# ISO 8601 as RFC 3339 narrows it down, with the offset optional. Python alone would also take a
+# bare date, week dates and basic format.
+_TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+)
+
+
+class TimestampField(serializers.DateTimeField):
+    """A moment: UTC where no offset is given, never a bare date."""
+
+    def to_internal_value(self, value: Any) -> Any:
+        if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
+            self.fail("invalid", format="YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]")
+        return super().to_internal_value(value.upper())
+
+    def to_representation(self, value: datetime | None) -> str | None:  # type: ignore[override]
+        return None if value is None else as_text(value)
+
+
+class TextField(serializers.CharField):
+    """Text, and not a number that could be written as text."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class FlagField(serializers.BooleanField):
+    """`true` or `false`, and none of the words and numbers that might stand for them."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A number, and not the text of one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class OwnedKeyField(serializers.PrimaryKeyRelatedField[Any]):
+    """The id of something else that the caller owns, or, with `many`, a list of such ids.
+
+    Another's id and an unknown one are refused in the same words (contract section 3): the rows that
+    are searched are the caller's alone.
+    """
+
+    default_error_messages = {
+        "does_not_exist": "There is no such id among your own.",
+        "incorrect_type": "Not an id.",
+    }
+
+    def __init__(self, model: type[OwnedModel] | None = None, **kwargs: Any) -> None:
+        if model is not None and not kwargs.get("read_only"):
+            kwargs.setdefault("queryset", model._default_manager.all())
+        super().__init__(**kwargs)
+
+    def get_queryset(self) -> Any:
+        everyones: Any = super().get_queryset()
+        return everyones.owned_by(self.context["request"].user)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("incorrect_type", data_type=type(data).__name__)
+        try:
+            return super().to_internal_value(data)
+        except (ValueError, OverflowError):
+            self.fail("does_not_exist", pk_value=data)
+
+    def to_representation(self, value: Any) -> Any:
+        return None if value.pk is None else str(value.pk)
+
+
+class RecordedSerializer(serializers.ModelSerializer[Any]):
+    """REST framework's `ModelSerializer`, with the fields above for the columns of a model.
+
+    A body that replaces everything (PUT) sets what it leaves out to the model's default, as the
+    contract has it (section 4); REST framework's own would leave that as it was.
+    """
+
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.CharField: TextField,
+        models.TextField: TextField,
+        models.BooleanField: FlagField,
+        models.IntegerField: WholeNumberField,
+        models.DateTimeField: TimestampField,
+    }
+    serializer_related_field = OwnedKeyField
+
+    def build_standard_field(self, field_name: str, model_field: Any) -> tuple[Any, Any]:
+        field_class, kwargs = super().build_standard_field(field_name, model_field)
+        if not kwargs.get("read_only") and "required" in kwargs:
+            del kwargs["required"]
+            kwargs["default"] = model_field.get_default()
+        if isinstance(model_field, models.IntegerField):
+            low, high = INTEGER_RANGES[model_field.get_internal_type()]
+            kwargs["min_value"] = max(low, kwargs.get("min_value", low))
+            kwargs["max_value"] = min(high, kwargs.get("max_value", high))
+        return field_class, kwargs
+
+    def build_property_field(self, field_name: str, model_class: Any) -> tuple[Any, Any]:
+        """The column of a foreign key (`task_id`) is shown as what it refers to is."""
+        for field in model_class._meta.concrete_fields:
+            if field.is_relation and field.attname == field_name:
+                shown_as, _ = self.build_standard_field(field_name, field.target_field)
+                return shown_as, {"read_only": True}
+        return super().build_property_field(field_name, model_class)
+
+    def create(self, validated_data: Any) -> Any:
+        """One change, and so one event, with the many-to-many relations in it."""
+        relations, columns = self._split(validated_data)
+        row = self.Meta.model(**columns)  # type: ignore[attr-defined]
+        row.save(relations=relations)
+        return row
+
+    def update(self, instance: Any, validated_data: Any) -> Any:
+        relations, columns = self._split(validated_data)
+        for name, value in columns.items():
+            setattr(instance, name, value)
+        instance.save(relations=relations)
+        return instance
+
+    def _split(self, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        serializers.raise_errors_on_nested_writes("update", self, values)
+        many = {field.name for field in self.Meta.model._meta.many_to_many}  # type: ignore[attr-defined]
+        relations = {name: value for name, value in values.items() if name in many}
+        return relations, {name: value for name, value in values.items() if name not in many}
+
+
+INTEGER_RANGES = {
+    "SmallIntegerField": (-(2**15), 2**15 - 1),
+    "IntegerField": (-(2**31), 2**31 - 1),
+    "BigIntegerField": (-(2**63), 2**63 - 1),
+    "PositiveSmallIntegerField": (0, 2**15 - 1),
+    "PositiveIntegerField": (0, 2**31 - 1),
+    "PositiveBigIntegerField": (0, 2**63 - 1),
+}

@@ -1,0 +1,97 @@
+"""Filters and orderings of lists, strict about what they are given (contract section 3).
+
+A viewset declares `filterset_class` (django-filter) and `ordering_fields` (REST framework); each is
+the only place where its parameters are said.
+"""
+
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db.models import QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError
+from rest_framework.filters import OrderingFilter
+from rest_framework.request import Request
+
+from tasks.resources.query import parameter, parsed_query, query_of
+
+
+class _ParameterField(forms.Field):
+    """A form field that leaves validation to one of REST framework's fields."""
+
+    def __init__(self, *, parameter: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parameter = parameter
+
+    def clean(self, value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            return self.parameter.run_validation(value)
+        except serializers.ValidationError as error:
+            detail: Any = error.detail
+            raise forms.ValidationError([str(message) for message in detail]) from None
+
+
+class ParameterFilter(django_filters.Filter):
+    """Compares a column with a parameter, which is read by a field of REST framework's."""
+
+    field_class = _ParameterField
+
+    # It depends on nothing but its parameter, neither on who asks nor on the clock; a subclass of which
+    # that is not true says so, and then no statement is kept (`fast`).
+    pure = True
+
+    def __init__(
+        self,
+        parameter: Any,
+        field_name: str | None = None,
+        lookup_expr: str = "exact",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(field_name, lookup_expr, parameter=parameter, **kwargs)
+        self.parameter = parameter
+
+
+class SearchFilter(ParameterFilter):
+    """Leaves the search to the `search` method of the queryset."""
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        return qs.search(value) if value else qs
+
+
+class StrictFilters(DjangoFilterBackend):
+    """django-filter's backend for lists; 400 names the parameter, as for every other.
+
+    The row that a URL names is not filtered by parameters of a list.
+    """
+
+    def get_filterset_kwargs(self, request: Any, queryset: Any, view: Any) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super().get_filterset_kwargs(request, queryset, view)
+        return kwargs | {"data": parsed_query(query_of(request))}
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
+        if getattr(view, "detail", False):
+            return queryset
+        filterset = self.get_filterset(request, queryset, view)
+        if filterset is None:
+            return queryset
+        for name in filterset.filters:
+            if len(filterset.data.getlist(name)) > 1:
+                raise ParseError(f"{name}: Give it once.")
+        if not filterset.is_valid():
+            faults = (f"{name}: {' '.join(said)}" for name, said in filterset.errors.items())
+            raise ParseError(" ".join(faults))
+        return filterset.qs
+
+
+class StrictOrdering(OrderingFilter):
+    """REST framework's ordering by one of `ordering_fields`; 400 for any other."""
+
+    def get_ordering(self, request: Request, queryset: Any, view: Any) -> Any:
+        names = [name for name, _ in self.get_valid_fields(queryset, view, {"request": request})]
+        choices = serializers.ChoiceField([sign + name for name in names for sign in ("", "-")])
+        chosen = parameter(parsed_query(query_of(request)), str(self.ordering_param), choices)
+        return self.get_default_ordering(view) if chosen is None else [chosen]

@@ -1,0 +1,314 @@
+"""The base of everything that is owned, versioned and recorded. Knows nothing of tasks.
+
+A change is: the row as it is, locked; the row as it will be, with the columns that follow from
+others (`derive`); what else follows from it (`follow_up`); its event. Whoever saves or deletes in one
+of Django's ways goes through here; `fast` does the same in fewer statements where nothing but the row
+itself changes.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, ClassVar, NoReturn, Self, TypeVar, cast
+
+from django.apps import apps
+from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db.models import F
+from django.db.models.signals import class_prepared, m2m_changed, post_delete
+from django.dispatch import receiver
+
+from accounts.owned.models import OwnedModel, OwnedQuerySet
+from tasks.events.record import record
+from tasks.resources.wire import shown
+from tasks.rules.ids import uuid7
+from tasks.rules.moments import now
+
+Recorded = TypeVar("Recorded", bound="RecordedModel", covariant=True)
+
+
+class RecordedQuerySet(OwnedQuerySet[Recorded]):
+    """Rows of a recorded model: writing many of them records each one's event."""
+
+    def update(self, **values: Any) -> int:
+        """Change each row as `save` would, in one transaction; the number of rows.
+
+        Rows are locked in the order of their keys and written in that of their owners, as by everybody,
+        so that two writers never wait for each other in a circle. Raises `NotImplementedError` for
+        values that only the database knows, such as `F("order") + 1`.
+        """
+        if any(hasattr(value, "resolve_expression") for value in values.values()):
+            self._refuse("update() with an expression")
+        with transaction.atomic(using=self.db):
+            rows = self._locked()
+            for row in rows:
+                for name, value in values.items():
+                    setattr(row, name, value)
+                row.save(update_fields=values)
+        return len(rows)
+
+    def bulk_update(
+        self, objs: Iterable[Any], fields: Iterable[str], batch_size: int | None = None
+    ) -> int:
+        """Save these fields of each row, as `save` does, in one transaction; the number of rows."""
+        rows, names = list(objs), list(fields)
+        with transaction.atomic(using=self.db):
+            keys = [row.pk for row in rows]
+            RecordedQuerySet(self.model, using=self.db).filter(pk__in=keys)._locked()
+            for row in sorted(rows, key=lambda row: (row.user_id, row.pk)):
+                row.save(update_fields=names)
+        return len(rows)
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Insert new rows by few statements, and record their events, each owner's in the order given.
+
+        Raises `NotImplementedError` where conflicts are to be ignored or updated: nobody could say
+        which rows were written.
+        """
+        if kwargs.get("ignore_conflicts") or kwargs.get("update_conflicts"):
+            self._refuse("bulk_create() with conflicts")
+        rows = list(objs)
+        for row in rows:
+            row.stamp(None)
+            row.derive(None)
+        with transaction.atomic(using=self.db):
+            super().bulk_create(rows, *args, **kwargs)
+            for row in sorted(rows, key=lambda row: row.user_id):
+                row.record_event("created")
+        return rows
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete one by one, with all locks taken in the order in which everybody takes them."""
+        counts: Counter[str] = Counter()
+        with transaction.atomic(using=self.db):
+            for row in self._locked():
+                counts.update(row.delete()[1])
+        return counts.total(), dict(counts)
+
+    # As Django marks its own: not for templates, nor for a manager, where it would delete all.
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def update_unrecorded(self, **values: Any) -> int:
+        """Set columns that are no part of what is shown: no version, no event, no signal.
+
+        A concurrent compare-and-swap fails where a column is among the model's `compared`.
+        """
+        return super().update(**values)
+
+    def locked(self) -> list[Recorded]:
+        """The rows, locked in the order of their keys until the transaction ends."""
+        return list(self.select_for_update(of=("self",)).order_by("pk"))
+
+    def _locked(self) -> list[Recorded]:
+        """The same, in the order of their owners, whose streams are locked one after the other."""
+        return sorted(self.locked(), key=lambda row: row.user_id)
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise NotImplementedError(
+            f"{what} would tell the owners of {self.model._meta.verbose_name_plural} nothing. "
+            "Save them one by one."
+        )
+
+
+class RecordedModel(OwnedModel):
+    """Something of one person's whose every change has a version and an event.
+
+    Each change makes `version` grow by one; REST makes the `ETag` of it. Events are named after the
+    model, as in `task.updated`, and hold the row as its `wire_form` shows it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    version = models.IntegerField(default=1, db_default=1, editable=False)
+    created_at = models.DateTimeField("created", editable=False)
+    updated_at = models.DateTimeField("updated", editable=False)
+
+    objects: ClassVar[RecordedQuerySet[Self]] = RecordedQuerySet.as_manager()  # type: ignore[assignment]
+
+    # What happened to the name of its event; what is not in here, nobody is told.
+    event_names: ClassVar[dict[str, str]] = {
+        "created": "created",
+        "updated": "updated",
+        "deleted": "deleted",
+    }
+    # Columns besides `version` that a compare-and-swap finds as they were read, or it fails.
+    compared: ClassVar[tuple[str, ...]] = ()
+
+    class Meta(OwnedModel.Meta):
+        abstract = True
+        indexes = [
+            models.Index(
+                F("user_id"), F("created_at").desc(), F("id").desc(), name="%(class)s_newest"
+            )
+        ]
+
+    def derive(self, before: Self | None) -> None:
+        """Set the columns that follow from others; `before` is the row as it was, `None` if new.
+
+        A pure function of the two, and idempotent.
+        """
+
+    def follow_up(self, before: Self | None) -> bool:
+        """Whether rows of other tables have to be changed with this one, by `write_follow_up`."""
+        return False
+
+    def write_follow_up(self, before: Self | None) -> None:
+        """Change rows of other tables as part of this change, before its event is recorded."""
+
+    def stamp(self, before: Self | None) -> None:
+        """Set version and moments. `updated_at` grows with every change, whatever the clock does."""
+        self.version = 1 if before is None else before.version + 1
+        self.updated_at = now(after=None if before is None else before.updated_at)
+        if before is None:
+            self.created_at = self.updated_at
+
+    @classmethod
+    def event_type(cls, what: str) -> str | None:
+        """The type of the event for what happened ("created", "updated", "deleted")."""
+        name = cls.event_names.get(what)
+        return None if name is None else f"{cls._meta.model_name}.{name}"
+
+    def record_event(self, what: str) -> None:
+        """Put on record what happened to this row, as part of a transaction."""
+        event_type = self.event_type(what)
+        if event_type is not None:
+            data = {"id": str(self.pk)} if what == "deleted" else shown(self)
+            record(self.user_id, event_type, data, None if what == "deleted" else self.updated_at)
+
+    def save(
+        self,
+        *,
+        force_insert: bool | tuple[models.base.ModelBase, ...] = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Iterable[str] | None = None,
+        relations: dict[str, Iterable[Any]] | None = None,
+    ) -> None:
+        """Save as Django does, signals and all, with a new version, and record the event.
+
+        `relations` are many-to-many relations to be set by the same change.
+        """
+        names = None if update_fields is None else set(update_fields)
+        if names is None and (deferred := self.get_deferred_fields()) and not self._state.adding:
+            names = {field.attname for field in self._meta.concrete_fields} - deferred
+            names.discard(self._meta.pk.attname)
+        if names is not None and not names and not relations:
+            return  # as Django has it
+        with transaction.atomic(using=using, savepoint=False):
+            before = None if force_insert or self._state.adding else self._lock(using)
+            self.stamp(before)
+            derived = _derived(self._as_saved(before, names), before)
+            for name, value in derived.items():
+                setattr(self, name, value)
+            super().save(
+                force_insert=force_insert,
+                force_update=force_update,
+                using=using,
+                update_fields=None
+                if names is None
+                else {*names, *derived, "version", "updated_at"},
+            )
+            self._settle(before, relations or {}, using)
+
+    def delete(
+        self, using: str | None = None, keep_parents: bool = False
+    ) -> tuple[int, dict[str, int]]:
+        """Delete as Django does, and record the events of this row and of those that go with it.
+
+        Locks are taken in the order in which everybody takes them: this row, then what refers to it.
+        """
+        with transaction.atomic(using=using, savepoint=False):
+            self._lock(using)
+            for relation in self._meta.related_objects:
+                if issubclass(relation.related_model, RecordedModel):
+                    referring = RecordedQuerySet(relation.related_model, using=using)
+                    referring.filter(**{relation.field.name: self.pk}).locked()
+            return super().delete(using=using, keep_parents=keep_parents)
+
+    def _lock(self, using: str | None) -> Self | None:
+        rows: models.QuerySet[Any] = type(self)._base_manager.using(using or self._alias)
+        return cast("Self | None", rows.select_for_update().filter(pk=self.pk).first())
+
+    @property
+    def _alias(self) -> str:
+        return self._state.db or DEFAULT_DB_ALIAS
+
+    def _as_saved(self, before: Self | None, names: set[str] | None) -> Self:
+        """The row as it will be, as far as that can be known: what is not saved stays as it was."""
+        values = {}
+        for field in self._meta.concrete_fields:
+            given = self.__dict__.get(field.attname)
+            left_out = names is not None and not names & {field.name, field.attname}
+            if before is not None and field.attname not in ("version", "updated_at") and left_out:
+                given = getattr(before, field.attname)
+            elif hasattr(given, "resolve_expression"):
+                given = field.get_default() if before is None else getattr(before, field.attname)
+            values[field.attname] = field.to_python(given)
+        return type(self)(**values)
+
+    def _settle(
+        self, before: Self | None, relations: dict[str, Iterable[Any]], using: str | None
+    ) -> None:
+        """After the row was written: what follows from it as it now is, and its event."""
+        self._settling = True
+        try:
+            for name, related in relations.items():
+                manager = getattr(self, name)
+                owned = issubclass(manager.through, OwnedModel)
+                defaults = {"user_id": self.user_id} if owned else None
+                manager.set(related, through_defaults=defaults)
+        finally:
+            del self._settling
+        rows: Any = type(self)._base_manager.using(using or self._alias).filter(pk=self.pk)
+        row = rows.get()
+        # Expressions have values now, and receivers of `pre_save` have had their say.
+        if late := _derived(row, before):
+            models.QuerySet.update(rows, **late)
+            for name, value in late.items():
+                setattr(self, name, value)
+        if row.follow_up(before):
+            row.write_follow_up(before)
+        row.record_event("created" if before is None else "updated")
+
+
+def _derived(row: Any, before: Any) -> dict[str, Any]:
+    """The columns of `row` that `derive` changes, and their values."""
+    was = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    row.derive(before)
+    return {name: getattr(row, name) for name in was if getattr(row, name) != was[name]}
+
+
+def event_types() -> list[str]:
+    """The types of all events that there can be."""
+    models_ = (model for model in apps.get_models() if issubclass(model, RecordedModel))
+    return sorted(str(model.event_type(what)) for model in models_ for what in model.event_names)
+
+
+def _record_deletion(instance: RecordedModel, **kwargs: Any) -> None:
+    instance.record_event("deleted")
+
+
+@receiver(m2m_changed)
+def _record_relation(
+    sender: Any, instance: Any, action: str, reverse: bool, model: Any, pk_set: Any, **kwargs: Any
+) -> None:
+    """A many-to-many relation that is changed by itself (`add`, `remove`, `clear`) is a change too."""
+    changed = model if reverse else type(instance)
+    if not issubclass(changed, RecordedModel):
+        return
+    if reverse and action == "pre_clear":
+        raise NotImplementedError("clear() from this side would tell nobody: use remove().")
+    if action in ("post_add", "post_remove", "post_clear"):
+        if reverse:
+            for row in changed._default_manager.filter(pk__in=pk_set or ()).order_by("pk"):
+                row.save(update_fields=["version"])
+        elif not hasattr(instance, "_settling"):  # else its own save records it
+            instance.save(update_fields=["version"])
+
+
+@receiver(class_prepared)
+def _connect(sender: Any, **kwargs: Any) -> None:
+    if (
+        issubclass(sender, RecordedModel)
+        and not sender._meta.abstract
+        and "deleted" in sender.event_names
+    ):
+        post_delete.connect(_record_deletion, sender=sender)
