@@ -77,6 +77,11 @@ class OwnedKeyField(serializers.PrimaryKeyRelatedField[Any]):
         everyones: Any = super().get_queryset()
         return everyones.owned_by(self.context["request"].user)
 
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if data == "":  # REST framework takes it for null, as HTML forms have no other
+            self.fail("does_not_exist")
+        return super().run_validation(data)
+
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):
             self.fail("incorrect_type", data_type=type(data).__name__)
@@ -117,6 +122,20 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
             kwargs["max_value"] = min(high, kwargs.get("max_value", high))
         return field_class, kwargs
 
+    def build_relational_field(self, field_name: str, relation_info: Any) -> tuple[Any, Any]:
+        """Many-to-many relations can be written where the table between holds no more than whose it is.
+
+        REST framework's own takes any that has a model for read-only.
+        """
+        field = relation_info.model_field
+        if relation_info.has_through_model and field is not None and _is_all_keys(field):
+            relation_info = relation_info._replace(has_through_model=False)
+        field_class, kwargs = super().build_relational_field(field_name, relation_info)
+        if field is not None and not kwargs.get("read_only") and "required" in kwargs:
+            del kwargs["required"]
+            kwargs["default"] = list if relation_info.to_many else None
+        return field_class, kwargs
+
     def build_property_field(self, field_name: str, model_class: Any) -> tuple[Any, Any]:
         """The column of a foreign key (`task_id`) is shown as what it refers to is."""
         for field in model_class._meta.concrete_fields:
@@ -144,6 +163,15 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
         many = {field.name for field in self.Meta.model._meta.many_to_many}  # type: ignore[attr-defined]
         relations = {name: value for name, value in values.items() if name in many}
         return relations, {name: value for name, value in values.items() if name not in many}
+
+
+def _is_all_keys(field: Any) -> bool:
+    """Whether the table of a many-to-many relation holds two rows, their owner, and nothing else."""
+    through = field.remote_field.through
+    return issubclass(through, OwnedModel) and all(
+        column.primary_key or column.is_relation or column.name == "user_id"
+        for column in through._meta.concrete_fields
+    )
 
 
 INTEGER_RANGES = {
