@@ -75,6 +75,8 @@ def _value_of(field: Any, value: Any) -> Any:
         if field.null:
             return None
         raise ValueError("null")
+    if field.is_relation:  # a place among keys, whether or not there still is a row with that key
+        field = field.target_field
     if isinstance(field, models.DateTimeField):
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
