@@ -213,15 +213,43 @@ class RecordedModel(OwnedModel):
     ) -> tuple[int, dict[str, int]]:
         """Delete as Django does, and record the events of this row and of those that go with it.
 
-        Locks are taken in the order in which everybody takes them: this row, then what refers to it.
+        And of those that stay without it, because their key of it is set to null, or because it is
+        among their many-to-many relations. Locks are taken in the order in which everybody takes them:
+        this row, then what refers to it.
         """
         with transaction.atomic(using=using, savepoint=False):
             self._lock(using)
-            for relation in self._meta.related_objects:
-                if issubclass(relation.related_model, RecordedModel):
-                    referring = RecordedQuerySet(relation.related_model, using=using)
-                    referring.filter(**{relation.field.name: self.pk}).locked()
-            return super().delete(using=using, keep_parents=keep_parents)
+            related = self._let_go(using)
+            deleted = super().delete(using=using, keep_parents=keep_parents)
+            for row in related:
+                if row._lock(using) is not None:
+                    row.save(using=using, update_fields=["version"])
+            return deleted
+
+    def _let_go(self, using: str | None) -> "list[RecordedModel]":
+        """Lock what refers to this row, and set its keys of it to null where it stays.
+
+        Answers what has this row, or one that goes with it, among its many-to-many relations.
+        """
+        related: dict[Any, RecordedModel] = {}
+        for relation in self._meta.get_fields(include_hidden=True):
+            if not (isinstance(relation, models.ForeignObjectRel) and relation.field.concrete):
+                continue
+            model, name = relation.related_model, relation.field.name
+            if not (isinstance(model, type) and issubclass(model, RecordedModel)):
+                continue
+            rows = RecordedQuerySet(model, using=using).filter(**{name: self.pk}).locked()
+            on_delete = getattr(relation, "on_delete", None)
+            for row in rows:
+                if relation.many_to_many:
+                    related[row.pk] = row
+                elif on_delete is models.CASCADE:
+                    related |= {other.pk: other for other in row._let_go(using)}
+                elif on_delete in (models.SET_NULL, models.SET_DEFAULT):
+                    left = None if on_delete is models.SET_NULL else relation.field.get_default()
+                    setattr(row, relation.field.attname, left)
+                    row.save(using=using, update_fields=[name])
+        return list(related.values())
 
     def _lock(self, using: str | None) -> Self | None:
         rows: models.QuerySet[Any] = type(self)._base_manager.using(using or self._alias)
