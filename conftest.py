@@ -277,6 +277,7 @@ def environment_for(database_url: str, **changes: str) -> dict[str, str]:
     return {
         **os.environ,
         **BLANK_ENVIRONMENT,
+        "DJANGO_SETTINGS_MODULE": "todolist.settings",
         "SECRET_KEY": DJANGO_SECRET_KEY,
         "BETTER_AUTH_SECRET": SECRET,
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
@@ -307,7 +308,9 @@ def manage(
 def migrated_database() -> str:
     """The URL of a database with all tables and no rows, for `new_database` to copy."""
     url = AT_THE_END.enter_context(copied_database(Path(FOLDER.name), template=None))
-    migrated = manage("migrate", environment=environment_for(url))
+    # With the tables that only this process has, which looks into it as well (`working_on`).
+    settings = {"DJANGO_SETTINGS_MODULE": "todolist.tests.settings"}
+    migrated = manage("migrate", environment=environment_for(url, **settings))
     assert migrated.returncode == 0, migrated.stderr
     return url
 

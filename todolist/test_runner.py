@@ -1,7 +1,10 @@
 """Lets `manage.py test` run the suite that `pytest` runs."""
 
+import os
+import subprocess
 import sys
 from argparse import ArgumentParser
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -41,9 +44,14 @@ class PytestRunner:
         )
 
     def run_tests(self, test_labels: list[str], **kwargs: Any) -> int:
-        """Run pytest on paths or node ids; answer with the number Django exits with, 0 for none."""
-        try:
-            import pytest
-        except ImportError:
+        """Run pytest on paths or node ids; answer with the number Django exits with, 0 for none.
+
+        In a process of its own, so that the settings are those of `pytest.ini` and not of `manage.py`.
+        """
+        if find_spec("pytest") is None:
             sys.exit("pytest is not installed: pip install -r requirements-dev.txt")
-        return int(pytest.main([*self.arguments, *test_labels]))
+        environment = {
+            name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"
+        }
+        command = [sys.executable, "-m", "pytest", *self.arguments, *test_labels]
+        return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603

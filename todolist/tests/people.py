@@ -1,15 +1,17 @@
 """People with something of every kind that can be owned, and what must not be seen of it."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
+import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import connection, models
 
 from accounts.owned.models import OwnedModel
 from conftest import ALICE, BOB
-from tasks.models import Notification, Task
+from tasks.models import Event, Task
+from tasks.resources import fast
 
 CAROL = "carol-Zt09uJhQmN4xWcR7eVbL2sPaKd8iGy6F"
 STAFF_PK = 4711
@@ -29,37 +31,69 @@ def make_task(owner: str) -> Task:
     return task
 
 
-def make_notification(owner: str) -> Notification:
-    notification = Notification(
-        user_id=owner,
-        task=make_task(owner),
-        type="deadline_reached",
-        title=secret_of(owner),
-        message=secret_of(owner),
-        deadline=datetime(2030, 5, 1, 12, tzinfo=UTC),
-    )
-    notification.save()
-    return notification
+Rows = dict[type[models.Model], Any]
 
 
-# One for each owned model that a viewset shows: makes a row of somebody's, with their secret in it.
-MAKERS: dict[type[OwnedModel], Callable[[str], OwnedModel]] = {
-    Task: make_task,
-    Notification: make_notification,
-}
+def make(model: type[OwnedModel], owner: str, rows: Rows | None = None) -> Any:
+    """A row of somebody's, with their secret in its texts, and what it refers to.
+
+    `rows` are those that there are already, and it is put among them.
+    """
+    rows = {} if rows is None else rows
+    if model not in rows:
+        values = {
+            field.attname: value
+            for field in model._meta.concrete_fields
+            if (value := _value(field, owner, rows)) is not None
+        }
+        rows[model] = make_task(owner) if model is Task else model._base_manager.create(**values)
+    return rows[model]
+
+
+def _value(field: Any, owner: str, rows: Rows) -> Any:
+    """What a row of somebody's holds in a column; `None` for what comes by itself."""
+    if field.name == "user_id":
+        return owner
+    if field.is_relation:
+        return make(field.related_model, owner, rows).pk
+    if field.primary_key or field.has_default() or field.name in ("created_at", "updated_at"):
+        return None
+    if field.choices:
+        return field.choices[0][0]
+    if isinstance(field, models.CharField | models.TextField):
+        return secret_of(owner)[: field.max_length]
+    if isinstance(field, models.JSONField):
+        return {"secret": secret_of(owner)}
+    if isinstance(field, models.DateTimeField):
+        return None if field.null else datetime(2030, 5, 1, 12, tzinfo=UTC)
+    if isinstance(field, models.IntegerField):
+        return 4242
+    raise TypeError(f"Say here what to put into {field}, a {type(field).__name__}.")
+
+
+def owned_models() -> list[type[OwnedModel]]:
+    """Every model whose rows belong to somebody, but for what is written with each of them."""
+    return [
+        model for model in apps.get_models() if issubclass(model, OwnedModel) and model is not Event
+    ]
 
 
 class Belongings(NamedTuple):
     """What one person has, and what of it would be a leak in another's hands."""
 
     owner: str
-    rows: dict[type[OwnedModel], OwnedModel]
+    rows: Rows
     marks: frozenset[str]
 
 
 def furnish(owner: str) -> Belongings:
-    rows = {model: make(owner) for model, make in MAKERS.items()}
-    marks = {secret_of(owner), *(str(row.pk) for row in rows.values())}
+    """Make somebody a row of everything that can be owned."""
+    rows: Rows = {}
+    for model in owned_models():
+        make(model, owner, rows)
+    # Numbers may stand anywhere.
+    keys = (str(row.pk) for row in rows.values() if isinstance(row.pk, UUID))
+    marks = {secret_of(owner), *keys}
     if owner != STAFF_TWIN:  # that is a number, and may stand anywhere
         marks.add(owner)
     return Belongings(owner, rows, frozenset(marks))
@@ -92,3 +126,9 @@ def forget_all_but(owner: str) -> None:
             if model._meta.app_label == "admin":
                 continue  # its log names Django accounts
             model._base_manager.exclude(user_id=owner)._raw_delete(connection.alias)
+
+
+def keep_no_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the fast way compile its statements anew each time, out of what a test has changed."""
+    for name in ("_kept_list", "_row_statement", "_columns_statement"):
+        monkeypatch.setattr(fast, name, getattr(fast, name).__wrapped__)

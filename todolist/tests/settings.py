@@ -1,0 +1,10 @@
+"""The settings of the tests in this process: with applications that only they have.
+
+Servers that tests start, and commands, have the real ones.
+"""
+
+from todolist.settings import *  # noqa: F403
+from todolist.settings import INSTALLED_APPS as INSTALLED
+
+INSTALLED_APPS = [*INSTALLED, "tasks.tests.notes", "tasks.tests.chores"]
+ROOT_URLCONF = "todolist.tests.urls"
