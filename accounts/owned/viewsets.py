@@ -86,11 +86,11 @@ class OwnedViewMixin(GenericAPIView[Owned]):
             self._refuse_unknown()  # `UUID` itself takes braces, URNs and missing hyphens
         try:
             if self._names_key:
-                self._lock()
+                self._owned_lock()
             return super().get_object()
         except Http404:
-            mine = self._names_key and self._own().exists()
-            if self._names_key and not mine and exists(self._model, self._lookup_value):
+            mine = self._names_key and self._owned_row().exists()
+            if self._names_key and not mine and exists(self._owned_model, self._lookup_value):
                 raise PermissionDenied(IsOwner.message) from None
             self._refuse_unknown()
 
@@ -103,7 +103,7 @@ class OwnedViewMixin(GenericAPIView[Owned]):
         if not deleted:
             self._refuse_unknown()
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Describe the resource, once it is clear that it is the caller's."""
         if self._lookup_kwarg in self.kwargs:
             self.get_object()
@@ -112,22 +112,23 @@ class OwnedViewMixin(GenericAPIView[Owned]):
             response.status_code = status.HTTP_204_NO_CONTENT
         return response
 
-    def _lock(self) -> None:
+    def _owned_lock(self) -> None:
         """Let nobody else change the row until the transaction ends, and wait for whoever does."""
         if (
             self.request.method not in SAFE_METHODS
             and connection.features.has_select_for_update
             and connection.in_atomic_block
         ):
-            self._own().select_for_update().values_list("pk").first()
+            self._owned_row().select_for_update().values_list("pk").first()
 
-    def _own(self) -> OwnedQuerySet[Owned]:
+    def _owned_row(self) -> OwnedQuerySet[Owned]:
         """The row that the URL names where it is the caller's, whatever else narrows the view."""
-        rows = OwnedQuerySet(self._model).owned_by(self.request.user)
+        rows: OwnedQuerySet[Owned] = OwnedQuerySet(self._owned_model)
+        rows = rows.owned_by(self.request.user)
         return rows.filter(pk=self._lookup_value).order_by()
 
     def _refuse_unknown(self) -> NoReturn:
-        raise NotFound(f"{str(self._model._meta.verbose_name).capitalize()} not found")
+        raise NotFound(f"{str(self._owned_model._meta.verbose_name).capitalize()} not found")
 
     @property
     def _lookup_kwarg(self) -> str:
@@ -140,10 +141,11 @@ class OwnedViewMixin(GenericAPIView[Owned]):
     @property
     def _names_key(self) -> bool:
         """Whether the URL names a row by its primary key, a UUID."""
-        key = self._model._meta.pk
+        key = self._owned_model._meta.pk
         return isinstance(key, models.UUIDField) and self.lookup_field in ("pk", key.name)
 
     @property
-    def _model(self) -> type[Owned]:
-        queryset: Any = self.get_queryset() if self.queryset is None else self.queryset
+    def _owned_model(self) -> type[Owned]:
+        declared: Any = self.queryset  # type: ignore[arg-type]
+        queryset: Any = self.get_queryset() if declared is None else declared
         return cast("type[Owned]", queryset.model)

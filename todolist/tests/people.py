@@ -4,12 +4,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import pytest
 from django.apps import apps
 from django.db import connection
 
 from accounts.owned.models import OwnedModel
 from conftest import ALICE, BOB
 from tasks.models import Notification, Task
+from tasks.resources.fast import reading
 
 CAROL = "carol-Zt09uJhQmN4xWcR7eVbL2sPaKd8iGy6F"
 STAFF_PK = 4711
@@ -92,3 +94,10 @@ def forget_all_but(owner: str) -> None:
             if model._meta.app_label == "admin":
                 continue  # its log names Django accounts
             model._base_manager.exclude(user_id=owner)._raw_delete(connection.alias)
+
+
+def keep_no_statements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the fast way compile its statements anew each time, out of what a test has changed."""
+    for name in ("_kept_list", "_row_statement", "columns_statement"):
+        found = getattr(reading, name)
+        monkeypatch.setattr(reading, name, getattr(found, "__wrapped__", found))

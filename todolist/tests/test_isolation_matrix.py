@@ -20,7 +20,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.checks import run_checks
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.db.backends.utils import CursorWrapper
 from django.test import Client
 from django.urls import path, resolve
@@ -36,8 +36,11 @@ from accounts.owned.permissions import IsOwner
 from accounts.owned.public import PublicView, why_open
 from accounts.owned.viewsets import OwnedViewMixin
 from conftest import ALICE, BOB, OTHER_SECRET, client_with, sign
+from conftest import Caller as ActingForNobody
 from tasks.api.views import TaskViewSet
 from tasks.models import Task
+from tasks.resources.fast import reading
+from tasks.resources.viewsets import RecordedViewMixin
 from todolist.tests.people import (
     MAKERS,
     PEOPLE,
@@ -47,6 +50,7 @@ from todolist.tests.people import (
     database,
     forget_all_but,
     furnish,
+    keep_no_statements,
     make_task,
     secret_of,
 )
@@ -399,6 +403,7 @@ class Everybodys(TaskViewSet):
         return Response(status=204)
 
 
+@pytest.mark.usefixtures("without_row_security")
 @pytest.mark.parametrize(
     ("template", "actions"),
     [
@@ -430,6 +435,7 @@ class Nosy(PublicView):
         return Response({"known": "HTTP_AUTHORIZATION" in request.META})
 
 
+@pytest.mark.usefixtures("without_row_security")
 @pytest.mark.parametrize("view", [Chatty, Nosy])
 def test_a_public_view_that_is_not_for_everybody_is_found(view, world, settings):
     with pytest.raises(AssertionError):
@@ -578,9 +584,9 @@ def assert_another_is_refused(route: Route, world: World) -> None:
 
 
 def without_filter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Querysets show everybody's rows; what is read as JSON, somebody's, whoever asks."""
+    """Querysets show everybody's rows."""
     monkeypatch.setattr(OwnedQuerySet, "owned_by", lambda self, user: self.all())
-    monkeypatch.setattr("accounts.owned.reading.owner_id", lambda user: ALICE)
+    keep_no_statements(monkeypatch)
 
 
 def without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -591,6 +597,7 @@ def without_mixin(monkeypatch: pytest.MonkeyPatch) -> None:
     """REST framework's own methods come through."""
     for name in ("get_queryset", "get_object"):
         monkeypatch.delattr(OwnedViewMixin, name)
+    monkeypatch.delattr(RecordedViewMixin, "get_object")
 
 
 @pytest.mark.parametrize(
@@ -610,8 +617,11 @@ def test_without_this_guard_the_server_does_not_start(take_away, complaints, mon
 @pytest.fixture
 def without_row_security(monkeypatch) -> None:
     """So that the first two lines are seen without the third, which holds alone on PostgreSQL."""
-    set_to = acting._set
-    monkeypatch.setattr(acting, "_set", lambda value: set_to(acting.EVERYONE))
+    set_to = acting._tell
+    monkeypatch.setattr(acting, "_tell", lambda value: set_to(acting.EVERYONE))
+    monkeypatch.setattr(ActingForNobody, "_act_for", lambda *args: None)
+    keep_no_statements(monkeypatch)
+    monkeypatch.setattr(reading, "condition", lambda owner: models.Q())
 
 
 @pytest.mark.usefixtures("without_row_security")
