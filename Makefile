@@ -7,7 +7,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test demo e2e check lint test-services proof mutants fuzz fix coverage \
-	bench bench-quick bench-profile clean
+	bench bench-quick bench-devices bench-profile clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -126,14 +126,17 @@ $(FASTIFY)/node_modules/installed: $(FASTIFY)/package-lock.json
 
 BENCH_READY = .venv/installed benchmarks/.venv/installed $(FASTIFY)/node_modules/installed
 
-bench: $(BENCH_READY) ## Measure beside FastAPI, DRF, django-ninja and Fastify; 20 minutes
+bench: $(BENCH_READY) ## Measure beside FastAPI, DRF, django-ninja and Fastify; 20 minutes; BENCH="--before HEAD~9" for an earlier revision too
 	@$(PY) -m benchmarks.run $(BENCH)
 
 bench-quick: $(BENCH_READY) ## The same roughly, in two minutes; BENCH="--servers ours,fastapi" for fewer
 	@$(PY) -m benchmarks.run --quick $(BENCH)
 
+bench-devices: .venv/installed ## Show what each device that exists for speed gains; three minutes for each
+	@$(PY) -m benchmarks.devices $(BENCH)
+
 bench-profile: $(BENCH_READY) ## Show in which layer the time of each request goes
 	@$(PY) -m benchmarks.where_time_goes $(BENCH)
 
 clean: ## Remove .venv and caches; leave .env and the database
-	rm -rf .venv benchmarks/.venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv benchmarks/.venv benchmarks/.before .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

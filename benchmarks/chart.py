@@ -23,7 +23,10 @@ STYLE = """
 
 
 def svg(result: dict[str, Any]) -> str:
-    servers, baseline = result["servers"], result["baseline"]
+    baseline = result["baseline"]
+    servers = {
+        name: server for name, server in result["servers"].items() if not server.get("revision")
+    }
     left = max(190, 30 + round(7.3 * max(len(server["label"]) for server in servers.values())))
     room = WIDTH - left - RIGHT
     shapes = []

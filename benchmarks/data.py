@@ -2,7 +2,8 @@
 
 Our own is made by our own migrations, and its first tasks are created over HTTP. Those rows are then
 multiplied inside the database, whatever columns they have, so nothing here knows our derived columns.
-The peers' tables get the same tasks.
+An earlier revision gets a database in the same way, by its own migrations and server, with the same
+tasks under the same ids. The peers' tables get the same tasks.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.processes import Running, Undo
-from benchmarks.servers import OUR_BIN, OURS, PEERS, POSTGRES, ROLE, ROOT, SECRET, Server
+from benchmarks.servers import OURS, PEERS, POSTGRES, ROLE, SECRET, Server
 
 USERS = 1000
 TASKS = 200
@@ -26,6 +27,7 @@ TOKENS = 500  # people whose tokens are in rotation
 IDS = 20  # tasks of each of them that are asked for
 PATTERNS = 40  # different tasks that the data is made of
 LOCK = 7_206_050  # any number, for one run at a time
+BEGAN = int(time.time())  # what the times of tasks, and so their ids, count back from
 
 WIRE = (
     "id", "user_id", "text", "description", "completed", "completed_at", "deadline", "order",
@@ -75,8 +77,9 @@ def create_databases(undo: Undo, servers: list[Server], logs: Path) -> None:
     drop_everything()  # what a killed run may have left
     with administrator() as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(ROLE)))
-        _create(connection, OURS[0].database)
-        _fill_ours(logs)
+        for server in [OURS[0], *(server for server in servers if server.revision)]:
+            _create(connection, server.database)
+            _fill(server, logs)
         template = "todolist_bench_template"
         _create(connection, template)
         _fill_template(template)
@@ -100,9 +103,8 @@ def _create(connection: psycopg.Connection[Any], name: str, template: str = "tem
     connection.execute(statement.format(*map(sql.Identifier, (name, ROLE, template))))
 
 
-def _fill_ours(logs: Path) -> None:
-    server = OURS[0]
-    migrate_ours(server.full_environment())
+def _fill(server: Server, logs: Path) -> None:
+    migrate(server)
     running = Running(server, logs)
     try:
         running.wait_until_it_answers()
@@ -113,9 +115,9 @@ def _fill_ours(logs: Path) -> None:
         multiply(connection, [(user_id(number), TASKS) for number in range(USERS)])
 
 
-def migrate_ours(environment: dict[str, str]) -> None:
-    command = [f"{OUR_BIN}/python", "manage.py", "migrate", "--verbosity", "0"]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)  # noqa: S603
+def migrate(server: Server) -> None:
+    command = [f"{server.folder}/.venv/bin/python", "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=server.folder, env=server.full_environment(), check=True)  # noqa: S603
 
 
 def _create_patterns(server: Server) -> None:
@@ -144,12 +146,12 @@ def _create_patterns(server: Server) -> None:
 # Ids are UUIDs of version 7, as ours are, made of the time of the task.
 _COPY = """
     WITH pattern AS (
-        SELECT row_number() OVER (ORDER BY id) - 1 AS number, source.*
+        SELECT row_number() OVER (ORDER BY "order") - 1 AS number, source.*
         FROM tasks_task AS source WHERE user_id = %(pattern)s
     ), task AS (
         SELECT owner.user_id AS owner, number %% %(patterns)s AS pattern,
                md5(owner.user_id || number) AS random,
-               date_trunc('second', now()) - (owner.tasks - number) * interval '53 seconds'
+               to_timestamp(%(began)s) - (owner.tasks - number) * interval '53 seconds'
                - interval '30 days' + owner.place * interval '1 millisecond' AS moment
         FROM unnest(%(users)s::text[], %(counts)s::int[]) WITH ORDINALITY
              AS owner (user_id, tasks, place)
@@ -162,6 +164,7 @@ _VALUES = {
     "id": "(lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || '7'"
     " || substr(random, 1, 3) || '8' || substr(random, 4, 15))::uuid",
     "user_id": "owner",
+    "completed_at": "CASE WHEN pattern.completed THEN moment END",
     "created_at": "moment",
     "updated_at": "moment",
 }
@@ -173,6 +176,7 @@ def multiply(connection: psycopg.Connection[Any], owners: list[tuple[str, int]])
     users, counts = [owner for owner, _ in owners], [tasks for _, tasks in owners]
     parameters = {
         "users": users, "counts": counts, "pattern": user_id(-1), "patterns": PATTERNS,
+        "began": BEGAN,
     }  # fmt: skip
     names = _columns(connection, "tasks_task")
     statement = _COPY.format(columns=_quoted(names), values=_selected(names, _VALUES, "pattern"))

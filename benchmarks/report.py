@@ -67,7 +67,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def ratio_table(result: Result, ours: str) -> str:
-    """Our rate over each other's, and how far the rounds lie apart."""
+    """Our rate over each other's, and how far the rounds lie apart; "" where there is no other."""
     rows = []
     for name, server in result["servers"].items():
         if server["ours"]:
@@ -76,7 +76,8 @@ def ratio_table(result: Result, ours: str) -> str:
         for kind in result["turns"]:
             cells.append(spread(ratios(result, kind, ours, name), ".2f"))
         rows.append([server["label"], *cells])
-    return table([f"{result['servers'][ours]['label']} against", *names(result)], rows)
+    head = [f"{result['servers'][ours]['label']} against", *names(result)]
+    return table(head, rows) if rows else ""
 
 
 def rate_table(result: Result, part: str = "turns") -> str:
@@ -122,16 +123,35 @@ def names(result: Result, part: str = "turns") -> list[str]:
 
 
 def our_servers(result: Result) -> list[str]:
-    return [name for name, server in result["servers"].items() if server["ours"]]
+    """Those of the present tree."""
+    servers = result["servers"].items()
+    return [name for name, server in servers if server["ours"] and not server.get("revision")]
+
+
+def before_table(result: Result) -> str:
+    """Our rate over that of an earlier revision; "" where none was measured."""
+    rows = [
+        [
+            f"{result['servers'][ours]['label']} over {server['label']}",
+            *(spread(ratios(result, kind, ours, name), ".2f") for kind in result["turns"]),
+        ]
+        for name, server in result["servers"].items()
+        if server.get("revision")
+        for ours in our_servers(result)
+    ]
+    return table(["", *names(result)], rows) if rows else ""
 
 
 def summary(result: Result) -> str:
     """What is worth a look on a terminal."""
     if "turns" not in result:
         return ""
-    return "\n\n".join(
-        [rate_table(result), *(ratio_table(result, ours) for ours in our_servers(result))]
-    )
+    tables = [
+        rate_table(result),
+        *(ratio_table(result, ours) for ours in our_servers(result)),
+        before_table(result),
+    ]
+    return "\n\n".join(filter(None, tables))
 
 
 def markdown(result: Result, chart: str) -> str:
@@ -151,10 +171,11 @@ def markdown(result: Result, chart: str) -> str:
         parts.append(f"**Requests failed, so these figures do not count: {failed}**")
     if "turns" in result:
         for ours in our_servers(result):
-            parts += [
-                f"## {result['servers'][ours]['label']}, as a ratio to each other server",
-                ratio_table(result, ours),
-            ]
+            if ratio := ratio_table(result, ours):
+                label = result["servers"][ours]["label"]
+                parts += [f"## {label}, as a ratio to each other server", ratio]
+        if before := before_table(result):
+            parts += ["## Before and now", before]
         parts += [
             f"## Rates, {result['connections']} connections",
             rate_table(result),

@@ -13,22 +13,23 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import chart, growth, machine, report
+from benchmarks.before import earlier
 from benchmarks.data import (
     administrator,
     claim_the_machine,
     create_databases,
-    migrate_ours,
+    migrate,
     settle,
     write_rotation,
 )
 from benchmarks.load import REQUESTS, Load, press
 from benchmarks.processes import Running, Undo, clean_up_on_signals, pss_mib
-from benchmarks.servers import BASELINE, EVERY, OUR_BIN, OURS, ROLE, ROOT, Server
+from benchmarks.servers import BASELINE, EVERY, OTHERS, OUR_BIN, OURS, POSTGRES, ROLE, ROOT, Server
 from benchmarks.verify import WrongAnswer, verify
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -88,6 +89,7 @@ class Bench:
                     "label": server.label,
                     "ours": server.ours,
                     "variant": server.variant,
+                    "revision": server.revision,
                     "processes": server.processes,
                     "command": " ".join(server.full_command()).replace(f"{ROOT}/", ""),
                 }
@@ -256,9 +258,10 @@ class Bench:
         database = "todolist_bench_sockets"
         with administrator() as connection:
             connection.execute(f"CREATE DATABASE {database} OWNER {ROLE}")  # type: ignore[arg-type]
-        environment = OURS[0].full_environment()
-        environment["DATABASE_URL"] = f"postgresql://{ROLE}@127.0.0.1:5432/{database}"
-        migrate_ours(environment)
+        url = f"postgresql://{ROLE}@{POSTGRES}/{database}"
+        server = replace(OURS[0], environment={**OURS[0].environment, "DATABASE_URL": url})
+        environment = server.full_environment()
+        migrate(server)
         self.say("Sockets")
         command = [f"{OUR_BIN}/python", "benchmarks/sockets.py"]
         process = subprocess.Popen(  # noqa: S603
@@ -286,6 +289,14 @@ def end_group(process: subprocess.Popen[str]) -> None:
         time.sleep(1)
         process.poll()
     process.wait()
+
+
+def about_this_run() -> dict[str, Any]:
+    return {
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
 
 
 def as_json(turns: Turns) -> dict[str, Any]:
@@ -318,6 +329,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="shorter and fewer turns")
     arguments.add_argument("--variants", action="store_true", help="our other server commands too")
+    arguments.add_argument("--before", help="an earlier revision as well, as the server `before`")
     arguments.add_argument("--servers", help=f"only these, by commas: {', '.join(EVERY)}")
     arguments.add_argument("--parts", help=f"only these, by commas: {', '.join(PARTS)}")
     given = arguments.parse_args()
@@ -326,15 +338,17 @@ def main() -> None:
         parts = given.parts.split(",")
         if unknown := set(parts) - set(PARTS):
             arguments.error(f"no such part: {', '.join(unknown)}")
+    before = [earlier(given.before)] if given.before else []
+    known = EVERY | {server.name: server for server in before}
     if given.servers:
-        try:
-            servers = [EVERY[name] for name in given.servers.split(",")]
-        except KeyError as error:
-            arguments.error(f"no such server: {error}")
+        names = dict.fromkeys([*given.servers.split(","), *(server.name for server in before)])
+        if unknown := names.keys() - known:
+            arguments.error(f"no such server: {', '.join(unknown)}")
+        servers = [known[name] for name in names]
     else:
         servers = [
             server
-            for server in EVERY.values()
+            for server in [*OURS, *before, *OTHERS]
             if not server.variant or (given.variants and server.missing() is None)
         ]
     plan = QUICK if given.quick else FULL
@@ -347,9 +361,7 @@ def main() -> None:
         folder = Path(tempfile.mkdtemp(prefix="todolist-bench-"))
         undo.later(lambda: shutil.rmtree(folder, ignore_errors=True))
         bench = Bench(plan, parts, servers, folder, undo)
-        bench.found["machine"] = machine.describe()
-        bench.found["versions"] = machine.versions()
-        bench.found["date"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+        bench.found |= about_this_run()
         RESULTS.mkdir(exist_ok=True)
         try:
             bench.run()

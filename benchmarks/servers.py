@@ -27,12 +27,15 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     ours: bool = False
     processes: int = 2
-    connections: int = 0  # to PostgreSQL, at most
+    connections: int = 0  # to PostgreSQL, at most; ours without those that read for sockets
     variant: bool = False  # measured only when named, or with --variants
+    revision: str = ""  # of ours, where it is an earlier one (benchmarks/before.py)
 
     @property
     def database(self) -> str:
-        return "todolist_bench_ours" if self.ours else f"todolist_bench_{self.name}"
+        """All of ours share one, but for an earlier revision, whose tables may differ."""
+        shared = self.ours and not self.revision
+        return "todolist_bench_ours" if shared else f"todolist_bench_{self.name}"
 
     @property
     def database_url(self) -> str:
@@ -68,7 +71,9 @@ class Server:
         if shutil.which(self.command[0]) is None:
             return f"{self.command[0]} is not installed"
         module = next((part for part in self.command if part.startswith("todolist.")), None)
-        if module is not None and importlib.util.find_spec(module.partition(":")[0]) is None:
+        if module is None or self.revision:
+            return None
+        if importlib.util.find_spec(module.partition(":")[0]) is None:
             return f"{module} does not exist"
         return None
 
@@ -84,7 +89,7 @@ OURS = [
             "todolist.asgi:application",
         ],
         ours=True,
-        connections=22,
+        connections=16,
     ),
     Server(
         name="ours-1",
@@ -96,7 +101,7 @@ OURS = [
         ],
         ours=True,
         processes=1,
-        connections=11,
+        connections=8,
         variant=True,
     ),
     Server(
@@ -108,7 +113,7 @@ OURS = [
         ],
         ours=True,
         processes=1,
-        connections=11,
+        connections=8,
         variant=True,
     ),
     Server(

@@ -43,7 +43,8 @@ class Mutant(NamedTuple):
     tests: tuple[str, ...]
 
 
-OWNERS = "accounts/owned/ownership.py"
+OWNERS = "accounts/owned/models.py"
+OWNERSHIP_RULE = "accounts/owned/ownership.py"
 MIXIN = "accounts/owned/viewsets.py"
 VIEWS = "tasks/api/views.py"
 ASGI = "todolist/asgi.py"
@@ -67,8 +68,8 @@ MUTANTS = (
     Mutant(
         "the mixin",
         VIEWS,
-        "import DirectRequests, OwnedViewMixin",
-        "import DirectRequests\nfrom rest_framework.viewsets import GenericViewSet as OwnedViewMixin",
+        "class TaskViewSet(RecordedViewSet[Task]):",
+        "from rest_framework.viewsets import ModelViewSet\n\n\nclass TaskViewSet(ModelViewSet):",
         (CHECKS, MATRIX),
     ),
     Mutant(
@@ -94,65 +95,56 @@ MUTANTS = (
     ),
     Mutant(
         "that only a CurrentUser owns anything",
-        OWNERS,
+        OWNERSHIP_RULE,
         'return user.id if isinstance(user, CurrentUser) else ""',
         'return str(getattr(user, "id", None) or "")',
         (CHECKS, OWNERSHIP),
     ),
     Mutant(
-        "existence before loading",
+        "the owner from the look-up of an object",
         MIXIN,
-        "self._granted(self.get_queryset().select_for_update()",
-        "self._granted(super().get_queryset().select_for_update()",
+        "        return everyones.owned_by(self.request.user)\n",
+        "        return everyones if self.detail else everyones.owned_by(self.request.user)\n",
         (MATRIX,),
     ),
     Mutant(
         "the difference of 403 and 404",
         MIXIN,
-        'raise PermissionDenied("Access denied")',
+        "raise PermissionDenied(IsOwner.message) from None",
         "self._refuse_unknown()",
         (MATRIX,),
     ),
     Mutant(
         "the look-up before OPTIONS",
         MIXIN,
-        "        if self.detail:\n",
+        "        if self._lookup_kwarg in self.kwargs:\n",
         "        if False:\n",
         (MATRIX,),
     ),
     Mutant(
-        "the caller from a new task",
-        VIEWS,
-        "task = Task(user_id=owner_id(request.user), **values)",
-        'task = Task(user_id=request.data.get("user_id", owner_id(request.user)), **values)',
+        "the caller from a new row",
+        MIXIN,
+        "serializer.save(user_id=owner_id(self.request.user))",
+        'serializer.save(user_id=self.request.data.get("user_id", owner_id(self.request.user)))',
         (MATRIX, MODEL),
     ),
     Mutant(
         "read-only from the owner",
         "tasks/api/serializers.py",
-        "    text = TextField(max_length=500)\n",
-        "    text = TextField(max_length=500)\n"
-        "    user_id = serializers.CharField(required=False)\n",
+        """class TaskSerializer(RecordedSerializer):
+""",
+        """class TaskSerializer(RecordedSerializer):
+    from rest_framework import serializers
+
+    user_id = serializers.CharField(required=False)
+
+""",
         (CHECKS, MATRIX),
     ),
     Mutant(
-        "the owner from reading as JSON",
-        "accounts/owned/reading.py",
-        """WHERE t."user_id" = {owner}'""",
-        """WHERE (t."user_id" = {owner} OR TRUE)'""",
-        (MATRIX,),
-    ),
-    Mutant(
-        "the owner from reading an object",
-        "accounts/owned/reading.py",
-        "model.objects.owned_by(user).filter(pk=pk)",
-        "model.objects.filter(pk=pk)",
-        (MATRIX,),
-    ),
-    Mutant(
-        "lock_object from an action",
+        "get_object from an action",
         VIEWS,
-        "notification = self.lock_object()",
+        "notification = self.get_object()",
         'notification = Notification.objects.get(pk=self.kwargs["pk"])',
         (MATRIX,),
     ),
@@ -222,7 +214,7 @@ MUTANTS = (
     ),
     Mutant(
         "the owner from the front of an index",
-        "tasks/models.py",
+        "tasks/events/models.py",
         'fields=["user_id", "seq"]',
         'fields=["seq", "user_id"]',
         (CHECKS,),

@@ -103,7 +103,7 @@ class OwnedViewMixin(GenericAPIView[Owned]):
         if not deleted:
             self._refuse_unknown()
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Describe the resource, once it is clear that it is the caller's."""
         if self._lookup_kwarg in self.kwargs:
             self.get_object()
@@ -123,7 +123,8 @@ class OwnedViewMixin(GenericAPIView[Owned]):
 
     def _owned_row(self) -> OwnedQuerySet[Owned]:
         """The row that the URL names where it is the caller's, whatever else narrows the view."""
-        rows = OwnedQuerySet(self._owned_model).owned_by(self.request.user)
+        rows: OwnedQuerySet[Owned] = OwnedQuerySet(self._owned_model)
+        rows = rows.owned_by(self.request.user)
         return rows.filter(pk=self._lookup_value).order_by()
 
     def _refuse_unknown(self) -> NoReturn:
@@ -145,5 +146,6 @@ class OwnedViewMixin(GenericAPIView[Owned]):
 
     @property
     def _owned_model(self) -> type[Owned]:
-        queryset: Any = self.get_queryset() if self.queryset is None else self.queryset
+        declared: Any = self.queryset  # type: ignore[arg-type]
+        queryset: Any = self.get_queryset() if declared is None else declared
         return cast("type[Owned]", queryset.model)

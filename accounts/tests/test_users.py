@@ -49,10 +49,14 @@ def test_nothing_can_be_put_on_a_user(alice, name):
     assert not hasattr(alice, "__dict__")
 
 
-@pytest.mark.parametrize("name", ["user_id", "pk", "Id", "username", "is_staff", "is_superuser"])
+@pytest.mark.parametrize("name", ["user_id", "Id", "username", "is_staff", "is_superuser"])
 def test_a_misspelt_attribute_is_an_error_and_not_nothing(alice, name):
     with pytest.raises(AttributeError):
         getattr(alice, name)
+
+
+def test_throttles_tell_users_by_their_id(alice):
+    assert alice.pk == ALICE
 
 
 def test_the_id_alone_says_who_it_is(alice):

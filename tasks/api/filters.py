@@ -25,6 +25,8 @@ class TaskFilters(FilterSet):
 
 
 class UnreadFilter(ParameterFilter):
+    pure = True
+
     def filter(self, qs: Any, value: Any) -> Any:
         return qs.unread() if value else qs
 

@@ -147,7 +147,8 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
     def create(self, validated_data: Any) -> Any:
         """One change, and so one event, with the many-to-many relations in it."""
         relations, columns = self._split(validated_data)
-        row = self.Meta.model(**columns)  # type: ignore[attr-defined]
+        meta: Any = self.Meta
+        row = meta.model(**columns)
         row.save(relations=relations)
         return row
 
@@ -160,7 +161,8 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
 
     def _split(self, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         serializers.raise_errors_on_nested_writes("update", self, values)
-        many = {field.name for field in self.Meta.model._meta.many_to_many}  # type: ignore[attr-defined]
+        meta: Any = self.Meta
+        many = {field.name for field in meta.model._meta.many_to_many}
         relations = {name: value for name, value in values.items() if name in many}
         return relations, {name: value for name, value in values.items() if name not in many}
 

@@ -8,6 +8,7 @@ itself changes.
 
 from collections import Counter
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, ClassVar, NoReturn, Self, TypeVar, cast
 
 from django.apps import apps
@@ -67,6 +68,7 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
             self._refuse("bulk_create() with conflicts")
         rows = list(objs)
         for row in rows:
+            row.require_owner()
             row.stamp(None)
             row.derive(None)
         with transaction.atomic(using=self.db):
@@ -100,7 +102,7 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
 
     def _locked(self) -> list[Recorded]:
         """The same, in the order of their owners, whose streams are locked one after the other."""
-        return sorted(self.locked(), key=lambda row: row.user_id)
+        return sorted(self.locked(), key=attrgetter("user_id"))
 
     def _refuse(self, what: str) -> NoReturn:
         raise NotImplementedError(
@@ -173,7 +175,7 @@ class RecordedModel(OwnedModel):
             data = {"id": str(self.pk)} if what == "deleted" else shown(self)
             record(self.user_id, event_type, data, None if what == "deleted" else self.updated_at)
 
-    def save(
+    def save(  # type: ignore[override]
         self,
         *,
         force_insert: bool | tuple[models.base.ModelBase, ...] = False,
@@ -192,6 +194,7 @@ class RecordedModel(OwnedModel):
             names.discard(self._meta.pk.attname)
         if names is not None and not names and not relations:
             return  # as Django has it
+        self.require_owner()
         with transaction.atomic(using=using, savepoint=False):
             before = None if force_insert or self._state.adding else self._lock(using)
             self.stamp(before)

@@ -220,9 +220,7 @@ class KeysetPagination(BasePagination):
     ordering: Sequence[str] = ("-created_at",)
     max_limit = 1000
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: Any = None
-    ) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Up to `limit` rows after the cursor. Raises `ParseError` (400), naming the parameter."""
         self.request, self.next_cursor = request, None
         limit, keys, parts = self.plan(queryset, request)

@@ -45,9 +45,10 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
         return found
 
     def get_success_headers(self, data: Any) -> dict[str, str]:
-        if self.basename is None:
-            return {}
-        return {"Location": self.reverse_action("detail", args=[data["id"]])}
+        routed: Any = self.basename  # `None` where no router made the route
+        return (
+            {} if routed is None else {"Location": self.reverse_action("detail", args=[data["id"]])}
+        )
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         data = getattr(response, "data", None)

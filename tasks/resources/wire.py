@@ -107,7 +107,7 @@ class RowAsJSON(models.Expression):
             for (name, null, writing, _), expression in zip(self._columns, exprs, strict=True)
         ]
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
         parts: list[str] = []
         values: list[Any] = []
         text = ""  # constants before the next value

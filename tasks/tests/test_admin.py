@@ -141,7 +141,9 @@ def test_nobody_may_change_the_owner_or_what_the_server_sets(staff):
     form = {"text": "keep", "order": "0", "user_id": BOB, "created_at": "2020-01-01"}
     assert staff.post(change_page(task), form).status_code == 302
     after = Task.objects.values().get()
-    assert before | {"updated_at": None} == after | {"updated_at": None}
+    assert after["version"] == before["version"] + 1
+    same = {"updated_at": None, "version": None}
+    assert before | same == after | same
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 501])

@@ -16,7 +16,7 @@ from tasks.tests.calls import listed, made
 pytestmark = pytest.mark.django_db
 
 FIELDS = {
-    *("id", "user_id", "text", "description", "completed", "completed_at"),
+    *("id", "user_id", "version", "text", "description", "completed", "completed_at"),
     *("deadline", "order", "created_at", "updated_at"),
 }
 MAX_BODY = 1024 * 1024  # bytes

@@ -2,7 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from conftest import PAGE_ORIGIN
 from tasks.models import Event, Task
-from tasks.resources.etags import etag
 from tasks.tests.calls import listed, made
 from tasks.tests.holding import ask, writers_waiting
 
@@ -98,11 +97,13 @@ def test_whoever_writes_changes_it(alice_api, path, monkeypatch):
     assert after["ETag"] != before
 
 
-def test_neighbouring_moments_have_different_etags():
-    """Microseconds are not lost on the way, as they would be in a float."""
-    moment = datetime(9999, 12, 31, 23, 59, 59, 999_990, tzinfo=UTC)
-    moments = [moment + timedelta(microseconds=number) for number in range(10)]
-    assert len({etag(each) for each in moments}) == 10
+def test_it_is_the_version_which_grows_by_one_with_every_change(alice_api, path):
+    assert (alice_api.get(path)["ETag"], alice_api.get(path).json()["version"]) == ('"1"', 1)
+    for version in (2, 3):
+        changed = alice_api.patch(path, {"order": version})
+        assert (changed["ETag"], changed.json()["version"]) == (f'"{version}"', version)
+    assert alice_api.get("/tasks").json()[0]["version"] == 3
+    assert Event.objects.latest("seq").data["version"] == 3
 
 
 # If-Match

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from conftest import ALICE, BOB
@@ -382,7 +383,7 @@ def test_a_query_is_utf8_whatever_the_content_type_says(alice_api, charset):
         ({"ordering": "-updated_at", "limit": 3}, 1),
         # Tasks with a deadline, then those without: the second only where the first leave room.
         ({"ordering": "deadline", "limit": 3}, 1),
-        ({"ordering": "deadline"}, 2),
+        ({"ordering": "deadline"}, 1 if connection.vendor == "postgresql" else 2),
     ],
 )
 def test_a_list_asks_the_database_once(alice_api, django_assert_num_queries, parameters, queries):

@@ -7,10 +7,12 @@ from uuid import RFC_4122, UUID
 
 import pytest
 from django.db import DataError, IntegrityError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
+from accounts.owned.acting import acting_as
+from accounts.users import CurrentUser
 from conftest import ALICE
-from tasks.models import Task
+from tasks.models import Event, Task
 from tasks.rules.ids import uuid7
 from tasks.rules.search import fold
 
@@ -121,25 +123,77 @@ def test_texts_that_are_too_long_for_their_column_do_not_get_in():
         saved(text="x" * 501)
 
 
-# Bulk writes, which would tell nobody
+# Bulk writes
+
+
+def recorded() -> list[tuple[str, Any]]:
+    events = Event.objects.order_by("user_id", "seq")
+    return [(event.type, event.data.get("text")) for event in events]
+
+
+@pytest.mark.django_db
+def test_changing_many_records_each_of_them():
+    saved(), saved(text="Buy bread"), saved(text="kept")
+    before = len(recorded())
+
+    assert Task.objects.exclude(text="kept").update(text="x", completed=True) == 2
+
+    assert recorded()[before:] == [("task.updated", "x")] * 2
+    assert Task.objects.search("x").filter(completed_at__isnull=False, version=2).count() == 2
+    assert Task.objects.get(text="kept").version == 1
+
+
+@pytest.mark.django_db
+def test_saving_many_records_each_of_them():
+    tasks = [saved(), saved(text="Buy bread")]
+    for number, task in enumerate(tasks):
+        task.text, task.order = str(number), number
+    before = len(recorded())
+
+    assert Task.objects.bulk_update(tasks, ["text"]) == 2
+
+    assert sorted(recorded()[before:]) == [("task.updated", "0"), ("task.updated", "1")]
+    assert set(Task.objects.values_list("order", "version")) == {(0, 2)}
+
+
+@pytest.mark.django_db
+def test_inserting_many_records_each_of_them():
+    Task.objects.bulk_create([Task(user_id=ALICE, text=text) for text in "ab"])
+
+    assert recorded() == [("task.created", "a"), ("task.created", "b")]
+    assert Task.objects.search("B").get().created_at is not None
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "write",
     [
-        pytest.param(lambda: Task.objects.update(text="x"), id="update"),
-        pytest.param(lambda: Task.objects.filter(text="x").update(order=1), id="filtered update"),
-        pytest.param(lambda: Task.objects.bulk_create([Task(text="x")]), id="bulk_create"),
-        pytest.param(lambda: Task.objects.all().bulk_update([], ["text"]), id="bulk_update"),
+        pytest.param(lambda: Task.objects.update(order=F("order") + 1), id="expression"),
+        pytest.param(
+            lambda: Task.objects.bulk_create(
+                [Task(user_id=ALICE, text="x")], ignore_conflicts=True
+            ),
+            id="conflicts",
+        ),
     ],
 )
-def test_bulk_writes_are_refused(write):
+def test_bulk_writes_of_which_nobody_could_tell_are_refused(write):
     saved()
 
     with pytest.raises(NotImplementedError, match="one by one"):
         write()
     assert Task.objects.get().text == "Buy milk"
+
+
+@pytest.mark.django_db
+def test_nothing_is_saved_without_an_owner():
+    with pytest.raises(ValueError, match="no owner"):
+        Task(text="x").save()
+    with pytest.raises(ValueError, match="no owner"):
+        Task.objects.bulk_create([Task(text="x")])
+    with acting_as(CurrentUser(ALICE)):
+        Task.objects.create(text="x")
+    assert Task.objects.get().user_id == ALICE
 
 
 # Ids

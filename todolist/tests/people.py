@@ -11,7 +11,7 @@ from django.db import connection, models
 from accounts.owned.models import OwnedModel
 from conftest import ALICE, BOB
 from tasks.models import Event, Task
-from tasks.resources import fast
+from tasks.resources.fast import reading
 
 CAROL = "carol-Zt09uJhQmN4xWcR7eVbL2sPaKd8iGy6F"
 STAFF_PK = 4711
@@ -130,5 +130,6 @@ def forget_all_but(owner: str) -> None:
 
 def keep_no_statements(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the fast way compile its statements anew each time, out of what a test has changed."""
-    for name in ("_kept_list", "_row_statement", "_columns_statement"):
-        monkeypatch.setattr(fast, name, getattr(fast, name).__wrapped__)
+    for name in ("_kept_list", "_row_statement", "columns_statement"):
+        found = getattr(reading, name)
+        monkeypatch.setattr(reading, name, getattr(found, "__wrapped__", found))

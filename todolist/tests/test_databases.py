@@ -20,10 +20,7 @@ from django.db import (
 from django.test.utils import CaptureQueriesContext
 
 from accounts.owned.databases import fetch
-from accounts.owned.reading import own_row
-from accounts.users import CurrentUser
-from conftest import Server, call, sign
-from tasks.api.serializers import TASK
+from conftest import Server, call, client_with, sign
 from tasks.models import Task
 from todolist.serving.handler import THREADS_AT_MOST
 
@@ -266,4 +263,4 @@ def test_a_connection_that_is_closed_under_a_reader_is_replaced():
     task = Task(user_id="alice", text="x")
     task.save()
     terminate_our_connection()
-    assert own_row(CurrentUser("alice"), TASK, task.pk) == task.written
+    assert client_with(sign("alice")).get(f"/tasks/{task.pk}").json()["id"] == str(task.pk)

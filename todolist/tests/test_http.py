@@ -20,6 +20,7 @@ from conftest import ALICE, PAGE_ORIGIN, client_with, sign
 from tasks.models import Task
 from tasks.tests.calls import made
 from todolist import health
+from todolist.tests.people import keep_no_statements
 
 pytestmark = pytest.mark.django_db
 
@@ -505,7 +506,8 @@ def test_while_the_database_does_not_answer_callers_are_told_to_come_back(
     def fail(*args: object, **kwargs: object) -> None:
         raise error("server closed the connection unexpectedly")
 
-    monkeypatch.setattr("tasks.api.views.page", fail)
+    monkeypatch.setattr("tasks.resources.paging.KeysetPagination.plan", fail)
+    keep_no_statements(monkeypatch)
     answer = alice_api.get("/tasks", HTTP_ORIGIN=PAGE_ORIGIN)
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")
     assert "unexpectedly" not in answer.json()["detail"]

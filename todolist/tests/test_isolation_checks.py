@@ -107,8 +107,8 @@ class Plain(ModelViewSet[Task]):
     serializer_class = TaskSerializer
 
 
-class CreatesNobodys(OwnedViewMixin[Task], CreateModelMixin):
-    """REST framework's way of creating sets no owner."""
+class CreatesOnes(OwnedViewMixin[Task], CreateModelMixin):
+    """REST framework's way of creating, of which the mixin sets the owner."""
 
     queryset = Task.objects.all()
     serializer_class = TaskSerializer
@@ -204,7 +204,7 @@ class OneOpenAction(TaskViewSet):
         (WithoutMixin, {"E105", "E106", "E115"}),
         (MixinTooLate, {"E115"}),
         (NarrowedByHand, {"E105", "E115"}),
-        (CreatesNobodys, {"E115"}),
+        (CreatesOnes, set()),
         (WithoutPermission, {"E107"}),
         (PermissionOfNoUse, {"E107"}),
         (OneOpenAction, {"E107"}),

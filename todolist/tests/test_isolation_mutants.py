@@ -8,13 +8,12 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from accounts.owned import reading
 from accounts.owned.models import OwnedQuerySet
 from accounts.owned.permissions import IsOwner
 from accounts.owned.viewsets import OwnedViewMixin
 from conftest import ALICE, BOB, client_with, sign
 from tasks.models import Notification, Task
-from todolist.tests.people import furnish, secret_of
+from todolist.tests.people import furnish, keep_no_statements, secret_of
 
 mutants: Any = import_module("scripts.mutants")
 
@@ -55,10 +54,7 @@ def test_without_any_of_them_postgresql_hands_out_no_foreign_row(monkeypatch, bo
     monkeypatch.setattr(
         OwnedViewMixin, "get_queryset", lambda self: super(OwnedViewMixin, self).get_queryset()
     )
-    select = reading._select
-    monkeypatch.setattr(
-        reading, "_select", lambda *args: select(*args).replace('t."user_id" = me.id', "TRUE")
-    )
+    keep_no_statements(monkeypatch)
 
     def leaks(path: str) -> list[str]:
         answer = bob.get(path)

@@ -1,0 +1,321 @@
+"""What each device that exists for speed gains: `make bench-devices`.
+
+Our server as it is and, for each device, one without it take turns in every round, and the rate of
+the first is divided by those of the others. A device is switched off by Python that is run in the
+module where it stands (benchmarks/without); where that fails, the device is gone, and is left out.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import report
+from benchmarks.data import (
+    claim_the_machine,
+    create_databases,
+    write_rotation,
+)
+from benchmarks.load import REQUESTS
+from benchmarks.processes import Running, Undo, clean_up_on_signals
+from benchmarks.run import FULL, RESULTS, Bench, about_this_run, require
+from benchmarks.servers import OURS, ROOT, Server
+from benchmarks.verify import WrongAnswer, verify
+
+BASE = "base"
+PORT = 8201  # of the first; the others follow
+GROUP = 4  # devices that take turns, with the base; PostgreSQL has to have connections for all
+PATCH = ROOT / "benchmarks" / "without"
+SAID = "A device is switched off."  # by what is there
+ERROR = re.compile(r"[\w.]+(Error|Exception)\b")
+
+
+class Device(NamedTuple):
+    name: str
+    where: str  # the module it stands in
+    how: str  # Python that switches it off, there; it has to fail where the device is gone
+
+
+DEVICES = [
+    # A second server like the base: what differs between those two is chance.
+    Device("nothing", "todolist.settings", ""),
+    # Requests
+    Device("one-hop handler", "todolist.serving.handler", """
+        assert OneHopHandler
+        class OneHopHandler(ASGIHandler): pass
+        settings.DATABASES["default"]["CONN_MAX_AGE"] = 0  # or each thread leaves one behind
+        """),
+    Device("own threads", "todolist.serving.handler", """
+        from concurrent.futures import ThreadPoolExecutor
+        assert LoopThreads
+        class LoopThreads:
+            def __init__(self, usual, most, *, initializer):
+                self.pool = ThreadPoolExecutor(4, initializer=initializer)
+            async def call(self, function, *args, share=WHOLE):
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self.pool, function, *args)
+        """),
+    Device("a change takes a share of a thread", "todolist.serving.handler",
+        "assert SHARE_OF_A_CHANGE; SHARE_OF_A_CHANGE = WHOLE"),
+    Device("answers at once on the loop", "accounts.views",
+        "del MeView.answers_at_once"),
+    Device("URL matches remembered", "todolist.serving.handler",
+        "del OneHopHandler.resolve_request"),
+    Device("circles cut", "todolist.serving.handler",
+        "assert cut_circles; cut_circles = lambda response: None"),
+    Device("headers read past the mapping", "todolist.serving.handler", """
+        assert wire_headers
+        def wire_headers(response):
+            headers = [(n.encode("ascii"), v.encode("latin-1")) for n, v in response.items()]
+            cookies = response.cookies.values()
+            return headers + [(b"Set-Cookie", c.OutputString().encode("ascii")) for c in cookies]
+        """),
+    Device("gc.freeze", "todolist.asgi",
+        "assert gc.get_freeze_count(); gc.unfreeze()"),
+    Device("gc thresholds", "todolist.asgi",
+        "assert gc.get_threshold() != (700, 10, 10); gc.set_threshold(700, 10, 10)"),
+    Device("pause after a new connection", "todolist.serving.uvicorn_protocols",
+        "del LimitedHTTP.connection_made"),
+    # Middleware
+    Device("all our middleware", "todolist.settings", """
+        ours = {"SecurityHeaders": ["django.middleware.security.SecurityMiddleware"],
+            "CorsForBrowsers": ["corsheaders.middleware.CorsMiddleware"],
+            "CommonOutsideTheAdmin": ["django.middleware.common.CommonMiddleware"],
+            "FrameOptions": ["django.middleware.clickjacking.XFrameOptionsMiddleware"],
+            "AdminMiddleware": ["django.contrib.sessions.middleware.SessionMiddleware",
+                "django.middleware.csrf.CsrfViewMiddleware",
+                "django.contrib.auth.middleware.AuthenticationMiddleware",
+                "django.contrib.messages.middleware.MessageMiddleware"]}
+        for name, djangos in ours.items():
+            at = MIDDLEWARE.index(f"todolist.serving.middleware.{name}")
+            MIDDLEWARE[at : at + 1] = djangos
+        """),
+    Device("CORS shortcut", "todolist.serving.middleware",
+        "del CorsForBrowsers.__call__"),
+    Device("hosts remembered", "todolist.serving.middleware",
+        "assert MAX_HOSTS; MAX_HOSTS = 0"),
+    Device("headers added past the mapping", "todolist.serving.middleware", """
+        assert add_missing
+        def add_missing(response, headers):
+            for name, value in headers.items(): response.headers.setdefault(name, value)
+        """),
+    # REST framework
+    Device("known tokens", "accounts.signin.tokens",
+        "assert _remember; _remember = lambda digest, known: None"),
+    Device("negotiation shortcut", "todolist.rest.negotiation",
+        "del JSONFirst.select_parser, JSONFirst.select_renderer"),
+    Device("DirectRequests", "accounts.owned.viewsets",
+        "del DirectRequests.initialize_request, DirectRequests.perform_authentication"),
+    Device("AllowWhereAsked", "accounts.owned.viewsets",
+        "del AllowWhereAsked.default_response_headers"),
+    Device("charset known", "accounts.owned.responses",
+        "del Response.charset"),
+    Device("one serializer for all requests", "tasks.api.serializers", """
+        shared = validated
+        def validated(serializer, body):
+            return shared(type(serializer)(partial=serializer.partial), body)
+        """),
+    Device("queries parsed once", "tasks.api.listing",
+        "_common = _common.__wrapped__"),
+    Device("links remembered", "tasks.api.views",
+        "_before_value = _before_value.__wrapped__"),
+    # The database
+    Device("JSON by the database", "accounts.owned.reading", """
+        assert own_page and own_row
+        def written(row):
+            import json
+            from tasks.api.serializers import WHOLE_TASK
+            return json.dumps(WHOLE_TASK.to_representation(row))
+        def own_row(user, wire, pk):
+            found = own_object(user, wire.model, pk)
+            return None if found is None else written(found)
+        def own_page(user, wire, conditions, *, order_by, descending, limit):
+            columns = ", ".join(map(_column, wire.model._meta.concrete_fields))
+            keys = ", ".join(f't."{name}"{" DESC" if descending else ""}' for name in order_by)
+            sql = _whole(f'SELECT {columns} FROM "{wire.model._meta.db_table}" AS t'
+                f' WHERE t."user_id" = me.id ORDER BY {keys} LIMIT {limit + 1}')
+            rows = _fetched(sql, [owner_id(user)])
+            names = _attributes(wire.model)
+            texts = [written(wire.model.from_db("default", names, row)) for row in rows[:limit]]
+            last = texts[-1] if texts else None
+            return Page(",".join(texts), len(texts), last, more=len(rows) > limit)
+        """),
+    Device("owner's id as JSON once", "accounts.owned.reading", """
+        for_each = json_of
+        json_of = lru_cache(lambda wire, owner="": for_each(wire))
+        """),
+    Device("direct libpq", "todolist.serving.postgresql.base", """
+        assert DatabaseWrapper.fetch
+        def fetch(self, sql, values):
+            with self.cursor() as cursor:
+                cursor.execute(sql, [_text(value) for value in values])
+                return list(cursor.fetchall())
+        DatabaseWrapper.fetch = fetch
+        """),
+    Device("prepared by fetch", "todolist.serving.postgresql.base", """
+        assert DatabaseWrapper._execute
+        def _execute(self, sql, texts):
+            values = [None if text is None else text.encode() for text in texts]
+            return self.connection.pgconn.exec_params(_numbered(sql), values)
+        DatabaseWrapper._execute = _execute
+        """),
+    Device("prepared by psycopg", "todolist.settings",
+        'del DATABASES["default"]["OPTIONS"]["prepare_threshold"]'),
+    Device("connections looked at without asking", "todolist.serving.postgresql.base",
+        "del DatabaseWrapper.is_usable"),
+    Device("change in one statement", "tasks.api.views", """
+        assert TaskViewSet._changed_at_once
+        TaskViewSet._changed_at_once = lambda self, values: None
+        """),
+    Device("creation in one statement", "tasks.writing", """
+        from accounts.owned.acting import changing_as
+        assert insert
+        def insert(task, acting_for):
+            with changing_as(acting_for): return _insert_by_orm(task)
+        """),
+]  # fmt: skip
+
+
+def server_without(number: int, device: Device | None) -> Server:
+    environment = {**OURS[0].environment, "PYTHONPATH": str(PATCH)}
+    if device:
+        environment["WITHOUT"] = json.dumps([device.where, textwrap.dedent(device.how)])
+    name = device.name if device else BASE
+    return replace(OURS[0], name=name, label=name, port=PORT + number, environment=environment)
+
+
+class DeviceBench(Bench):
+    """A few devices at a time, each time beside the base: so turns that are compared are close."""
+
+    def run(self) -> None:
+        self.found |= {"ratios": {}, "turns": {}, "left_out": {}}
+        self.found["postgresql"] = claim_the_machine(self.undo, (GROUP + 1) * OURS[0].connections)
+        self.say("Creating the data")
+        create_databases(self.undo, self.servers, self.folder)
+        write_rotation(self.rotation)
+        base, *others = self.servers
+        for start in range(0, len(others), GROUP):
+            with self.up([base, *others[start : start + GROUP]]) as servers:
+                for kind in self.parts if len(servers) > 1 else ():
+                    turns = self.interleaved([kind], servers, self.plan.rounds)
+                    self.keep(kind, turns, [server.name for server in servers[1:]])
+
+    @contextmanager
+    def up(self, servers: list[Server]) -> Iterator[list[Server]]:
+        """Those of the servers that work, base first."""
+        with Undo() as undo:
+            working = []
+            for server in servers:
+                running = Running(server, self.folder)
+                undo.later(running.stop)
+                if problem := what_is_wrong(running):
+                    if server.name == BASE:
+                        raise SystemExit(f"The server does not work. {problem}")
+                    print(f"Left out: {server.name}. {problem}", flush=True)
+                    self.found["left_out"][server.name] = problem
+                    running.stop()
+                else:
+                    working.append(server)
+            yield working
+
+    def keep(self, kind: str, turns: dict[str, Any], names: list[str]) -> None:
+        """What is known so far, also of a run that is stopped."""
+        for name in names:
+            ratios = report.ratios({"turns": turns}, kind, BASE, name)
+            self.found["ratios"].setdefault(name, {})[kind] = ratios
+        # The base is measured in each group.
+        every = self.found["turns"].setdefault(kind, {BASE: []})
+        every |= {**turns[kind], BASE: every[BASE] + turns[kind][BASE]}
+        (RESULTS / "devices.json").write_text(json.dumps(self.found, indent=1) + "\n")
+        (RESULTS / "devices.md").write_text(markdown(self.found))
+
+
+def what_is_wrong(running: Running) -> str | None:
+    """What keeps a server from being measured."""
+    server = running.server
+    try:
+        running.wait_until_it_answers()
+        verify(server)
+    except WrongAnswer as wrong:
+        return f"Answers are wrong: {wrong}"
+    except SystemExit:
+        lines = running.log.read_text(errors="replace").splitlines()
+        errors = [line.strip() for line in lines if ERROR.match(line)]
+        return (errors or lines or ["It did not start"])[-1]
+    if "WITHOUT" in server.environment and SAID not in running.log.read_text(errors="replace"):
+        return f"Nothing loads {json.loads(server.environment['WITHOUT'])[0]}"
+    return None
+
+
+def markdown(found: dict[str, Any]) -> str:
+    plan, on = found["plan"], found["machine"]
+    parts = [
+        f"Rates with each device as a ratio to those without it, {found['date']}, commit"
+        f" {found['versions']['todolist']['commit']}: medians of {plan['rounds']} interleaved rounds of"
+        f" {plan['seconds']:g} s, ratios within the same round, lowest and highest in brackets;"
+        f" {on['cores']} cores of {on['processor']}, shared with load and PostgreSQL. `nothing` is a second"
+        " server like the first, so what it gains is chance.",
+        report.table(
+            ["device", "where", *(REQUESTS[kind] for kind in found["turns"])],
+            [
+                [
+                    name,
+                    f"`{found['servers'][name]['where']}`",
+                    *(report.spread(of_kind.get(kind, []), ".2f") for kind in found["turns"]),
+                ]
+                for name, of_kind in found["ratios"].items()
+            ],
+        ),
+    ]
+    if failed := report.failure_list(found):
+        parts.append(f"**Requests failed, so these figures do not count: {failed}**")
+    if found["left_out"]:
+        parts.append("Left out:")
+        parts.append("\n".join(f"- {name}: {why}" for name, why in found["left_out"].items()))
+    return "\n\n".join(parts) + "\n"
+
+
+def chosen(arguments: argparse.ArgumentParser, given: str | None, known: list[str]) -> list[str]:
+    names = given.split(",") if given else known
+    if unknown := set(names) - set(known):
+        arguments.error(f"unknown: {', '.join(unknown)}")
+    return names
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    every = {device.name: device for device in DEVICES}
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--seconds", type=int, default=5)
+    arguments.add_argument("--devices", help=f"only these, by commas: {', '.join(every)}")
+    arguments.add_argument("--requests", help=f"only these, by commas: {', '.join(REQUESTS)}")
+    given = arguments.parse_args()
+    devices = [every[name] for name in chosen(arguments, given.devices, list(every))]
+    kinds = chosen(arguments, given.requests, list(REQUESTS))
+    servers = [server_without(number, device) for number, device in enumerate([None, *devices])]
+    require(servers)
+    clean_up_on_signals()
+    with Undo() as undo:
+        folder = Path(tempfile.mkdtemp(prefix="todolist-bench-"))
+        undo.later(lambda: shutil.rmtree(folder, ignore_errors=True))
+        plan = replace(FULL, rounds=given.rounds, seconds=given.seconds)
+        bench = DeviceBench(plan, kinds, servers, folder, undo)
+        for device in devices:
+            bench.found["servers"][device.name]["where"] = device.where
+        bench.found |= about_this_run()
+        bench.run()
+        print(markdown(bench.found))
+        bench.say("Written to benchmarks/results: devices.md, devices.json")
+        if report.failures(bench.found):
+            raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Whether a viewset has left every documented hook as it came: then the fast way is its equal."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.db.models.signals import post_save, pre_save
+from rest_framework import serializers
+from rest_framework.permissions import BasePermission
+
+from accounts.owned.permissions import IsOwner
+from tasks.resources.fields import RecordedSerializer
+from tasks.resources.filters import ParameterFilter, StrictFilters, StrictOrdering
+from tasks.resources.models import RecordedModel
+from tasks.resources.paging import KeysetPagination
+from tasks.resources.wire import RowAsJSON, form_of, row_as_json
+
+VIEW_HOOKS = (
+    *("list", "create", "retrieve", "update", "partial_update"),
+    *("get_queryset", "get_object", "filter_queryset", "paginate_queryset", "paginator"),
+    *("get_paginated_response", "get_serializer", "get_serializer_class", "get_serializer_context"),
+    *("perform_create", "perform_update", "get_success_headers", "get_permissions"),
+    *("check_object_permissions", "permission_denied", "finalize_response"),
+    *("get_renderers", "renderer_classes", "lookup_field", "lookup_url_kwarg", "prepare"),
+    *("initial", "dispatch", "perform_content_negotiation", "initialize_request"),
+)
+# Declarations that may be made in a class and are looked into, but are arguments of `as_view` otherwise.
+DECLARATIONS = (
+    *("queryset", "serializer_class", "permission_classes", "filter_backends"),
+    *("pagination_class", "filterset_class", "filterset_fields", "ordering_fields", "ordering"),
+)
+PAGING_HOOKS = ("paginate_queryset", "plan", "get_paginated_response", "limit_field")
+FORM_HOOKS = (
+    *("__init__", "to_internal_value", "to_representation", "run_validation", "validate"),
+    *("run_validators", "create", "update", "save", "is_valid", "data", "fields", "get_fields"),
+    *("get_initial", "validated_data", "errors"),
+)
+MODEL_HOOKS = ("save", "save_base", "full_clean", "stamp", "record_event", "from_db")
+
+
+HOOKS_OF_INSTANCES = frozenset((*VIEW_HOOKS, *DECLARATIONS)) - {"finalize_response"}
+
+
+def _unchanged(changed: type[Any], base: type[Any], names: Sequence[str]) -> bool:
+    return all(
+        _function(getattr(changed, name)) is _function(getattr(base, name, None))
+        for name in names
+        if hasattr(changed, name)
+    )
+
+
+def _function(hook: Any) -> Any:
+    """A hook as it was written: a class method is bound anew each time it is looked up."""
+    return getattr(hook, "__func__", hook)
+
+
+class Fast(NamedTuple):
+    """What the fast way needs to know of a viewset."""
+
+    model: type[RecordedModel]
+    json: RowAsJSON
+    # They validate everybody's bodies; `None` where only the plain way can.
+    whole: serializers.BaseSerializer[Any] | None
+    part: serializers.BaseSerializer[Any] | None
+
+
+@cache
+def fast_of(view_class: Any, base: Any) -> Fast | None:
+    """The fast way of a viewset; `None` where it overrides a hook, or only Python can show its rows."""
+    queryset, form = view_class.queryset, view_class.serializer_class
+    if (
+        not _unchanged(view_class, base, VIEW_HOOKS)
+        or queryset is None
+        or form is None
+        or not issubclass(queryset.model, RecordedModel)
+        or not all(map(_pure_backend, view_class.filter_backends))
+        or not _pure_filters(view_class)
+        or not all(map(_asks_no_object, view_class.permission_classes))
+        or not issubclass(view_class.pagination_class, KeysetPagination)
+        or not _unchanged(view_class.pagination_class, KeysetPagination, PAGING_HOOKS)
+        or not issubclass(form, RecordedSerializer)
+        or not _unchanged(form, RecordedSerializer, FORM_HOOKS)
+        or (as_json := row_as_json(form)) is None
+        or not _unchanged(queryset.model, RecordedModel, MODEL_HOOKS)
+    ):
+        return None
+    whole, part = form(), form(partial=True)
+    writes = _validates_by_itself(whole) and form_of(queryset.model) is form
+    return Fast(queryset.model, as_json, whole if writes else None, part if writes else None)
+
+
+def _pure_backend(backend: type[Any]) -> bool:
+    return backend in (StrictFilters, StrictOrdering)
+
+
+def _pure_filters(view_class: type[Any]) -> bool:
+    filterset_class = getattr(view_class, "filterset_class", None)
+    filters = {} if filterset_class is None else filterset_class.base_filters
+    return getattr(view_class, "filterset_fields", None) is None and all(
+        _is_pure(one) and one.method is None for one in filters.values()
+    )
+
+
+def _is_pure(one: Any) -> bool:
+    """A class that filters in its own way has to say by itself that it depends on its parameter alone."""
+    if type(one).filter is ParameterFilter.filter:
+        return True
+    return vars(type(one)).get("pure") is True
+
+
+def _asks_no_object(permission: Any) -> bool:
+    asks = getattr(permission, "has_object_permission", None)
+    return asks in (BasePermission.has_object_permission, IsOwner.has_object_permission)
+
+
+def _validates_by_itself(form: Any) -> bool:
+    """Whether one serializer can validate everybody's bodies: it looks at nothing but the body."""
+    return not (
+        any(hasattr(form, f"validate_{name}") for name in form.fields)
+        or form.validators
+        or any(
+            isinstance(field, serializers.RelatedField | serializers.ManyRelatedField)
+            or any(getattr(each, "requires_context", False) for each in field.validators)
+            for field in form.fields.values()
+            if not field.read_only
+        )
+    )
+
+
+def may_write(fast: Fast) -> bool:
+    return (
+        fast.whole is not None
+        and not pre_save.has_listeners(fast.model)
+        and not post_save.has_listeners(fast.model)
+    )

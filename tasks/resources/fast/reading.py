@@ -1,0 +1,156 @@
+"""Lists and rows by one statement each, which the ORM compiles out of the plain way's querysets."""
+
+import json
+from functools import cache, lru_cache
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from django.db import models
+from django.http import HttpRequest
+from rest_framework import status
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.owned.acting import condition
+from accounts.owned.databases import fetch_again
+from accounts.owned.ownership import owner_id
+from accounts.users import CurrentUser
+from tasks.events.record import encode
+from tasks.resources.etags import etag, knows
+from tasks.resources.fast.hooks import Fast
+from tasks.resources.paging import Cursor, Key, last_values, link_to_next, ordering_of
+from tasks.resources.query import query_of
+from tasks.resources.wire import RowAsJSON, row_as_json
+
+SHORT = 100  # characters of a query whose statement is kept: it has no cursor and no long words
+
+# Placeholders in statements that are compiled once: no id holds a NUL, no key is this one.
+OWNER = CurrentUser("\x00owner")
+OWNER_AS_JSON = "\x00owner as JSON"
+KEY = UUID(int=(1 << 128) - 1)
+
+
+class Statement(NamedTuple):
+    """SQL that was compiled once, and its values, some of which are placeholders."""
+
+    sql: str
+    values: tuple[Any, ...]
+
+    def for_owner(self, owner: str, key: UUID | None = None) -> list[Any]:
+        stand_for = {OWNER.id: owner, KEY: key}
+        return [
+            encode(owner) if value == OWNER_AS_JSON else stand_for.get(value, value)
+            for value in self.values
+        ]
+
+
+def _compiled(rows: models.QuerySet[Any]) -> Statement:
+    sql, values = rows.query.sql_with_params()
+    return Statement(sql, values)
+
+
+class ListStatement(NamedTuple):
+    """Reads a page: its rows as JSON with commas between them, whether more follow, and the last one."""
+
+    statement: Statement
+    keys: list[Key]
+
+
+def list_page(view: Any, fast: Fast, request: Request) -> Response | None:
+    query = query_of(request)
+    kept = _kept_list if len(query) <= SHORT else _list_statement
+    view_class: Any = type(view)
+    found = kept(view_class, query)
+    if found is None:
+        return None
+    values = found.statement.for_owner(owner_id(request.user))
+    ((text, more, last),) = fetch_again(found.statement.sql, values)
+    response = Response(f"[{text}]".encode())
+    if more:
+        cursor = Cursor(ordering_of(found.keys), last_values(found.keys, json.loads(last)))
+        response["Link"] = link_to_next(request, "cursor", cursor.encode())
+    return response
+
+
+def _list_statement(view_class: Any, query: str) -> ListStatement | None:
+    """Depends on the class and the query alone; `None` where rows do not show what they are sorted by.
+
+    Raises what filters and paginator raise.
+    """
+    http = HttpRequest()
+    http.META["QUERY_STRING"] = query
+    view = view_class()
+    view.request, view.args, view.kwargs, view.format_kwarg = Request(http), (), {}, None
+    view.action, view.detail = "list", False
+    rows = view.filter_queryset(_owned_rows(view))
+    limit, keys, parts = view.paginator.plan(rows, view.request)
+    fast = row_as_json(view_class.serializer_class)
+    shown = view_class.serializer_class().fields
+    if fast is None or any(key.name not in shown for key in keys):
+        return None
+    read: list[Statement] = []
+    for part in parts:
+        acting = part.filter(condition(OWNER.id))
+        as_json = acting.values_list(fast.with_owner(OWNER_AS_JSON), flat=True)
+        read.append(_compiled(as_json[: limit + 1]))
+    # Without OFFSET the rows would be read once for each column.
+    arrays = " || ".join(f"ARRAY({one.sql})" for one in read)
+    sql = (
+        f"SELECT array_to_string(own.rows[:{limit}], ','), cardinality(own.rows) > {limit},"  # noqa: S608  compiled
+        f" own.rows[{limit}] FROM (SELECT {arrays} AS rows OFFSET 0) AS own"
+    )
+    return ListStatement(Statement(sql, tuple(v for one in read for v in one.values)), keys)
+
+
+_kept_list = lru_cache(maxsize=256)(_list_statement)
+
+
+def _owned_rows(view: Any) -> Any:
+    """What `get_queryset` of the ownership mixin answers to the placeholder."""
+    rows: Any = GenericAPIView.get_queryset(view)
+    return rows.owned_by(OWNER)
+
+
+def retrieve(view: Any, fast: Fast, request: Request) -> Response | None:
+    key = key_of(view)
+    if key is None:
+        return None
+    view_class: Any = type(view)
+    statement = _row_statement(view_class)
+    found = fetch_again(statement.sql, statement.for_owner(owner_id(request.user), key))
+    if not found:
+        return None  # whether it is another's or nobody's, the plain way says
+    ((text, version),) = found
+    headers = {"ETag": etag(version)}
+    if knows(request, headers["ETag"]):
+        return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    return Response(text.encode(), headers=headers)
+
+
+@cache
+def _row_statement(view_class: Any) -> Statement:
+    fast = cast("RowAsJSON", row_as_json(view_class.serializer_class))
+    rows = _owned_rows(view_class()).filter(condition(OWNER.id), pk=KEY).order_by()
+    return _compiled(rows.values_list(fast.with_owner(OWNER_AS_JSON), "version")[:1])
+
+
+@cache
+def columns_statement(view_class: Any) -> Statement:
+    rows = _owned_rows(view_class()).filter(condition(OWNER.id), pk=KEY).order_by()
+    return _compiled(rows.values_list(*attributes(view_class.queryset.model))[:1])
+
+
+@cache
+def attributes(model: Any) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
+
+
+def key_of(view: Any) -> UUID | None:
+    """The key that the URL names, if it is a UUID as this server writes it."""
+    text = str(view.kwargs[view.lookup_url_kwarg or view.lookup_field])
+    try:
+        key = UUID(text)
+    except ValueError:
+        return None
+    return key if str(key) == text else None

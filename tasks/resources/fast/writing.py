@@ -1,0 +1,149 @@
+"""A row and its event by one statement: what `RecordedModel.save` does where nothing else changes.
+
+A change reads the row, lets the model decide in Python, and writes it if it still has the version that
+was read (compare-and-swap).
+"""
+
+from functools import cache, lru_cache
+from typing import Any, cast
+
+from django.db import connection, models
+from rest_framework import serializers, status
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.owned.acting import ACTING
+from accounts.owned.databases import fetch, fetch_again
+from accounts.owned.ownership import owner_id
+from accounts.owned.permissions import IsOwner
+from tasks.events.record import APPENDED, publish
+from tasks.resources.etags import etag, require_match
+from tasks.resources.fast.hooks import Fast
+from tasks.resources.fast.reading import attributes, columns_statement, key_of
+from tasks.resources.models import RecordedModel
+
+TRIES = 3  # for a change that others come before; then it waits for them, in the plain way
+
+
+def create(view: Any, fast: Fast, request: Request) -> Response | None:
+    row = fast.model(user_id=owner_id(request.user), **_validated(fast.whole, request.data))
+    row.stamp(None)
+    row.derive(None)
+    if row.follow_up(None):
+        return None
+    values = [_adapted(field, getattr(row, field.attname)) for field in row._meta.concrete_fields]
+    event_type = row.event_type("created")
+    written = fetch(_insertion(fast), [*values, row.user_id, event_type])
+    return Response(
+        _told(row, event_type, written),
+        status=status.HTTP_201_CREATED,
+        headers={**view.get_success_headers({"id": row.pk}), "ETag": etag(row.version)},
+    )
+
+
+def update(view: Any, fast: Fast, request: Request) -> Response | None:
+    return _change(view, fast, request, fast.whole)
+
+
+def partial_update(view: Any, fast: Fast, request: Request) -> Response | None:
+    return _change(view, fast, request, fast.part)
+
+
+def _change(view: Any, fast: Fast, request: Request, form: Any) -> Response | None:
+    key, owner = key_of(view), owner_id(request.user)
+    if key is None:
+        return None
+    view_class: Any = type(view)
+    statement, names = columns_statement(view_class), attributes(fast.model)
+    for _ in range(TRIES):
+        found = fetch_again(statement.sql, statement.for_owner(owner, key))
+        if not found:
+            return None  # whether it is another's or nobody's, the plain way says
+        before = fast.model.from_db(connection.alias, names, found[0])
+        after = fast.model.from_db(connection.alias, names, found[0])
+        if before.user_id != owner:
+            raise PermissionDenied(IsOwner.message)
+        require_match(request, etag(before.version))
+        for name, value in _validated(form, request.data).items():
+            setattr(after, name, value)
+        after.stamp(before)
+        after.derive(before)
+        if after.follow_up(before):
+            return None
+        event_type = after.event_type("updated")
+        if written := _swapped(fast, before, after, event_type):
+            body = _told(after, event_type, written)
+            return Response(body, headers={"ETag": etag(after.version)})
+    return None
+
+
+def _validated(form: Any, body: Any) -> dict[str, Any]:
+    """The values in a body. Raises `ValidationError` (400), by the names of the fields."""
+    if body is None:
+        raise serializers.ValidationError({"non_field_errors": ["No data provided"]})
+    values: dict[str, Any] = form.run_validation(body)
+    return values
+
+
+def _told(row: RecordedModel, event_type: str | None, written: list[tuple[Any, ...]]) -> bytes:
+    """Tell the owner's sockets of what was written; its JSON."""
+    ((text, seq),) = written
+    publish(row.user_id, seq, str(event_type), row.updated_at, text)
+    return cast("bytes", text.encode())
+
+
+def _swapped(
+    fast: Fast, before: RecordedModel, after: RecordedModel, event_type: str | None
+) -> list[tuple[Any, ...]]:
+    """Write what differs, if the row is still as it was read; nothing where it is not."""
+    changed = tuple(
+        field
+        for field in after._meta.concrete_fields
+        if getattr(after, field.attname) != getattr(before, field.attname)
+    )
+    values = [_adapted(field, getattr(after, field.attname)) for field in changed]
+    compared = [getattr(before, name) for name in fast.model.compared]
+    return fetch(
+        _swap(fast, changed),
+        [*values, before.user_id, before.pk, before.user_id, before.version, *compared, event_type],
+    )
+
+
+@cache
+def _insertion(fast: Fast) -> str:
+    meta = fast.model._meta
+    columns = ", ".join(f'"{field.column}"' for field in meta.concrete_fields)
+    values = ", ".join("%s" for _ in meta.concrete_fields)
+    return _with_event(
+        fast,
+        f'INSERT INTO "{meta.db_table}" ({columns}) SELECT {values} WHERE {ACTING}',
+    )
+
+
+@lru_cache(maxsize=256)
+def _swap(fast: Fast, changed: tuple[Any, ...]) -> str:
+    meta = fast.model._meta
+    assignments = ", ".join(f'"{field.column}" = %s' for field in changed)
+    columns = [meta.get_field(name).column for name in fast.model.compared]  # type: ignore[union-attr]
+    compared = "".join(f' AND "{column}" IS NOT DISTINCT FROM %s' for column in columns)
+    return _with_event(
+        fast,
+        f'UPDATE "{meta.db_table}" SET {assignments} WHERE {ACTING}'  # noqa: S608  names of the model
+        f' AND "{meta.pk.column}" = %s AND "user_id" = %s AND "version" = %s{compared}',
+    )
+
+
+def _with_event(fast: Fast, writing: str) -> str:
+    """A statement that writes a row and its event, and answers with the row's JSON and the number."""
+    table = fast.model._meta.db_table
+    compiler = models.sql.Query(fast.model).get_compiler(connection=connection)
+    text, _ = compiler.compile(fast.json.resolve_expression(compiler.query))
+    return (
+        f'WITH written AS ({writing} RETURNING "{table}"."user_id", "{table}"."updated_at" AS at,'  # noqa: S608
+        f" {text} AS text), {APPENDED} SELECT text, last_seq FROM written, next"
+    )
+
+
+def _adapted(field: Any, value: Any) -> Any:
+    return field.get_db_prep_save(value, connection)
