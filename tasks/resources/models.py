@@ -58,23 +58,32 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
                 row.save(update_fields=names)
         return len(rows)
 
-    def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
+    def bulk_create(
+        self,
+        objs: Iterable[Any],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> list[Any]:
         """Insert new rows by few statements, and record their events, each owner's in the order given.
 
         Raises `NotImplementedError` where conflicts are to be ignored or updated: nobody could say
         which rows were written.
         """
-        if kwargs.get("ignore_conflicts") or kwargs.get("update_conflicts"):
+        if ignore_conflicts or update_conflicts:
             self._refuse("bulk_create() with conflicts")
         rows = list(objs)
         for row in rows:
             row.require_owner()
             row.stamp(None)
-            row.derive(None)
+            row.derive_as_saved(None, None)
         with transaction.atomic(using=self.db):
-            super().bulk_create(rows, *args, **kwargs)
-            for row in sorted(rows, key=lambda row: row.user_id):
-                row.record_event("created")
+            super().bulk_create(rows, batch_size)
+            stored = RecordedQuerySet(self.model, using=self.db).in_bulk([row.pk for row in rows])
+            for row in sorted(rows, key=attrgetter("user_id")):
+                row.settle(stored[row.pk], None)
         return rows
 
     def delete(self) -> tuple[int, dict[str, int]]:
@@ -136,6 +145,7 @@ class RecordedModel(OwnedModel):
 
     class Meta(OwnedModel.Meta):
         abstract = True
+        base_manager_name = "objects"  # so that what Django updates by itself is recorded, too
         indexes = [
             models.Index(
                 F("user_id"), F("created_at").desc(), F("id").desc(), name="%(class)s_newest"
@@ -198,9 +208,8 @@ class RecordedModel(OwnedModel):
         with transaction.atomic(using=using, savepoint=False):
             before = None if force_insert or self._state.adding else self._lock(using)
             self.stamp(before)
-            derived = _derived(self._as_saved(before, names), before)
-            for name, value in derived.items():
-                setattr(self, name, value)
+            derived = self.derive_as_saved(before, names)
+            self._written = before, relations or {}, using
             super().save(
                 force_insert=force_insert,
                 force_update=force_update,
@@ -209,19 +218,32 @@ class RecordedModel(OwnedModel):
                 if names is None
                 else {*names, *derived, "version", "updated_at"},
             )
-            self._settle(before, relations or {}, using)
+
+    def _save_table(self, *args: Any, **kwargs: Any) -> bool:
+        """The event is recorded between the statement that writes the row and `post_save`.
+
+        So what receivers of that signal save is a change that comes after this one.
+        """
+        updated: bool = super()._save_table(*args, **kwargs)  # type: ignore[misc]
+        if (written := self.__dict__.pop("_written", None)) is not None:
+            before, relations, using = written
+            row: Any = type(self)._base_manager.using(using or self._alias).get(pk=self.pk)
+            row.set_relations(relations)
+            self.__dict__.pop("_prefetched_objects_cache", None)
+            self.settle(row, before)
+        return updated
 
     def delete(
         self, using: str | None = None, keep_parents: bool = False
     ) -> tuple[int, dict[str, int]]:
         """Delete as Django does, and record the events of this row and of those that go with it.
 
-        And of those that stay without it, because their key of it is set to null, or because it is
-        among their many-to-many relations. Locks are taken in the order in which everybody takes them:
-        this row, then what refers to it.
+        And of those that stay without it: whose key of it is set to null, by the base manager's `update`,
+        or who have it among their many-to-many relations. Locks are taken in the order in which everybody
+        takes them: this row, then what refers to it.
         """
         with transaction.atomic(using=using, savepoint=False):
-            self._lock(using)
+            self._gone = self._lock(using) is None
             related = self._let_go(using)
             deleted = super().delete(using=using, keep_parents=keep_parents)
             for row in related:
@@ -230,10 +252,7 @@ class RecordedModel(OwnedModel):
             return deleted
 
     def _let_go(self, using: str | None) -> "list[RecordedModel]":
-        """Lock what refers to this row, and set its keys of it to null where it stays.
-
-        Answers what has this row, or one that goes with it, among its many-to-many relations.
-        """
+        """Lock what refers to this row; what has it, or one that goes with it, in a many-to-many relation."""
         related: dict[Any, RecordedModel] = {}
         for relation in self._meta.get_fields(include_hidden=True):
             if not (isinstance(relation, models.ForeignObjectRel) and relation.field.concrete):
@@ -242,16 +261,11 @@ class RecordedModel(OwnedModel):
             if not (isinstance(model, type) and issubclass(model, RecordedModel)):
                 continue
             rows = RecordedQuerySet(model, using=using).filter(**{name: self.pk}).locked()
-            on_delete = getattr(relation, "on_delete", None)
             for row in rows:
                 if relation.many_to_many:
                     related[row.pk] = row
-                elif on_delete is models.CASCADE:
+                elif getattr(relation, "on_delete", None) is models.CASCADE:
                     related |= {other.pk: other for other in row._let_go(using)}
-                elif on_delete in (models.SET_NULL, models.SET_DEFAULT):
-                    left = None if on_delete is models.SET_NULL else relation.field.get_default()
-                    setattr(row, relation.field.attname, left)
-                    row.save(using=using, update_fields=[name])
         return list(related.values())
 
     def _lock(self, using: str | None) -> Self | None:
@@ -275,10 +289,15 @@ class RecordedModel(OwnedModel):
             values[field.attname] = field.to_python(given)
         return type(self)(**values)
 
-    def _settle(
-        self, before: Self | None, relations: dict[str, Iterable[Any]], using: str | None
-    ) -> None:
-        """After the row was written: what follows from it as it now is, and its event."""
+    def derive_as_saved(self, before: Self | None, names: set[str] | None) -> list[str]:
+        """Set the columns that follow from others, as far as that can be known; their names."""
+        derived = _derived(self._as_saved(before, names), before)
+        for name, value in derived.items():
+            setattr(self, name, value)
+        return list(derived)
+
+    def set_relations(self, relations: dict[str, Iterable[Any]]) -> None:
+        """Set many-to-many relations as part of a change that is recorded by itself."""
         self._settling = True
         try:
             for name, related in relations.items():
@@ -288,11 +307,13 @@ class RecordedModel(OwnedModel):
                 manager.set(related, through_defaults=defaults)
         finally:
             del self._settling
-        rows: Any = type(self)._base_manager.using(using or self._alias).filter(pk=self.pk)
-        row = rows.get()
+
+    def settle(self, row: Any, before: Self | None) -> None:
+        """After this was written, as `row`: what follows from it as it now is, and its event."""
         # Expressions have values now, and receivers of `pre_save` have had their say.
         if late := _derived(row, before):
-            models.QuerySet.update(rows, **late)
+            rows = RecordedQuerySet(type(row), using=row._state.db).filter(pk=row.pk)
+            rows.update_unrecorded(**late)
             for name, value in late.items():
                 setattr(self, name, value)
         if row.follow_up(before):
@@ -314,7 +335,8 @@ def event_types() -> list[str]:
 
 
 def _record_deletion(instance: RecordedModel, **kwargs: Any) -> None:
-    instance.record_event("deleted")
+    if not getattr(instance, "_gone", False):  # by somebody else, who recorded it
+        instance.record_event("deleted")
 
 
 @receiver(m2m_changed)

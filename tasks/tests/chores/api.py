@@ -16,7 +16,7 @@ class ChoreSerializer(RecordedSerializer):
     class Meta:
         model = Chore
         fields = [
-            *("id", "version", "text", "created_at", "updated_at"),
+            *("id", "version", "text", "task", "created_at", "updated_at"),
             "effort",
         ]
 
