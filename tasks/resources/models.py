@@ -208,26 +208,38 @@ class RecordedModel(OwnedModel):
         with transaction.atomic(using=using, savepoint=False):
             before = None if force_insert or self._state.adding else self._lock(using)
             self.stamp(before)
-            derived = self.derive_as_saved(before, names)
-            self._written = before, relations or {}, using
+            self._change = before, names, relations or {}
             super().save(
                 force_insert=force_insert,
                 force_update=force_update,
                 using=using,
-                update_fields=None
-                if names is None
-                else {*names, *derived, "version", "updated_at"},
+                update_fields=None if names is None else {*names, "version", "updated_at"},
             )
 
-    def _save_table(self, *args: Any, **kwargs: Any) -> bool:
-        """The event is recorded between the statement that writes the row and `post_save`.
+    def _save_table(
+        self,
+        raw: bool = False,
+        cls: Any = None,
+        force_insert: bool = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Iterable[str] | None = None,
+    ) -> bool:
+        """What Django does between `pre_save` and `post_save`.
 
-        So what receivers of that signal save is a change that comes after this one.
+        Receivers of the one have their say in what follows from what; what receivers of the other save
+        is a change that comes after this one.
         """
-        updated: bool = super()._save_table(*args, **kwargs)  # type: ignore[misc]
-        if (written := self.__dict__.pop("_written", None)) is not None:
-            before, relations, using = written
-            row: Any = type(self)._base_manager.using(using or self._alias).get(pk=self.pk)
+        change = self.__dict__.pop("_change", None)
+        if change is not None:
+            before, names, relations = change
+            derived = self.derive_as_saved(before, names)
+            update_fields = None if update_fields is None else {*update_fields, *derived}
+        updated: bool = super()._save_table(  # type: ignore[misc]
+            raw, cls, force_insert, force_update, using, update_fields
+        )
+        if change is not None:
+            row: Any = type(self)._base_manager.using(using).get(pk=self.pk)
             row.set_relations(relations)
             self.__dict__.pop("_prefetched_objects_cache", None)
             self.settle(row, before)
@@ -310,7 +322,7 @@ class RecordedModel(OwnedModel):
 
     def settle(self, row: Any, before: Self | None) -> None:
         """After this was written, as `row`: what follows from it as it now is, and its event."""
-        # Expressions have values now, and receivers of `pre_save` have had their say.
+        # Expressions have values now.
         if late := _derived(row, before):
             rows = RecordedQuerySet(type(row), using=row._state.db).filter(pk=row.pk)
             rows.update_unrecorded(**late)
@@ -349,7 +361,8 @@ def _record_relation(
         return
     if reverse and action == "pre_clear":
         raise NotImplementedError("clear() from this side would tell nobody: use remove().")
-    if action in ("post_add", "post_remove", "post_clear"):
+    nothing = pk_set is not None and not pk_set  # `add` of what is there already
+    if action in ("post_add", "post_remove", "post_clear") and not nothing:
         if reverse:
             for row in changed._default_manager.filter(pk__in=pk_set or ()).order_by("pk"):
                 row.save(update_fields=["version"])
