@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from django.db.models.signals import post_save, pre_save
+from django_filters import FilterSet
 from rest_framework import serializers
 from rest_framework.permissions import BasePermission
 
@@ -33,9 +34,31 @@ PAGING_HOOKS = ("paginate_queryset", "plan", "get_paginated_response", "limit_fi
 FORM_HOOKS = (
     *("__init__", "to_internal_value", "to_representation", "run_validation", "validate"),
     *("run_validators", "create", "update", "save", "is_valid", "data", "fields", "get_fields"),
-    *("get_initial", "validated_data", "errors"),
+    *("get_initial", "validated_data", "errors", "get_field_names", "get_extra_kwargs"),
+    *("build_field", "include_extra_kwargs", "get_validators", "get_value", "get_default"),
 )
-MODEL_HOOKS = ("save", "save_base", "full_clean", "stamp", "record_event", "from_db")
+FILTERSET_HOOKS = (
+    "__init__",
+    "qs",
+    "filter_queryset",
+    "is_valid",
+    "errors",
+    "form",
+    "get_form_class",
+)
+MODEL_HOOKS = (
+    *(
+        "save",
+        "save_base",
+        "_save_table",
+        "full_clean",
+        "stamp",
+        "settle",
+        "record_event",
+        "from_db",
+    ),
+    "require_owner",
+)
 
 
 HOOKS_OF_INSTANCES = frozenset((*VIEW_HOOKS, *DECLARATIONS)) - {"finalize_response"}
@@ -76,7 +99,7 @@ def fast_of(view_class: Any, base: Any) -> Fast | None:
         or not all(map(_pure_backend, view_class.filter_backends))
         or not _pure_filters(view_class)
         or not all(map(_asks_no_object, view_class.permission_classes))
-        or not issubclass(view_class.pagination_class, KeysetPagination)
+        or not issubclass(view_class.pagination_class or object, KeysetPagination)
         or not _unchanged(view_class.pagination_class, KeysetPagination, PAGING_HOOKS)
         or not issubclass(form, RecordedSerializer)
         or not _unchanged(form, RecordedSerializer, FORM_HOOKS)
@@ -95,9 +118,14 @@ def _pure_backend(backend: type[Any]) -> bool:
 
 def _pure_filters(view_class: type[Any]) -> bool:
     filterset_class = getattr(view_class, "filterset_class", None)
-    filters = {} if filterset_class is None else filterset_class.base_filters
-    return getattr(view_class, "filterset_fields", None) is None and all(
-        _is_pure(one) and one.method is None for one in filters.values()
+    if getattr(view_class, "filterset_fields", None) is not None:
+        return False
+    return filterset_class is None or (
+        issubclass(filterset_class, FilterSet)
+        and _unchanged(filterset_class, FilterSet, FILTERSET_HOOKS)
+        and all(
+            _is_pure(one) and one.method is None for one in filterset_class.base_filters.values()
+        )
     )
 
 
@@ -120,16 +148,25 @@ def _validates_by_itself(form: Any) -> bool:
         or form.validators
         or any(
             isinstance(field, serializers.RelatedField | serializers.ManyRelatedField)
-            or any(getattr(each, "requires_context", False) for each in field.validators)
+            or any(
+                getattr(each, "requires_context", False)
+                for each in (*field.validators, field.default)
+            )
+            or not type(field).__module__.startswith(FIELDS)
             for field in form.fields.values()
             if not field.read_only
         )
     )
 
 
+# A field of any other module may ask the context for who sends the body.
+FIELDS = ("rest_framework.", RecordedSerializer.__module__)
+
+
 def may_write(fast: Fast) -> bool:
     return (
         fast.whole is not None
+        and None not in (fast.model.event_type("created"), fast.model.event_type("updated"))
         and not pre_save.has_listeners(fast.model)
         and not post_save.has_listeners(fast.model)
     )
