@@ -5,7 +5,7 @@ was read (compare-and-swap).
 """
 
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import Any
 
 from django.db import connection, models
 from rest_framework import serializers, status
@@ -20,7 +20,7 @@ from accounts.owned.permissions import IsOwner
 from tasks.events.record import APPENDED, publish
 from tasks.resources.etags import etag, require_match
 from tasks.resources.fast.hooks import Fast
-from tasks.resources.fast.reading import attributes, columns_statement, key_of
+from tasks.resources.fast.reading import attributes, columns_statement, key_of, ready
 from tasks.resources.models import RecordedModel
 
 TRIES = 3  # for a change that others come before; then it waits for them, in the plain way
@@ -90,7 +90,7 @@ def _told(row: RecordedModel, event_type: str | None, written: list[tuple[Any, .
     """Tell the owner's sockets of what was written; its JSON."""
     ((text, seq),) = written
     publish(row.user_id, seq, str(event_type), row.updated_at, text)
-    return cast("bytes", text.encode())
+    return ready(text)
 
 
 def _swapped(
