@@ -81,7 +81,8 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
             row.derive_as_saved(None, None)
         with transaction.atomic(using=self.db):
             super().bulk_create(rows, batch_size)
-            stored = RecordedQuerySet(self.model, using=self.db).in_bulk([row.pk for row in rows])
+            everyones: Any = RecordedQuerySet(self.model, using=self.db)
+            stored = everyones.in_bulk([row.pk for row in rows])
             for row in sorted(rows, key=attrgetter("user_id")):
                 row.settle(stored[row.pk], None)
         return rows
@@ -272,7 +273,8 @@ class RecordedModel(OwnedModel):
             model, name = relation.related_model, relation.field.name
             if not (isinstance(model, type) and issubclass(model, RecordedModel)):
                 continue
-            rows = RecordedQuerySet(model, using=using).filter(**{name: self.pk}).locked()
+            everyones: Any = RecordedQuerySet(model, using=using)
+            rows = everyones.filter(**{name: self.pk}).locked()
             for row in rows:
                 if relation.many_to_many:
                     related[row.pk] = row
@@ -324,8 +326,8 @@ class RecordedModel(OwnedModel):
         """After this was written, as `row`: what follows from it as it now is, and its event."""
         # Expressions have values now.
         if late := _derived(row, before):
-            rows = RecordedQuerySet(type(row), using=row._state.db).filter(pk=row.pk)
-            rows.update_unrecorded(**late)
+            everyones: Any = RecordedQuerySet(type(row), using=row._state.db)
+            everyones.filter(pk=row.pk).update_unrecorded(**late)
             for name, value in late.items():
                 setattr(self, name, value)
         if row.follow_up(before):
