@@ -10,7 +10,15 @@ TWICE = {
     f"test_{name}"
     for name in (
         *("create_task", "read_task", "list_tasks", "paging_tasks", "update_task", "delete_task"),
-        *("etags", "retries", "events", "ownership", "notifications", "a_resource_of_its_own"),
+        *(
+            "etags",
+            "retries",
+            "events",
+            "ownership",
+            "notifications",
+            "a_resource_of_its_own",
+            "a_column_more",
+        ),
     )
 }
 # Servers have routes of their own; statements are counted for the fast way only.

@@ -140,7 +140,8 @@ def test_save_with_update_fields_writes_these_and_what_follows_from_them(task):
 def test_save_of_a_row_that_is_gone(task):
     stale = Task.objects.get()
     task.delete()
-    for how in ({"update_fields": ["text"]}, {"force_update": True}):
+    ways: list[Any] = [{"update_fields": ["text"]}, {"force_update": True}]
+    for how in ways:
         with pytest.raises(DatabaseError), transaction.atomic():
             stale.save(**how)
     assert events() == [CREATED, ("task.deleted", None)]
@@ -150,7 +151,8 @@ def test_save_of_a_row_that_is_gone(task):
 
 def test_a_row_is_inserted_once(task):
     again = Task(pk=task.pk, user_id=ALICE, text="again")
-    for how in ({}, {"force_insert": True}):
+    ways: list[Any] = [{}, {"force_insert": True}]
+    for how in ways:
         with pytest.raises(IntegrityError), transaction.atomic():
             again.save(**how)
     assert events() == [CREATED]
@@ -360,7 +362,8 @@ def test_many_to_many_relations(task):
     note.tags.remove(tags[0])
     note.tags.set(tags, through_defaults=own)
     note.tags.clear()
-    note.tags.create(user_id=ALICE, name="c", through_defaults=own)
+    tagged: Any = note.tags
+    tagged.create(user_id=ALICE, name="c", through_defaults=own)
     tags[0].note_set.add(note, through_defaults=own)
     tags[0].note_set.remove(note)
     tags[0].note_set.set([note], through_defaults=own)

@@ -10,7 +10,7 @@ from django.db import connection, models
 
 from accounts.owned.models import OwnedModel
 from conftest import ALICE, BOB
-from tasks.models import Event, Task
+from tasks.models import Event, Notification, Task
 from tasks.resources.fast import reading
 
 CAROL = "carol-Zt09uJhQmN4xWcR7eVbL2sPaKd8iGy6F"
@@ -29,6 +29,11 @@ def make_task(owner: str) -> Task:
     task = Task(user_id=owner, text=text, description=text, order=7, completed=True)
     task.save()
     return task
+
+
+def make_notification(owner: str) -> Notification:
+    notification: Notification = make(Notification, owner)
+    return notification
 
 
 Rows = dict[type[models.Model], Any]

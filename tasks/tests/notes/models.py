@@ -18,8 +18,8 @@ class Note(RecordedModel):
 
 
 class NoteTag(OwnedModel):
-    note = models.ForeignKey(Note, on_delete=models.CASCADE)
-    tag = models.ForeignKey(Tag, on_delete=models.CASCADE)
+    note = models.ForeignKey(Note, on_delete=models.CASCADE, related_name="+")
+    tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="+")
 
     class Meta(OwnedModel.Meta):
         constraints = [
