@@ -27,6 +27,7 @@ class PytestRunner:
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
+        parser.add_argument("--failfast", action="store_true", help="stop after the first failure")
         parser.add_argument("--keepdb", action="store_true", help="keep the test database")
         parser.add_argument(
             "--parallel",
