@@ -20,7 +20,7 @@ from redis import asyncio as redis
 
 from conftest import ALICE, BOB, sign
 from tasks.events.bell import Bell
-from tasks.events.consumers import NotificationSocket
+from tasks.events.consumers import NotificationConsumer
 from tasks.events.hub import Hub, current_hub
 from tasks.events.record import EventMessage, Replay, newest_seqs
 from tasks.models import Task
@@ -154,11 +154,11 @@ async def test_an_echo_of_what_was_sent_starts_nothing():
         await write(ALICE)
         event = await alice.received()
         (socket,) = current_hub()._sockets[ALICE]
-        assert isinstance(socket, NotificationSocket) and socket.forwarding is not None
-        await asyncio.wait([socket.forwarding], timeout=PATIENCE)
-        forwarding = socket.forwarding
-        current_hub().hear(ALICE, EventMessage(event["seq"], json.dumps(event)))
-        assert socket.forwarding is forwarding and not socket.rung
+        assert isinstance(socket, NotificationConsumer) and socket.task is not None
+        await asyncio.wait([socket.task], timeout=PATIENCE)
+        task = socket.task
+        current_hub().deliver(ALICE, EventMessage(event["seq"], json.dumps(event)))
+        assert socket.task is task and not socket.outbox.queue
 
 
 @pytest_asyncio.fixture
