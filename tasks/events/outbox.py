@@ -1,7 +1,5 @@
 """What one socket is still to be sent: events once and in order, live or replayed."""
 
-from collections import deque
-
 from tasks.events.hub import Hub
 from tasks.events.record import EventMessage, encode
 
@@ -22,7 +20,7 @@ class Outbox:
     def __init__(self, user_id: str, hub: Hub) -> None:
         self._user_id = user_id
         self._hub = hub
-        self._replayed: deque[EventMessage] = deque()
+        self._replayed: list[EventMessage] = []
         self.position: int | None = None  # `None` before the client was told where it stands
         self.queue: list[EventMessage] = []
         self.behind = False  # the record holds events that come next
@@ -42,7 +40,7 @@ class Outbox:
                 notice, self.notice = self.notice, None
                 return notice
             if self._replayed:
-                event = self._replayed.popleft()
+                event = self._replayed.pop(0)
             elif self.behind:
                 if not await self._replay():
                     return encode({"type": "resync", "seq": self.position})
@@ -65,7 +63,7 @@ class Outbox:
         if not result.complete:
             self.position = result.last_seq
             return False
-        self._replayed.extend(result.events)
+        self._replayed = result.events
         last = result.events[-1].seq if result.events else self.position
         self.behind = self.behind or last < result.last_seq
         return True
