@@ -1,6 +1,6 @@
 """Isolation of sockets: every socket route of the application, for everybody who might come by.
 
-Contract section 4. A route takes part by being routed; one with parameters in its path fails here
+A route takes part by being routed; one with parameters in its path fails here
 until `DECLARED` says how it is written for whom.
 """
 
