@@ -1,4 +1,4 @@
-"""The door for sockets: which pages may open one, and whose it is (contract section 4).
+"""The door for sockets: which pages may open one, and whose it is.
 
 Both are ASGI middleware for the websocket scope. They keep no state of their own.
 """
