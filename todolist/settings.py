@@ -7,7 +7,8 @@ value that makes no sense: `todolist/config/environment.py` and `todolist/checks
 from datetime import timedelta
 from pathlib import Path
 
-from todolist.config.environment import Environment, name_in_redis
+from todolist.config.environment import Environment
+from todolist.config.services import name_in_redis
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
