@@ -11,7 +11,7 @@ from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, ProgrammingError, connection
 
-from accounts.checks.routes import being_looked_at, looked_at
+from accounts.checks.walk import being_looked_at, looked_at
 from accounts.signin.checks import is_placeholder
 from todolist.logs.formatters import redact
 from todolist.serving.handler import OneHopHandler

@@ -1,6 +1,6 @@
 """System checks for isolation: whatever forgets it, or switches it off, is named before it serves.
 
-No test here may touch the database, and so the checks do not.
+The checks ask no database.
 """
 
 import re
@@ -257,6 +257,7 @@ def test_views_below_other_routes_are_found(serve):
     assert "E105" in complaints(serve, path("things/", include(inner)))
 
 
+@pytest.mark.django_db  # which it does not reach
 def test_a_view_that_asks_the_database_too_early_cannot_be_judged(serve):
     class Eager(TaskViewSet):
         def get_queryset(self):
@@ -573,7 +574,7 @@ def indexed(**meta: Any) -> type[models.Model]:
 def test_rows_can_be_found_by_their_owner(monkeypatch, complains, meta):
     with isolate_apps("tasks") as isolated:
         indexed(**meta)
-        monkeypatch.setattr("accounts.checks.isolation.apps", isolated)
+        monkeypatch.setattr("accounts.checks.models.apps", isolated)
         messages = found()
 
     assert [message.id for message in messages] == ["accounts.E109"] * complains
@@ -664,7 +665,7 @@ def test_they_leave_the_database_reachable(serve):
     """What keeps views from asking it is gone when they are done."""
     from django.db import connection
 
-    ensure_connection = connection.ensure_connection
+    wrappers = list(connection.execute_wrappers)
     serve(routed(Plain))
     found()
-    assert connection.ensure_connection == ensure_connection
+    assert connection.execute_wrappers == wrappers
