@@ -97,18 +97,14 @@ def _walk_application(application: Any, before: str, passed: tuple[Any, ...]) ->
         for pattern in patterns:
             regex = before + pattern.pattern.regex.pattern.removeprefix("^")
             yield from _walk_application(pattern.callback, regex, passed)
-    elif (inner := _inside(application)) is not None:
-        yield from _walk_application(inner, before, (*passed, application))
     else:
-        yield _route(before, None, application)._replace(passed=passed)
-
-
-def _inside(application: Any) -> Any:
-    """What an ASGI middleware passes on to, by the names that Channels and others give it."""
-    for name in ("inner", "application", "app"):
-        if (inner := getattr(application, name, None)) is not None:
-            return inner
-    return None
+        # What an ASGI middleware passes on to, by the names that Channels and others give it.
+        names = ("inner", "application", "app")
+        inner = next(filter(None, (getattr(application, name, None) for name in names)), None)
+        if inner is not None:
+            yield from _walk_application(inner, before, (*passed, application))
+        else:
+            yield _route(before, None, application)._replace(passed=passed)
 
 
 def _route(regex: str, name: str | None, callback: Any) -> Route:

@@ -154,86 +154,84 @@ def _known_kind(
     return None
 
 
+# What to say about a refusal, by its reason, and its cure.
+_FAULTS = {
+    "no shared secret is configured": (
+        "The token is signed with a shared secret (HS256), but {other_keys} configured here.",
+        "Set BETTER_AUTH_SECRET as on the Better Auth server, or send a token of its jwt plugin.",
+    ),
+    "no published keys are configured": (
+        "The token is signed with a published key ({alg}), but {other_secrets} configured here.",
+        "Set BETTER_AUTH_URL to the base URL of the Better Auth server.",
+    ),
+    "no issuer and audience are configured": (
+        "Which issuer and audience the token must name is not configured here.",
+        "Set BETTER_AUTH_URL, or both BETTER_AUTH_ISSUER and BETTER_AUTH_AUDIENCE.",
+    ),
+    _NO_KEYS: (
+        "The token is signed with a published key, and there is none to check it with.",
+        "Cure what is wrong with the published keys first.",
+    ),
+    "signature does not match": (
+        "The token was not signed with the published key it names, or was changed since.",
+        ASK_ITS_SERVER,
+    ),
+    "unknown key": (
+        "The token's key {kid} ({alg}) is not among the published ones: {published}.",
+        ASK_ITS_SERVER,
+    ),
+    "missing user ID": ("The token names no user: it has no sub.", NAME_THE_USER),
+}
+_ANOTHER_SECRET = (
+    "The token was signed with another secret.",
+    "Set BETTER_AUTH_SECRET to the very same text on both servers, without quotes or blanks; while "
+    "rotating, BETTER_AUTH_SECRETS.",
+)
+_PINNED = {
+    "wrong issuer": ("iss", "issuer"),
+    "missing iss": ("iss", "issuer"),
+    "wrong audience": ("aud", "audience"),
+    "missing aud": ("aud", "audience"),
+}
+
+
 def _fault(reason: str, header: Mapping[str, Any], claims: Mapping[str, Any]) -> tuple[str, str]:
     """What to say about a refusal, and its cure."""
-    algorithm = header.get("alg")
-    shared = algorithm == "HS256"
-    match reason:
-        case "no shared secret is configured":
-            others = "only published keys are" if conf.jwks_url else "none is"
-            return (
-                f"The token is signed with a shared secret (HS256), but {others} configured here.",
-                "Set BETTER_AUTH_SECRET as on the Better Auth server, or send a token of its jwt "
-                "plugin.",
-            )
-        case "no published keys are configured":
-            others = "only a shared secret is" if conf.secrets else "no such keys are"
-            return (
-                f"The token is signed with a published key ({algorithm}), but {others} configured "
-                "here.",
-                "Set BETTER_AUTH_URL to the base URL of the Better Auth server.",
-            )
-        case "no issuer and audience are configured":
-            return (
-                "Which issuer and audience the token must name is not configured here.",
-                "Set BETTER_AUTH_URL, or both BETTER_AUTH_ISSUER and BETTER_AUTH_AUDIENCE.",
-            )
-        case reason if reason == _NO_KEYS:
-            return (
-                "The token is signed with a published key, and there is none to check it with.",
-                "Cure what is wrong with the published keys first.",
-            )
-        case "signature does not match" if shared:
-            return (
-                "The token was signed with another secret.",
-                "Set BETTER_AUTH_SECRET to the very same text on both servers, without quotes or "
-                "blanks; while rotating, BETTER_AUTH_SECRETS.",
-            )
-        case "signature does not match":
-            return (
-                "The token was not signed with the published key it names, or was changed since.",
-                ASK_ITS_SERVER,
-            )
-        case "unknown key":
-            published = ", ".join(map(_quote, key_set(conf.jwks_url).ids))
-            return (
-                f"The token's key {_quote(header.get('kid'))} ({algorithm}) is not among the "
-                f"published ones: {published}.",
-                ASK_ITS_SERVER,
-            )
-        case "wrong issuer" | "missing iss":
-            expected = conf.shared_secret_issuer if shared else conf.issuer
-            return _differing("issuer", claims.get("iss"), expected)
-        case "wrong audience" | "missing aud":
-            expected = conf.shared_secret_audience if shared else conf.audience
-            return _differing("audience", claims.get("aud"), expected)
-        case "expired":
-            ago = round(time.time() - max(claims["exp"], 0))
-            cure = "Get a new one; if it is new, one of the clocks is wrong."
-            if claims["exp"] < _MANY_YEARS:
-                cure = 'Write its lifetime as text, "15m": a number is a moment, seconds from 1970.'
-            return (f"The token expired {ago} seconds ago.", cure)
-        case "not valid yet":
-            times = [claims.get(claim) for claim in ("iat", "nbf")]
-            latest = max(value for value in times if isinstance(value, int | float))
-            ahead = round(min(latest, FAR_AWAY) - time.time())
-            cure = "Set both clocks by NTP, or raise BETTER_AUTH_LEEWAY."
-            if ahead > _MANY_YEARS:
-                cure = "Write iat and nbf in seconds, not in milliseconds."
-            return (
-                f"The token becomes valid {ahead} seconds from now by this server's clock; "
-                f"{conf.leeway} are allowed.",
-                cure,
-            )
-        case "missing user ID":
-            return ("The token names no user: it has no sub.", NAME_THE_USER)
-        case _:
-            return (f"The token is refused: {reason}.", GET_A_JWT)
-
-
-def _differing(what: str, found: object, expected: str) -> tuple[str, str]:
-    return (
-        f"The token's {what} is {_quote(found)}, expected is {expected!r}.",
-        f"Make them equal: here by BETTER_AUTH_URL or BETTER_AUTH_{what.upper()}, there by baseURL "
-        f"or jwt.{what}.",
-    )
+    shared = header.get("alg") == "HS256"
+    if reason in _PINNED:
+        claim, name = _PINNED[reason]
+        expected = getattr(conf, f"shared_secret_{name}" if shared else name)
+        return (
+            f"The token's {name} is {_quote(claims.get(claim))}, expected is {expected!r}.",
+            f"Make them equal: here by BETTER_AUTH_URL or BETTER_AUTH_{name.upper()}, there by "
+            f"baseURL or jwt.{name}.",
+        )
+    if reason == "expired":
+        ago = round(time.time() - max(claims["exp"], 0))
+        cure = "Get a new one; if it is new, one of the clocks is wrong."
+        if claims["exp"] < _MANY_YEARS:
+            cure = 'Write its lifetime as text, "15m": a number is a moment, seconds from 1970.'
+        return (f"The token expired {ago} seconds ago.", cure)
+    if reason == "not valid yet":
+        times = [claims.get(claim) for claim in ("iat", "nbf")]
+        latest = max(value for value in times if isinstance(value, int | float))
+        ahead = round(min(latest, FAR_AWAY) - time.time())
+        cure = "Set both clocks by NTP, or raise BETTER_AUTH_LEEWAY."
+        if ahead > _MANY_YEARS:
+            cure = "Write iat and nbf in seconds, not in milliseconds."
+        return (
+            f"The token becomes valid {ahead} seconds from now by this server's clock; "
+            f"{conf.leeway} are allowed.",
+            cure,
+        )
+    if reason == "signature does not match" and shared:
+        return _ANOTHER_SECRET
+    fault, cure = _FAULTS.get(reason, (f"The token is refused: {reason}.", GET_A_JWT))
+    facts = {
+        "alg": header.get("alg"),
+        "kid": _quote(header.get("kid")),
+        "other_keys": "only published keys are" if conf.jwks_url else "none is",
+        "other_secrets": "only a shared secret is" if conf.secrets else "no such keys are",
+        "published": ", ".join(map(_quote, key_set(conf.jwks_url).ids)) if conf.jwks_url else "",
+    }
+    return (fault.format(**facts), cure)

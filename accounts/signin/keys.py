@@ -4,7 +4,6 @@ With `tokens` the only module that knows PyJWT.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,20 +15,18 @@ from accounts.signin.errors import FetchError
 MAX_KEYS = 100
 MINIMUM_RSA_BITS = 2048  # RFC 7518 section 3.3
 
-# One kind of key for each algorithm (RFC 7518 section 3.1, RFC 8037, RFC 9864).
-EDDSA_NAMES = frozenset({"EdDSA", "Ed25519"})
-ALGORITHMS_BY_CURVE = {
-    "Ed25519": EDDSA_NAMES,
-    "P-256": frozenset({"ES256"}),
-    "P-384": frozenset({"ES384"}),
-    "P-521": frozenset({"ES512"}),
+# For each kind of key its algorithms (RFC 7518 section 3.1, RFC 8037, RFC 9864), and the members of
+# a JWK that make up its public half (RFC 7518 section 6). Nothing else of an entry is loaded, least
+# of all the private members that a misconfigured server might publish.
+_EDDSA = frozenset({"EdDSA", "Ed25519"})  # two names of one algorithm
+_KINDS = {
+    ("OKP", "Ed25519"): (_EDDSA, ("crv", "x")),
+    ("EC", "P-256"): (frozenset({"ES256"}), ("crv", "x", "y")),
+    ("EC", "P-384"): (frozenset({"ES384"}), ("crv", "x", "y")),
+    ("EC", "P-521"): (frozenset({"ES512"}), ("crv", "x", "y")),
+    ("RSA", ""): (frozenset({"RS256", "PS256"}), ("n", "e")),
 }
-RSA_ALGORITHMS = frozenset({"RS256", "PS256"})
-PUBLISHED_ALGORITHMS = frozenset[str]().union(*ALGORITHMS_BY_CURVE.values(), RSA_ALGORITHMS)
-
-# The members that make up each kind of public key (RFC 7518 section 6). Nothing else of a JWK is
-# loaded, least of all the private members that a misconfigured server might publish.
-_PUBLIC_MEMBERS = {"OKP": ("crv", "x"), "EC": ("crv", "x", "y"), "RSA": ("n", "e")}
+PUBLISHED_ALGORITHMS = frozenset[str]().union(*(algorithms for algorithms, _ in _KINDS.values()))
 
 # PyJWT knows Ed25519 only under its older name.
 if "Ed25519" not in jwt.PyJWS().get_algorithms():
@@ -67,39 +64,26 @@ def _load(entry: Any) -> PublishedKey | None:
     """The key in one entry of a set; `None` if it cannot verify tokens."""
     if not isinstance(entry, dict):
         return None
-    kid = entry.get("kid")
-    algorithms = _algorithms_of(entry)
-    members = _PUBLIC_MEMBERS.get(str(entry.get("kty")))
-    operations = entry.get("key_ops", ["verify"])
+    kty, curve = str(entry.get("kty")), str(entry.get("crv"))
+    algorithms, members = _KINDS.get((kty, "" if kty == "RSA" else curve), (frozenset(), ()))
+    declared = entry.get("alg")
+    if declared is not None and not (algorithms == _EDDSA and declared in ("EdDSA", "Ed25519")):
+        algorithms = frozenset(name for name in algorithms if name == declared)
+    kid, operations = entry.get("kid"), entry.get("key_ops", ["verify"])
     if (
-        not isinstance(kid, str | None)
-        or not algorithms
-        or members is None
+        not algorithms
+        or not isinstance(kid, str | None)
         or entry.get("use", "sig") != "sig"
-        or not isinstance(operations, list)
-        or "verify" not in operations
+        or not (isinstance(operations, list) and "verify" in operations)
     ):
         return None
-    public = {"kty": entry["kty"], **{member: entry.get(member) for member in members}}
+    public = {"kty": kty, **{member: entry.get(member) for member in members}}
     try:
         # PyJWK knows only the older name; for loading a key the names are the same.
-        name = "EdDSA" if algorithms == EDDSA_NAMES else min(algorithms)
+        name = "EdDSA" if algorithms == _EDDSA else min(algorithms)
         key = jwt.PyJWK.from_dict(public, algorithm=name).key
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError):
         return None
     if isinstance(key, RSAPublicKey) and key.key_size < MINIMUM_RSA_BITS:
         return None
     return PublishedKey(kid, key, algorithms)
-
-
-def _algorithms_of(entry: Mapping[str, Any]) -> frozenset[str]:
-    """What a key may be used with: what its kind allows, narrowed down to its `alg` if it has one."""
-    possible = (
-        RSA_ALGORITHMS
-        if entry.get("kty") == "RSA"
-        else ALGORITHMS_BY_CURVE.get(str(entry.get("crv")), frozenset())
-    )
-    declared = entry.get("alg")
-    if declared is None or (possible == EDDSA_NAMES and declared in EDDSA_NAMES):
-        return possible
-    return possible & {declared} if isinstance(declared, str) else frozenset()

@@ -7,7 +7,8 @@ import re
 import time
 from base64 import urlsafe_b64decode
 from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -74,10 +75,7 @@ def check(raw: str, header: Header, *, wait: bool) -> VerifiedToken:
 
     Raises what `known_tokens.verify` does.
     """
-    if header.published:
-        claims = _claims_signed_with_published_key(raw, header, wait=wait)
-    else:
-        claims = _claims_signed_with_secret(raw)
+    claims = _verified_claims(raw, header, wait=wait)
     # The time comes before the person, so that an old token of any kind is just "expired".
     expires_at = check_times(claims)
     return VerifiedToken(user_from(claims), expires_at)
@@ -144,41 +142,28 @@ def _check_form(raw: str) -> None:
             raise InvalidToken("malformed")
 
 
-def _claims_signed_with_secret(raw: str) -> Mapping[str, Any]:
-    """The claims of a token that one of the shared secrets signed."""
-    if not conf.secrets:
-        raise InvalidToken("no shared secret is configured")
-    for secret in conf.secrets:
-        try:
-            return _decode(
-                raw,
-                secret,
-                SHARED_SECRET_ALGORITHM,
-                issuer=conf.shared_secret_issuer,
-                audience=conf.shared_secret_audience,
-            )
-        except jwt.InvalidSignatureError:
-            continue  # perhaps it was signed before or after a rotation
-    raise InvalidToken("signature does not match")
-
-
-def _claims_signed_with_published_key(raw: str, header: Header, *, wait: bool) -> Mapping[str, Any]:
-    """The claims of a token that one of the Better Auth server's keys signed."""
-    if not conf.jwks_url:
-        raise InvalidToken("no published keys are configured")
-    if not (conf.issuer and conf.audience):
-        # The same keys sign tokens for other uses; only these two claims tell them apart.
-        raise InvalidToken("no issuer and audience are configured")
-    keys = key_set(conf.jwks_url).find(header.kid, header.algorithm, wait=wait)
-    if not keys:
-        raise InvalidToken("unknown key")
-    for published in keys:
-        try:
-            return _decode(
-                raw, published.key, header.algorithm, issuer=conf.issuer, audience=conf.audience
-            )
-        except jwt.InvalidSignatureError:
-            continue
+def _verified_claims(raw: str, header: Header, *, wait: bool) -> Mapping[str, Any]:
+    """The claims of a token that one of the keys of its kind has signed."""
+    keys: Sequence[Any]
+    if header.published:
+        issuer, audience = conf.issuer, conf.audience
+        if not conf.jwks_url:
+            raise InvalidToken("no published keys are configured")
+        if not (issuer and audience):
+            # The same keys sign tokens for other uses; only these two claims tell them apart.
+            raise InvalidToken("no issuer and audience are configured")
+        published = key_set(conf.jwks_url).find(header.kid, header.algorithm, wait=wait)
+        if not published:
+            raise InvalidToken("unknown key")
+        keys = [each.key for each in published]
+    else:
+        issuer, audience = conf.shared_secret_issuer, conf.shared_secret_audience
+        keys = conf.secrets
+        if not keys:
+            raise InvalidToken("no shared secret is configured")
+    for key in keys:
+        with suppress(jwt.InvalidSignatureError):  # another key may fit, as during a rotation
+            return _decode(raw, key, header.algorithm, issuer=issuer, audience=audience)
     raise InvalidToken("signature does not match")
 
 
@@ -187,6 +172,9 @@ def _decode(raw: str, key: Any, algorithm: str, *, issuer: str, audience: str) -
 
     Raises `jwt.InvalidSignatureError` when another key may fit, `InvalidToken` otherwise.
     """
+    options: Any = {"verify_iss": bool(issuer), "verify_aud": bool(audience)}
+    # Times and subject are stricter in `claims` than in PyJWT, which takes "12" for a time.
+    options |= {f"verify_{claim}": False for claim in ("exp", "iat", "nbf", "sub", "jti")}
     try:
         return jwt.decode(
             raw,
@@ -194,16 +182,7 @@ def _decode(raw: str, key: Any, algorithm: str, *, issuer: str, audience: str) -
             algorithms=[algorithm],
             issuer=issuer or None,
             audience=audience or None,
-            options={
-                "verify_iss": bool(issuer),
-                "verify_aud": bool(audience),
-                # Times and subject are stricter here than in PyJWT, which takes "12" for a time.
-                "verify_exp": False,
-                "verify_iat": False,
-                "verify_nbf": False,
-                "verify_sub": False,
-                "verify_jti": False,
-            },
+            options=options,
         )
     except jwt.InvalidSignatureError:
         raise
