@@ -73,7 +73,7 @@ def check_connections_do_not_leak(databases: Any = None, **kwargs: Any) -> Itera
 
 
 def _keeps_threads(application: str) -> bool:
-    """Whether HTTP is served by the handler whose threads stay."""
+    """Whether HTTP is served by the handler that keeps its threads, and so their connections."""
     served = getattr(looked_at(application), "application_mapping", {}).get("http")
     return isinstance(served, OneHopHandler)
 
@@ -137,7 +137,7 @@ def _ask_the_database() -> list[CheckMessage]:
 
 
 def _run_checks() -> Iterator[CheckMessage]:
-    """All of them but for those of commands, which a server does not need, and which take memory."""
+    """All checks but those of commands: a server needs none, and importing them takes memory."""
     for check in registry.get_checks():
         if Tags.commands not in check.tags:
             yield from check(app_configs=None, databases=None) or ()
@@ -146,9 +146,8 @@ def _run_checks() -> Iterator[CheckMessage]:
 def refuse_to_start_while_wrong() -> None:
     """Run all system checks, as `runserver` does, for servers that run none.
 
-    Does nothing where a check loads the application only to look at it.
-
-    Logs the warnings. Raises `SystemExit`, naming every mistake, when there is an error.
+    Logs the warnings. Raises `SystemExit`, naming every mistake, when there is an error. Does
+    nothing while a check imports the application only to walk it.
     """
     if being_looked_at():
         return

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from accounts.signin.conf import MINIMUM_SECRET_BYTES, conf, origin_of, parse_secret_ring
+from accounts.signin.conf import MINIMUM_SECRET_BYTES, conf, origin_of, parse_rotated_secrets
 from accounts.signin.tokens import is_usable_secret
 
 GENERATE = "Generate one with `openssl rand -base64 32` and give it to both servers."
@@ -48,9 +48,9 @@ def check_something_is_configured(**kwargs: Any) -> Iterator[CheckMessage]:
 
 @register
 def check_secrets(**kwargs: Any) -> Iterator[CheckMessage]:
-    ring = parse_secret_ring(settings.BETTER_AUTH_SECRETS)
+    rotated = parse_rotated_secrets(settings.BETTER_AUTH_SECRETS)
     named = [("BETTER_AUTH_SECRET", secret) for secret in [settings.BETTER_AUTH_SECRET] if secret]
-    named += [("BETTER_AUTH_SECRETS", secret) for secret in ring.secrets]
+    named += [("BETTER_AUTH_SECRETS", secret) for secret in rotated.secrets]
     refused, level = (Warning, "W") if settings.DEBUG else (Error, "E")
     for variable, secret in named:
         if is_placeholder(secret):
@@ -68,7 +68,7 @@ def check_secrets(**kwargs: Any) -> Iterator[CheckMessage]:
                 "that are not UTF-8."
             )
             yield Error(problem, hint=GENERATE, id="accounts.E008")
-    for mistake in ring.mistakes:
+    for mistake in rotated.mistakes:
         yield Error(
             f"BETTER_AUTH_SECRETS is malformed: {mistake}.",
             hint="Write it as Better Auth does, current secret first: 2:new,1:old",
