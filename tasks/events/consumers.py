@@ -14,15 +14,15 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from accounts.signin.jwks import KeysUnavailable
-from accounts.signin.tokens import ExpiredToken, InvalidToken, TokenError, VerifiedToken
+from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
+from accounts.signin.known_tokens import verify_async
+from accounts.signin.tokens import VerifiedToken
 from accounts.signin.websocket import (
     CLOSE_TRY_AGAIN_LATER,
     Receive,
     Send,
     chosen_subprotocol,
     close_code_and_reason,
-    verify_async,
 )
 from tasks.events.hub import current_hub
 from tasks.events.outbox import Outbox

@@ -24,7 +24,7 @@ from django.test import Client
 from django.urls import path
 from django.utils.module_loading import import_string
 
-from accounts.checks.routes import Route, socket_routes
+from accounts.checks.walk import Route, socket_routes
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware, refuse
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, sign
