@@ -156,7 +156,7 @@ def django_db_setup(django_db_setup) -> Iterator[None]:
 @pytest.fixture
 def no_check_of_routes(monkeypatch) -> None:
     """For those who check the environment hundreds of times: the routes stay what they are."""
-    from accounts.checks.isolation import check_routes
+    from accounts.checks.routes import check_routes
 
     others = registry.registered_checks - {check_routes}
     monkeypatch.setattr(registry, "registered_checks", others)

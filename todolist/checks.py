@@ -9,10 +9,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, ProgrammingError, connection
 
-from accounts.checks.routes import being_looked_at, looked_at
+from accounts.checks.walk import being_looked_at, looked_at
 from accounts.signin.checks import is_placeholder
+from todolist.logs.formatters import redact
 from todolist.serving.handler import OneHopHandler
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def check_connections_do_not_leak(databases: Any = None, **kwargs: Any) -> Itera
 
 
 def _keeps_threads(application: str) -> bool:
-    """Whether HTTP is served by the handler whose threads stay."""
+    """Whether HTTP is served by the handler that keeps its threads, and so their connections."""
     served = getattr(looked_at(application), "application_mapping", {}).get("http")
     return isinstance(served, OneHopHandler)
 
@@ -80,7 +81,7 @@ def _keeps_threads(application: str) -> bool:
 @register(Tags.database)
 def check_rows_are_secured(databases: Any = None, **kwargs: Any) -> Iterator[CheckMessage]:
     """Whether the role is one that row-level security binds; superusers it does not."""
-    if not databases or not settings.DATABASE_RLS or connection.vendor != "postgresql":
+    if not databases or connection.vendor != "postgresql":
         return
     try:
         with connection.cursor() as cursor:
@@ -88,16 +89,32 @@ def check_rows_are_secured(databases: Any = None, **kwargs: Any) -> Iterator[Che
                 "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
             )
             (above,) = cursor.fetchone()
-    except DatabaseError:  # not reachable: another fault, which `/health/ready` tells
-        return
-    if above:
-        refused, level = (Error, "E") if settings.DATABASE_RLS_DEMANDED else (Warning, "W")
-        yield refused(
-            "Row-level security is void: DATABASE_URL names a superuser, or a role with BYPASSRLS.",
-            hint="Let the server sign in as a role of its own, or set DATABASE_RLS=False to do "
-            "without this second line of isolation.",
-            id=f"todolist.{level}014",
+    except ProgrammingError as error:  # psycopg does not understand an option of the URL
+        yield Error(
+            f"DATABASE_URL has options that cannot be used: {_on_one_line(error)}.",
+            hint="After the ? come libpq's connection parameters, such as sslmode=require.",
+            id="todolist.E021",
         )
+    except DatabaseError as error:  # it may come up later: `/health/ready` tells
+        yield Warning(
+            f"The database of DATABASE_URL does not answer: {_on_one_line(error)}.",
+            hint="Check DATABASE_URL, and that what it names is running.",
+            id="todolist.W024",
+        )
+    else:
+        if above and settings.DATABASE_RLS:
+            refused, level = (Error, "E") if settings.DATABASE_RLS_DEMANDED else (Warning, "W")
+            yield refused(
+                "Row-level security is void: DATABASE_URL names a superuser, or a role with "
+                "BYPASSRLS.",
+                hint="Let the server sign in as a role of its own, or set DATABASE_RLS=False to do "
+                "without this second line of isolation.",
+                id=f"todolist.{level}014",
+            )
+
+
+def _on_one_line(error: Exception) -> str:
+    return redact(" ".join(str(error).split()))
 
 
 @register
@@ -120,7 +137,7 @@ def _ask_the_database() -> list[CheckMessage]:
 
 
 def _run_checks() -> Iterator[CheckMessage]:
-    """All of them but for those of commands, which a server does not need, and which take memory."""
+    """All checks but those of commands: a server needs none, and importing them takes memory."""
     for check in registry.get_checks():
         if Tags.commands not in check.tags:
             yield from check(app_configs=None, databases=None) or ()
@@ -129,9 +146,8 @@ def _run_checks() -> Iterator[CheckMessage]:
 def refuse_to_start_while_wrong() -> None:
     """Run all system checks, as `runserver` does, for servers that run none.
 
-    Does nothing where a check loads the application only to look at it.
-
-    Logs the warnings. Raises `SystemExit`, naming every mistake, when there is an error.
+    Logs the warnings. Raises `SystemExit`, naming every mistake, when there is an error. Does
+    nothing while a check imports the application only to walk it.
     """
     if being_looked_at():
         return

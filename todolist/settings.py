@@ -1,7 +1,7 @@
 """Everything that can be configured, and how the parts are plugged together.
 
 The only reader of the environment. Which variables there are: `.env.example`. What happens to a
-value that makes no sense: `todolist/config/environment.py` and `todolist/checks.py`.
+value that makes no sense: `todolist/config/` and `todolist/checks.py`.
 """
 
 from datetime import timedelta

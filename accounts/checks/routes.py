@@ -1,129 +1,38 @@
-"""What there is to walk: every route of the URLconf, and every socket route of the application."""
+"""Checks of HTTP routes: each of the rules, on each route of the real URLconf.
 
-import inspect
+Views are judged by what they do when somebody made up asks them; the database is never asked.
+"""
+
 from collections.abc import Iterator
-from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
-from channels.routing import ProtocolTypeRouter, URLRouter
-from django.conf import settings
-from django.contrib.admin.sites import AdminSite
-from django.urls import URLResolver, get_resolver
-from django.utils.module_loading import import_string
-from django.utils.regex_helper import normalize
+from django.core.checks import CheckMessage, register
 
-_looking = ContextVar("looking", default=False)
+from accounts.checks.asking import fault, without_database
+from accounts.checks.rules import RULES
+from accounts.checks.walk import http_routes
 
 
-class Route(NamedTuple):
-    """One route: what answers on it, and how its path is written."""
-
-    template: str  # "tasks/%(pk)s"
-    parameters: tuple[str, ...]
-    name: str | None
-    callback: Any
-    passed: tuple[Any, ...] = ()  # ASGI applications a handshake passes through, outermost first
-
-    def __str__(self) -> str:
-        return self.path(**{parameter: f"{{{parameter}}}" for parameter in self.parameters})
-
-    def path(self, **values: object) -> str:
-        return "/" + self.template % values
-
-    @property
-    def view_class(self) -> Any:
-        """The class behind the callback; `None` for a plain function."""
-        return getattr(self.callback, "cls", None) or getattr(self.callback, "view_class", None)
-
-    @property
-    def admin_site(self) -> AdminSite | None:
-        """The admin site that guards this route, if one does."""
-        callback = self.callback
-        if getattr(callback, "__name__", "") == "login":
-            found = getattr(callback, "__self__", None)  # the one view that it does not wrap
-        else:
-            model_admin = getattr(callback, "model_admin", None)
-            found = getattr(model_admin or callback, "admin_site", None) or _site_around(callback)
-        return found if isinstance(found, AdminSite) else None
-
-
-def _site_around(view: Any) -> Any:
-    """The site whose `admin_view` wraps a view: it leaves no other mark than its closure."""
-    around: list[Any] = [view]
-    for function in around:
-        if getattr(function, "__code__", None) in AdminSite.admin_view.__code__.co_consts:
-            return inspect.getclosurevars(function).nonlocals["self"]
-        if len(around) < 50:
-            around += [
-                cell.cell_contents
-                for cell in getattr(function, "__closure__", None) or ()
-                if inspect.isfunction(cell.cell_contents)
-            ]
-    return None
-
-
-def http_routes() -> Iterator[Route]:
-    """Every route of the URLconf, in the order in which they are tried."""
-    yield from _walk_urls(get_resolver().url_patterns, "")
-
-
-def _walk_urls(patterns: list[Any], before: str) -> Iterator[Route]:
-    for pattern in patterns:
-        regex = before + pattern.pattern.regex.pattern.removeprefix("^")
-        if isinstance(pattern, URLResolver):
-            yield from _walk_urls(pattern.url_patterns, regex)
-        else:
-            yield _route(regex, pattern.name, pattern.callback)
-
-
-def socket_routes() -> Iterator[Route]:
-    """Every socket route of `settings.ASGI_APPLICATION`, with what stands before it.
-
-    What cannot be looked into is taken for a route that nothing stands before.
-    """
-    application = looked_at(getattr(settings, "ASGI_APPLICATION", None))
-    if application is not None:
-        yield from _walk_application(application, "", ())
-
-
-def looked_at(application: str | None) -> Any:
-    """The ASGI application of that name, if any, imported only for a check to look at it."""
-    token = _looking.set(True)
-    try:
-        return import_string(application) if application else None
-    finally:
-        _looking.reset(token)
-
-
-def being_looked_at() -> bool:
-    """Whether the ASGI application is being imported only to be walked, and not to be served."""
-    return _looking.get()
-
-
-def _walk_application(application: Any, before: str, passed: tuple[Any, ...]) -> Iterator[Route]:
-    if isinstance(application, ProtocolTypeRouter):
-        inner = application.application_mapping.get("websocket")
-        if inner is not None:
-            yield from _walk_application(inner, before, passed)
-    elif isinstance(application, URLRouter):
-        patterns: list[Any] = application.routes
-        for pattern in patterns:
-            regex = before + pattern.pattern.regex.pattern.removeprefix("^")
-            yield from _walk_application(pattern.callback, regex, passed)
-    elif (inner := _inside(application)) is not None:
-        yield from _walk_application(inner, before, (*passed, application))
-    else:
-        yield _route(before, None, application)._replace(passed=passed)
-
-
-def _inside(application: Any) -> Any:
-    """What an ASGI middleware passes on to, by the names that Channels and others give it."""
-    for name in ("inner", "application", "app"):
-        if (inner := getattr(application, name, None)) is not None:
-            return inner
-    return None
-
-
-def _route(regex: str, name: str | None, callback: Any) -> Route:
-    template, parameters = normalize(regex)[0]
-    return Route(template, tuple(parameters), name, callback)
+@register
+def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Apply every rule to every route. Each mistake is reported once per route."""
+    with without_database():
+        for route in http_routes():
+            found: dict[str, CheckMessage] = {}
+            for rule in RULES:
+                try:
+                    messages = list(rule(route))
+                except Exception as error:  # noqa: BLE001  a view may fail in any way
+                    says = (
+                        f"cannot be judged: its view raises {type(error).__name__} when it is "
+                        f"asked about permissions, rows or serializer ({error})"
+                    )
+                    hint = (
+                        "Let get_queryset, get_permissions and get_serializer_class depend on "
+                        "nothing but the request, its user and the URL, and leave the database to "
+                        "what comes after them."
+                    )
+                    messages = [fault(114, route, says, hint=hint)]
+                for message in messages:
+                    found.setdefault(str(message.id), message)
+            yield from found.values()

@@ -146,3 +146,17 @@ class RenewPolicy(SecureRows):
         self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
     ) -> None:
         """It means the same as before."""
+
+
+class SecuredBefore(SecureRows):
+    """Where migrations go back past the constraint: what `SecureRows` did stands again."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        """It stands already."""
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+    ) -> None:
+        super().database_forwards(app_label, schema_editor, from_state, to_state)

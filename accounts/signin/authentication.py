@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
@@ -12,8 +11,9 @@ from rest_framework.request import Request
 
 from accounts.signin.bearer import bearer_token
 from accounts.signin.conf import conf
-from accounts.signin.jwks import KeysUnavailable, MustWait
-from accounts.signin.tokens import TokenError, VerifiedToken, verify
+from accounts.signin.errors import KeysUnavailable, TokenError
+from accounts.signin.known_tokens import verify, verify_async
+from accounts.signin.tokens import VerifiedToken
 from accounts.users import CurrentUser
 
 
@@ -55,17 +55,15 @@ class BearerAuthentication(BaseAuthentication):
 
 
 async def settle_keys(scope: Mapping[str, Any]) -> None:
-    """Wait for published keys, where a request has a token that needs them, on the event loop.
+    """Wait on the event loop until the keys that the token of a request needs are fetched.
 
-    What becomes of the token, `BearerAuthentication` says later, without having to wait any more.
+    So the thread that answers the request does not have to wait: `BearerAuthentication` finds the
+    keys cached, and says what becomes of the token.
     """
     if not conf.jwks_url:
-        return  # all that is needed is here
+        return  # shared secrets need no fetch
     for name, value in scope["headers"]:
         if name == b"authorization":
             with suppress(TokenError, KeysUnavailable):
                 if raw := bearer_token(value):
-                    try:
-                        verify(raw, wait=False)
-                    except MustWait:
-                        await sync_to_async(verify, thread_sensitive=False)(raw)
+                    await verify_async(raw)

@@ -1,6 +1,6 @@
 """The value of an `Authorization` header (RFC 6750 section 2.1), as both doors read it."""
 
-from accounts.signin.tokens import InvalidToken
+from accounts.signin.errors import InvalidToken
 
 
 def bearer_token(header: bytes) -> str | None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from accounts.signin.conf import MINIMUM_SECRET_BYTES, conf, origin_of, parse_secret_ring
+from accounts.signin.conf import MINIMUM_SECRET_BYTES, conf, origin_of, parse_rotated_secrets
 from accounts.signin.tokens import is_usable_secret
 
 GENERATE = "Generate one with `openssl rand -base64 32` and give it to both servers."
@@ -48,35 +48,27 @@ def check_something_is_configured(**kwargs: Any) -> Iterator[CheckMessage]:
 
 @register
 def check_secrets(**kwargs: Any) -> Iterator[CheckMessage]:
-    named = [("BETTER_AUTH_SECRET", settings.BETTER_AUTH_SECRET)]
-    ring = parse_secret_ring(settings.BETTER_AUTH_SECRETS)
-    named += [("BETTER_AUTH_SECRETS", secret) for secret in ring.secrets]
-    refused: type[Warning | Error] = Warning if settings.DEBUG else Error
-    level = "W" if settings.DEBUG else "E"
+    rotated = parse_rotated_secrets(settings.BETTER_AUTH_SECRETS)
+    named = [("BETTER_AUTH_SECRET", secret) for secret in [settings.BETTER_AUTH_SECRET] if secret]
+    named += [("BETTER_AUTH_SECRETS", secret) for secret in rotated.secrets]
+    refused, level = (Warning, "W") if settings.DEBUG else (Error, "E")
     for variable, secret in named:
-        if not secret:
-            continue
         if is_placeholder(secret):
-            yield refused(
-                f"{variable} holds a placeholder that everybody can look up.",
-                hint=GENERATE,
-                id=f"accounts.{level}002",
-            )
+            problem = f"{variable} holds a placeholder that everybody can look up."
+            yield refused(problem, hint=GENERATE, id=f"accounts.{level}002")
         elif len(secret.encode("utf-8", "surrogateescape")) < MINIMUM_SECRET_BYTES:
-            yield refused(
+            problem = (
                 f"{variable} holds a secret shorter than {MINIMUM_SECRET_BYTES} bytes, which can "
-                "be guessed from one token.",
-                hint=GENERATE,
-                id=f"accounts.{level}003",
+                "be guessed from one token."
             )
+            yield refused(problem, hint=GENERATE, id=f"accounts.{level}003")
         elif not is_usable_secret(secret):
-            yield Error(
+            problem = (
                 f"{variable} holds no text that can be a shared secret: a PEM or SSH key, or bytes "
-                "that are not UTF-8.",
-                hint=GENERATE,
-                id="accounts.E008",
+                "that are not UTF-8."
             )
-    for mistake in ring.mistakes:
+            yield Error(problem, hint=GENERATE, id="accounts.E008")
+    for mistake in rotated.mistakes:
         yield Error(
             f"BETTER_AUTH_SECRETS is malformed: {mistake}.",
             hint="Write it as Better Auth does, current secret first: 2:new,1:old",

@@ -12,15 +12,15 @@ from django.conf import settings
 MINIMUM_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key is at least as long as its hash.
 
 
-class SecretRing(NamedTuple):
-    """What `BETTER_AUTH_SECRETS` says: the secrets, current one first, and what is wrong."""
+class RotatedSecrets(NamedTuple):
+    """What `BETTER_AUTH_SECRETS` holds: the secrets, the current one first, and its mistakes."""
 
     secrets: tuple[str, ...]
     mistakes: tuple[str, ...]
 
 
 @lru_cache(maxsize=8)
-def parse_secret_ring(text: str) -> SecretRing:
+def parse_rotated_secrets(text: str) -> RotatedSecrets:
     """Read Better Auth's rotation form, `2:new,1:old`.
 
     The mistakes name an entry by its place, never by its content, which is secret.
@@ -37,7 +37,7 @@ def parse_secret_ring(text: str) -> SecretRing:
         else:
             versions.add(version)
             secrets.append(secret)
-    return SecretRing(tuple(secrets), tuple(mistakes))
+    return RotatedSecrets(tuple(secrets), tuple(mistakes))
 
 
 def origin_of(url: str) -> str:
@@ -64,9 +64,9 @@ class BetterAuthConf:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every shared secret that is accepted; the one to sign with comes first."""
-        ring = parse_secret_ring(settings.BETTER_AUTH_SECRETS).secrets
+        rotated = parse_rotated_secrets(settings.BETTER_AUTH_SECRETS).secrets
         single = settings.BETTER_AUTH_SECRET
-        return ring if not single or single in ring else (*ring, single)
+        return rotated if not single or single in rotated else (*rotated, single)
 
     @property
     def jwks_url(self) -> str:

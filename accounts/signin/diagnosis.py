@@ -7,9 +7,13 @@ from reprlib import Repr
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from accounts.signin.conf import conf, origin_of
-from accounts.signin.jwks import PUBLISHED_ALGORITHMS, FetchError, KeySet, KeysUnavailable, key_set
-from accounts.signin.tokens import FAR_AWAY, ExpiredToken, InvalidToken, peek, verify
+from accounts.signin.claims import FAR_AWAY
+from accounts.signin.conf import conf
+from accounts.signin.errors import ExpiredToken, FetchError, InvalidToken, KeysUnavailable
+from accounts.signin.keys import PUBLISHED_ALGORITHMS
+from accounts.signin.keyset import KeySet, key_set
+from accounts.signin.known_tokens import verify
+from accounts.signin.tokens import peek
 
 # The raw session token, alone or as signed for a cookie.
 _SESSION_TOKEN = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/]{43}=)?", re.ASCII)
@@ -31,11 +35,9 @@ ASK_ITS_SERVER = "Check that BETTER_AUTH_URL is the server that signed the token
 
 _short = Repr()
 _short.maxstring = _short.maxother = 120
-
-
-def _quote(value: object) -> str:
-    """A part of a token that anybody may have written: as Python writes it, in short."""
-    return _short.repr(value)
+_quote = (
+    _short.repr
+)  # a part of a token that anybody may have written: as Python writes it, in short
 
 
 class Finding(NamedTuple):
@@ -54,11 +56,16 @@ def examine_key_server() -> Iterator[Finding]:
     keys = key_set(conf.jwks_url)
     try:
         keys.refresh()
-    except FetchError as error:
-        yield _no_keys(str(error))
-        return
     except Exception as error:  # noqa: BLE001  what is no URL fails in many ways
-        yield _no_keys(f"this URL cannot be used ({type(error).__name__})")
+        reason = f"this URL cannot be used ({type(error).__name__})"
+        yield Finding(
+            "keys",
+            "error",
+            f"No published keys from {conf.jwks_url}: "
+            f"{error if isinstance(error, FetchError) else reason}.",
+            "Check BETTER_AUTH_URL, that the Better Auth server runs, and that its jwt plugin is "
+            "on; with jwks.jwksPath set there, set BETTER_AUTH_JWKS_URL here.",
+        )
         return
     count = f"{len(keys.ids)} usable key" + "s" * (len(keys.ids) != 1)
     yield Finding("keys", "ok", f"{conf.jwks_url} publishes {count}.")
@@ -67,16 +74,6 @@ def examine_key_server() -> Iterator[Finding]:
             "issuer", "ok", f"Tokens must name issuer {conf.issuer} and audience {conf.audience}."
         )
     yield from _examine_clock(keys)
-
-
-def _no_keys(reason: str) -> Finding:
-    return Finding(
-        "keys",
-        "error",
-        f"No published keys from {conf.jwks_url}: {reason}.",
-        "Check BETTER_AUTH_URL, that the Better Auth server runs, and that its jwt plugin is on; "
-        "with jwks.jwksPath set there, set BETTER_AUTH_JWKS_URL here.",
-    )
 
 
 def _examine_clock(keys: KeySet) -> Iterator[Finding]:
@@ -113,18 +110,17 @@ def examine_token(raw: str) -> Iterator[Finding]:
         reason = error.reason
     else:
         left = round(token.expires_at - time.time())
+        user = _quote(token.user.id)
         yield Finding(
-            "token",
-            "ok",
-            f"The token is accepted: user {_quote(token.user.id)}, for {left} seconds more.",
+            "token", "ok", f"The token is accepted: user {user}, for {left} seconds more."
         )
         return
     # What was made for another use stays wrong, also when its time or signature is as well.
-    if found := _known_kind(raw, header, claims):
-        yield found
-    else:
-        fault, cure = _fault(reason, header, claims)
-        yield Finding("token." + re.sub(r"\W+", "-", reason), "error", fault, cure)
+    id, fault, cure = _known_kind(raw, header, claims) or (
+        re.sub(r"\W+", "-", reason),
+        *_fault(reason, header, claims),
+    )
+    yield Finding(f"token.{id}", "error", fault, cure)
 
 
 def _wants_missing_keys(header: Mapping[str, Any]) -> bool:
@@ -136,136 +132,106 @@ def _wants_missing_keys(header: Mapping[str, Any]) -> bool:
     )
 
 
-def _known_kind(raw: str, header: Mapping[str, Any], claims: Mapping[str, Any]) -> Finding | None:
-    """Better Auth's own tokens for other uses, whose signature may well be good."""
+def _known_kind(
+    raw: str, header: Mapping[str, Any], claims: Mapping[str, Any]
+) -> tuple[str, str, str] | None:
+    """Better Auth's own tokens for other uses, whose signature may well be good: id, fault, cure."""
     if _SESSION_TOKEN.fullmatch(unquote(raw)):  # as it stands in the cookie
-        return Finding(
-            "token.session",
-            "error",
-            "This is an opaque session token, as sign-in returns it, not a JWT.",
-            GET_A_JWT,
-        )
+        fault = "This is an opaque session token, as sign-in returns it, not a JWT."
+        return ("session", fault, GET_A_JWT)
     if (
         header.get("typ") == "better-auth.session-cache+jwt"
         or claims.get("aud") == "better-auth:session-cache"
         or ("session" in claims and "user" in claims and "sub" not in claims)
         or _SESSION_DATA.fullmatch(raw)
     ):
-        return Finding(
-            "token.cookie-cache", "error", "This is a cookie-cache token (session_data).", GET_A_JWT
-        )
+        return ("cookie-cache", "This is a cookie-cache token (session_data).", GET_A_JWT)
     if "email" in claims and "sub" not in claims:
-        return Finding(
-            "token.email-verification",
-            "error",
-            "This is an e-mail-verification token: it names an e-mail address, but no user (sub).",
-            NAME_THE_USER,
+        fault = (
+            "This is an e-mail-verification token: it names an e-mail address, but no user (sub)."
         )
+        return ("email-verification", fault, NAME_THE_USER)
     return None
+
+
+# What to say about a refusal, by its reason, and its cure.
+_FAULTS = {
+    "no shared secret is configured": (
+        "The token is signed with a shared secret (HS256), but {other_keys} configured here.",
+        "Set BETTER_AUTH_SECRET as on the Better Auth server, or send a token of its jwt plugin.",
+    ),
+    "no published keys are configured": (
+        "The token is signed with a published key ({alg}), but {other_secrets} configured here.",
+        "Set BETTER_AUTH_URL to the base URL of the Better Auth server.",
+    ),
+    "no issuer and audience are configured": (
+        "Which issuer and audience the token must name is not configured here.",
+        "Set BETTER_AUTH_URL, or both BETTER_AUTH_ISSUER and BETTER_AUTH_AUDIENCE.",
+    ),
+    _NO_KEYS: (
+        "The token is signed with a published key, and there is none to check it with.",
+        "Cure what is wrong with the published keys first.",
+    ),
+    "signature does not match": (
+        "The token was not signed with the published key it names, or was changed since.",
+        ASK_ITS_SERVER,
+    ),
+    "unknown key": (
+        "The token's key {kid} ({alg}) is not among the published ones: {published}.",
+        ASK_ITS_SERVER,
+    ),
+    "missing user ID": ("The token names no user: it has no sub.", NAME_THE_USER),
+}
+_ANOTHER_SECRET = (
+    "The token was signed with another secret.",
+    "Set BETTER_AUTH_SECRET to the very same text on both servers, without quotes or blanks; while "
+    "rotating, BETTER_AUTH_SECRETS.",
+)
+_PINNED = {
+    "wrong issuer": ("iss", "issuer"),
+    "missing iss": ("iss", "issuer"),
+    "wrong audience": ("aud", "audience"),
+    "missing aud": ("aud", "audience"),
+}
 
 
 def _fault(reason: str, header: Mapping[str, Any], claims: Mapping[str, Any]) -> tuple[str, str]:
     """What to say about a refusal, and its cure."""
-    match reason:
-        case "no shared secret is configured":
-            return (
-                "The token is signed with a shared secret (HS256), but "
-                + ("only published keys are" if conf.jwks_url else "none is")
-                + " configured here.",
-                "Set BETTER_AUTH_SECRET as on the Better Auth server, or send a token of its jwt "
-                "plugin.",
-            )
-        case "no published keys are configured":
-            return (
-                f"The token is signed with a published key ({header.get('alg')}), but "
-                + ("only a shared secret is" if conf.secrets else "no such keys are")
-                + " configured here.",
-                "Set BETTER_AUTH_URL to the base URL of the Better Auth server.",
-            )
-        case "no issuer and audience are configured":
-            return (
-                "Which issuer and audience the token must name is not configured here.",
-                "Set BETTER_AUTH_URL, or both BETTER_AUTH_ISSUER and BETTER_AUTH_AUDIENCE.",
-            )
-        case reason if reason == _NO_KEYS:
-            return (
-                "The token is signed with a published key, and there is none to check it with.",
-                "Cure what is wrong with the published keys first.",
-            )
-        case "signature does not match" if header.get("alg") == "HS256":
-            return (
-                "The token was signed with another secret.",
-                "Set BETTER_AUTH_SECRET to the very same text on both servers, without quotes or "
-                "blanks; while rotating, BETTER_AUTH_SECRETS.",
-            )
-        case "signature does not match":
-            return (
-                "The token was not signed with the published key it names, or was changed since.",
-                ASK_ITS_SERVER,
-            )
-        case "unknown key":
-            known = ", ".join(map(_quote, key_set(conf.jwks_url).ids))
-            return (
-                f"The token's key {_quote(header.get('kid'))} ({header.get('alg')}) is not among the "
-                f"published ones: {known}.",
-                ASK_ITS_SERVER,
-            )
-        case "wrong issuer" | "missing iss":
-            expected = conf.issuer if header.get("alg") != "HS256" else conf.shared_secret_issuer
-            return (
-                f"The token's issuer is {_quote(claims.get('iss'))}, expected is {expected!r}.",
-                "Make them equal: here by BETTER_AUTH_URL or BETTER_AUTH_ISSUER, there by "
-                "baseURL or jwt.issuer.",
-            )
-        case "wrong audience" | "missing aud":
-            expected = (
-                conf.audience if header.get("alg") != "HS256" else conf.shared_secret_audience
-            )
-            return (
-                f"The token's audience is {_quote(claims.get('aud'))}, expected is {expected!r}.",
-                "Make them equal: here by BETTER_AUTH_URL or BETTER_AUTH_AUDIENCE, there by "
-                "baseURL or jwt.audience.",
-            )
-        case "expired":
-            ago = round(time.time() - max(claims["exp"], 0))
-            cure = "Get a new one; if it is new, one of the clocks is wrong."
-            if claims["exp"] < _MANY_YEARS:
-                cure = 'Write its lifetime as text, "15m": a number is a moment, seconds from 1970.'
-            return (f"The token expired {ago} seconds ago.", cure)
-        case "not valid yet":
-            times = [claims.get(claim) for claim in ("iat", "nbf")]
-            latest = max(t for t in times if isinstance(t, int | float))
-            ahead = round(min(latest, FAR_AWAY) - time.time())
-            cure = "Set both clocks by NTP, or raise BETTER_AUTH_LEEWAY."
-            if ahead > _MANY_YEARS:
-                cure = "Write iat and nbf in seconds, not in milliseconds."
-            return (
-                f"The token becomes valid {ahead} seconds from now by this server's clock; "
-                f"{conf.leeway} are allowed.",
-                cure,
-            )
-        case "missing user ID":
-            return ("The token names no user: it has no sub.", NAME_THE_USER)
-        case _:
-            return (f"The token is refused: {reason}.", GET_A_JWT)
-
-
-def examine_origins(origins: tuple[str, ...], better_auth_url: str) -> Iterator[Finding]:
-    """Whether the pages of the Better Auth server's own origin may call this API."""
-    page = origin_of(better_auth_url)
-    if not origins:
-        yield Finding(
-            "cors",
-            "error",
-            "CORS_ORIGINS is empty: no page in a browser may call this API.",
-            "Set it to the origin of your frontend.",
+    shared = header.get("alg") == "HS256"
+    if reason in _PINNED:
+        claim, name = _PINNED[reason]
+        expected = getattr(conf, f"shared_secret_{name}" if shared else name)
+        return (
+            f"The token's {name} is {_quote(claims.get(claim))}, expected is {expected!r}.",
+            f"Make them equal: here by BETTER_AUTH_URL or BETTER_AUTH_{name.upper()}, there by "
+            f"baseURL or jwt.{name}.",
         )
-    elif page and page not in origins:
-        yield Finding(
-            "cors",
-            "warning",
-            f"CORS_ORIGINS does not hold {page}, the origin of the Better Auth server.",
-            "If your pages are served from there, add it.",
+    if reason == "expired":
+        ago = round(time.time() - max(claims["exp"], 0))
+        cure = "Get a new one; if it is new, one of the clocks is wrong."
+        if claims["exp"] < _MANY_YEARS:
+            cure = 'Write its lifetime as text, "15m": a number is a moment, seconds from 1970.'
+        return (f"The token expired {ago} seconds ago.", cure)
+    if reason == "not valid yet":
+        times = [claims.get(claim) for claim in ("iat", "nbf")]
+        latest = max(value for value in times if isinstance(value, int | float))
+        ahead = round(min(latest, FAR_AWAY) - time.time())
+        cure = "Set both clocks by NTP, or raise BETTER_AUTH_LEEWAY."
+        if ahead > _MANY_YEARS:
+            cure = "Write iat and nbf in seconds, not in milliseconds."
+        return (
+            f"The token becomes valid {ahead} seconds from now by this server's clock; "
+            f"{conf.leeway} are allowed.",
+            cure,
         )
-    else:
-        yield Finding("cors", "ok", f"Pages of {', '.join(origins)} may call this API.")
+    if reason == "signature does not match" and shared:
+        return _ANOTHER_SECRET
+    fault, cure = _FAULTS.get(reason, (f"The token is refused: {reason}.", GET_A_JWT))
+    facts = {
+        "alg": header.get("alg"),
+        "kid": _quote(header.get("kid")),
+        "other_keys": "only published keys are" if conf.jwks_url else "none is",
+        "other_secrets": "only a shared secret is" if conf.secrets else "no such keys are",
+        "published": ", ".join(map(_quote, key_set(conf.jwks_url).ids)) if conf.jwks_url else "",
+    }
+    return (fault.format(**facts), cure)

@@ -1,4 +1,4 @@
-"""The door for sockets: which pages may open one, and whose it is (contract section 4).
+"""The door for sockets: which pages may open one, and whose it is.
 
 Both are ASGI middleware for the websocket scope. They keep no state of their own.
 """
@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from accounts.signin.bearer import bearer_token
-from accounts.signin.jwks import KeysUnavailable, MustWait
-from accounts.signin.tokens import ExpiredToken, InvalidToken, TokenError, VerifiedToken, verify
+from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
+from accounts.signin.known_tokens import verify_async
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -69,17 +68,6 @@ async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a handshake with 403: an ASGI application that accepts no socket."""
     await receive()
     await send({"type": "websocket.close"})
-
-
-async def verify_async(raw: str) -> VerifiedToken:
-    """`verify`, which leaves the event loop only where it has to wait for published keys.
-
-    So those who make up key ids wait among themselves, and keep no thread from anybody else.
-    """
-    try:
-        return verify(raw, wait=False)
-    except MustWait:
-        return await sync_to_async(verify, thread_sensitive=False)(raw)
 
 
 def close_code_and_reason(error: TokenError | KeysUnavailable) -> tuple[int, str]:

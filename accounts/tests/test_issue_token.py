@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from accounts.signin.tokens import verify
+from accounts.signin.known_tokens import verify
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, OTHER_SECRET, SECRET, client_with
 

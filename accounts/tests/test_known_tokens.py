@@ -6,18 +6,19 @@ from collections.abc import Iterator
 import jwt
 import pytest
 
-from accounts.signin import tokens
-from accounts.signin.jwks import key_set
-from accounts.signin.tokens import ExpiredToken, InvalidToken, verify
+from accounts.signin import known_tokens
+from accounts.signin.errors import ExpiredToken, InvalidToken
+from accounts.signin.keyset import key_set
+from accounts.signin.known_tokens import verify
 from accounts.tests.keyserver import SigningKey, serving
 from conftest import OTHER_SECRET, SECRET, client_with, sign
 
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
-    tokens._known.clear()
+    known_tokens._known.clear()
     yield
-    tokens._known.clear()
+    known_tokens._known.clear()
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_refusal_is_not_remembered(token):
     for _ in range(2):
         with pytest.raises(InvalidToken):
             verify(token)
-    assert not tokens._known
+    assert not known_tokens._known
 
 
 def test_a_token_refused_for_its_secret_is_good_once_the_secret_is_known(settings):
@@ -106,11 +107,11 @@ def test_a_secret_that_is_rotated_out_takes_its_tokens_along(settings):
 
 
 def test_no_more_are_kept_than_there_is_room_for(monkeypatch, signatures):
-    monkeypatch.setattr(tokens, "MAX_KNOWN", 3)
+    monkeypatch.setattr(known_tokens, "MAX_KNOWN", 3)
     many = [sign(f"user-{number}") for number in range(5)]
     for token in many:
         verify(token)
-    assert len(tokens._known) == 3
+    assert len(known_tokens._known) == 3
     verify(many[-1])
     assert signatures == many
     verify(many[0])
@@ -120,7 +121,7 @@ def test_no_more_are_kept_than_there_is_room_for(monkeypatch, signatures):
 def test_the_tokens_themselves_are_not_kept():
     token = sign("alice")
     verify(token)
-    assert token not in repr(tokens._known)
+    assert token not in repr(known_tokens._known)
 
 
 def test_a_key_that_is_withdrawn_takes_its_tokens_along(settings, signatures):

@@ -2,7 +2,9 @@
 
 import pytest
 
-from accounts.signin.tokens import ExpiredToken, InvalidToken, issue, verify
+from accounts.signin.errors import ExpiredToken, InvalidToken
+from accounts.signin.known_tokens import verify
+from accounts.signin.tokens import issue
 from accounts.tests.forging import forge
 from accounts.users import CurrentUser
 from conftest import ALICE, OTHER_SECRET, SECRET, sign

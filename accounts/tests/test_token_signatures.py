@@ -9,7 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from accounts.signin.tokens import InvalidToken, verify
+from accounts.signin.errors import InvalidToken
+from accounts.signin.known_tokens import verify
 from accounts.tests.forging import (
     NO_SIGNATURE,
     base64url,

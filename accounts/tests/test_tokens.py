@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from accounts.signin.tokens import ExpiredToken, InvalidToken, VerifiedToken, verify
+from accounts.signin.errors import ExpiredToken, InvalidToken
+from accounts.signin.known_tokens import verify
+from accounts.signin.tokens import VerifiedToken
 from accounts.tests.forging import forge, forge_with_claim, good_claims
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, SECRET, sign
@@ -20,7 +22,7 @@ def frozen_clock(monkeypatch):
     """Set this server's clock, to the fraction of a second."""
 
     def freeze(moment: float) -> None:
-        monkeypatch.setattr("accounts.signin.tokens.time.time", lambda: moment)
+        monkeypatch.setattr("accounts.signin.claims.time.time", lambda: moment)
 
     freeze(NOON)
     return freeze

@@ -1,33 +1,31 @@
-"""One person's socket: greets, replays, forwards, answers, and closes when the token expires.
-
-A plain ASGI application: thousands are open at once, and one of Channels' consumers costs each of
-them two more tasks and a channel of its own.
-"""
+"""The consumer of `/ws/notifications`: one socket of one person, from greeting to close."""
 
 import asyncio
 import json
 import logging
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
+from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from accounts.signin.jwks import KeysUnavailable
-from accounts.signin.tokens import ExpiredToken, InvalidToken, TokenError, VerifiedToken
+from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
+from accounts.signin.known_tokens import verify_async
+from accounts.signin.tokens import VerifiedToken
 from accounts.signin.websocket import (
     CLOSE_TRY_AGAIN_LATER,
     Receive,
-    Scope,
     Send,
     chosen_subprotocol,
     close_code_and_reason,
-    verify_async,
 )
 from tasks.events.hub import current_hub
+from tasks.events.outbox import Outbox
 from tasks.events.record import EventMessage, encode, parse_seq
 
 logger = logging.getLogger(__name__)
@@ -35,8 +33,6 @@ logger = logging.getLogger(__name__)
 MAX_FRAME_SIZE = 64 * 1024  # bytes
 WARN_BEFORE = 60  # seconds before the token expires
 SEND_TIMEOUT = 10  # seconds that a client may take to read
-REPLAY_BATCH = 200  # events read from the record at a time
-RUNG_AT_MOST = 100  # events waiting to be sent; the record has the others
 CLOCK_CHECK = 60  # seconds; the wall clock, by which tokens expire, may be set meanwhile
 CLOSE_TOO_BIG = 1009
 CLOSE_TOO_SLOW = 1013
@@ -45,67 +41,60 @@ CLOSE_TOO_MANY = 4008
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 
-async def notifications(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/ws/notifications` (contract section 4). Only sockets with a good token get this far."""
-    await receive()  # websocket.connect
-    await send({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
-    await NotificationSocket(scope, send).serve(requested_since(scope), receive)
+class NotificationConsumer(AsyncWebsocketConsumer):
+    """Greets, sends events, answers messages, and closes when the token expires.
 
-
-class NotificationSocket:
-    """A socket from its greeting to its end.
-
-    A client sees its owner's events once and in order: `position` is the number of the last one
-    sent, and only the next number is ever sent. What rings is forwarded if it is that one; whatever
-    is missing before it comes out of the record.
+    Routed inside `TokenMiddleware`, which lets only sockets with a good token get this far. Events
+    come from the hub, which subscribes to the channel layer once for all sockets of the process: a
+    layer here would cost each of them a channel and a task.
     """
 
-    __slots__ = (
-        *("behind", "closed", "expiry", "forwarding", "hub", "position", "rung", "send"),
-        *("shift", "token", "user_id", "warning_due", "warned"),
-    )
+    # No layer: `get_channel_layer` has none where the alias is not configured.
+    channel_layer_alias = None  # type: ignore[assignment]  # the stubs know only `str`
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self.token: VerifiedToken = scope["token"]
-        self.user_id = self.token.user.id
-        self.send = send
-        # Servers older than ASGI 2.3, such as daphne, refuse to send the standard close codes.
-        self.shift = 3000 if scope.get("asgi", {}).get("spec_version", "2.0") < "2.3" else 0
+    scope: Any  # the stubs know nothing of what middleware adds
+    token: VerifiedToken
+    outbox: Outbox
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.hub = current_hub()
-        self.position: int | None = None
-        self.rung: list[EventMessage] = []
-        self.behind = False  # the record holds something to send
-        self.warned = False  # that the token expires soon
-        self.warning_due = False
         self.closed = False
+        self.warned = False  # that the token expires soon
         self.expiry: asyncio.TimerHandle | None = None
-        self.forwarding: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None  # sends from the outbox, or closes
 
-    async def serve(self, since: str | None, receive: Receive) -> None:
-        """Everything from here to the end of the socket, whichever way it ends."""
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        self.token = scope["token"]
+        self.outbox = Outbox(self.token.user.id, self.hub)
         try:
-            await self.open(since)
-            while (message := await receive())["type"] != "websocket.disconnect":
-                if not self.closed:
-                    await self.answer(message.get("text"), message.get("bytes"))
-        except TimeoutError:
-            await self.close(CLOSE_TOO_SLOW + self.shift, "Too slow")
-        except OSError:
-            pass  # the client is gone: some servers say so to whoever sends
-        except Exception:
-            logger.exception("A socket failed and is sent away")
-            await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
-        finally:
+            await super().__call__(scope, receive, send)
+        except Exception as error:  # noqa: BLE001  from any handler
+            await self.fail(error)
+        finally:  # after an error, or where the server cancels, `disconnect` is not called
             self.leave()
 
-    async def open(self, since: str | None) -> None:
+    # Before each handler and after `disconnect` Channels closes old database connections, in the one
+    # thread that all consumers share. That is a quarter of the work of a handshake, and nothing to
+    # do here: only the hub has connections.
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        await getattr(self, get_handler_name(message))(message)
+
+    async def websocket_disconnect(self, message: Any) -> None:
+        await self.disconnect(message["code"])
+        raise StopConsumer
+
+    async def connect(self) -> None:
         """Say where the client stands, and start to send what comes after that."""
-        if self.hub.count(self.user_id) >= settings.SOCKETS_PER_USER:
+        await self.accept(chosen_subprotocol(self.scope))
+        if self.hub.count(self.token.user.id) >= settings.SOCKETS_PER_USER:
             await self.close(CLOSE_TOO_MANY, "Too many sockets")
             return
-        # Before the look at the record: whatever comes after that look rings.
-        self.hub.join(self.user_id, self)
-        newest = await self.hub.last_seq(self.user_id)
+        # Before the record is asked: of whatever is written after the answer the hub tells.
+        self.hub.join(self.token.user.id, self)
+        newest = await self.hub.last_seq(self.token.user.id)
+        since = requested_since(self.scope["query_string"])
         seq = newest if since is None else parse_seq(since)
         await self.send_message(
             {
@@ -117,35 +106,20 @@ class NotificationSocket:
         if seq is None:
             await self.send_message({"type": "resync", "seq": newest})
             seq = newest
-        self.position = seq
-        self.behind = seq != newest
-        self.wake()
+        self.outbox.position = seq
+        self.outbox.behind = seq != newest
+        self.wake_up()
         self.watch_expiry()
 
-    async def close(self, code: int, reason: str) -> None:
-        """Close once; from here on nothing else is sent, and the hub knows nothing of the socket."""
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer a message of the client; whatever it is, it is no error of this socket."""
         if self.closed:
             return
-        self.leave()
-        with suppress(OSError):  # gone already, or so deaf that the server has to drop it
-            async with asyncio.timeout(SEND_TIMEOUT):
-                await self.send({"type": "websocket.close", "code": code, "reason": reason})
-
-    def leave(self) -> None:
-        self.closed = True
-        self.hub.leave(self.user_id, self)
-        if self.expiry is not None:
-            self.expiry.cancel()
-        if self.forwarding is not None and self.forwarding is not asyncio.current_task():
-            self.forwarding.cancel()
-
-    async def answer(self, text: str | None, data: bytes | None) -> None:
-        """Answer a message of the client; whatever it is, it does not end the socket by an error."""
-        if frame_size(text, data) > MAX_FRAME_SIZE:
-            await self.close(CLOSE_TOO_BIG + self.shift, "Message too big")
+        if frame_size(text_data, bytes_data) > MAX_FRAME_SIZE:
+            await self.close(CLOSE_TOO_BIG, "Message too big")
             return
         try:
-            message = json.loads(text or "")
+            message = json.loads(text_data or "")
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
@@ -157,78 +131,91 @@ class NotificationSocket:
         else:
             await self.send_error("Unknown message type")
 
+    async def disconnect(self, code: int) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Undo whatever `connect` did, or began to do. May be called more than once."""
+        self.closed = True
+        self.hub.leave(self.token.user.id, self)
+        if self.expiry is not None:
+            self.expiry.cancel()
+        if self.task is not None and self.task is not asyncio.current_task():
+            self.task.cancel()
+
     # Events
 
-    def ring(self, event: EventMessage | None) -> None:
-        """Called by the hub: there is this event, or something in the record."""
-        if (
-            event is not None
-            and self.position is not None
-            and event.seq <= self.position
-            and (self.forwarding is None or self.forwarding.done())
-        ):
-            # The channel layer echoes what was heard directly. But while something is being sent,
-            # `position` may yet go back, where the client was ahead of the record.
+    def push(self, event: EventMessage) -> None:
+        """Send this event when its turn comes. Called by the hub."""
+        position = self.outbox.position
+        if position is not None and event.seq <= position and not self.is_sending():
+            # The channel layer echoes what this process has heard directly. While something is
+            # sent, `position` may yet go back: a resync of a client that was ahead of the record.
             return
-        if event is None or len(self.rung) >= RUNG_AT_MOST:
-            self.behind = True
-        else:
-            self.rung.append(event)
-        self.wake()
+        self.outbox.add(event)
+        self.wake_up()
 
-    def wake(self) -> None:
-        """See to it that what is due is being sent, by one task at a time."""
-        if self.closed or self.position is None:
-            return
-        if self.forwarding is None or self.forwarding.done():
-            self.start(self.forward())
+    def catch_up(self, newest: int) -> None:
+        """Send what is on record up to the event of this number. Called by the hub."""
+        if self.outbox.position is not None and self.outbox.position < newest:
+            self.outbox.behind = True
+            self.wake_up()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        self.forwarding = asyncio.get_running_loop().create_task(work)
+    def is_sending(self) -> bool:
+        return self.task is not None and not self.task.done()
 
-    async def forward(self) -> None:
-        """Send what is due, until nothing is."""
+    def wake_up(self) -> None:
+        """Send what is in the outbox, in one task at a time; a socket without any has none."""
+        if not (self.closed or self.outbox.position is None or self.is_sending()):
+            self.task = asyncio.create_task(self.send_events())
+
+    async def send_events(self) -> None:
         try:
-            while not self.closed:
-                if self.warning_due:
-                    self.warning_due = False
-                    await self.warn()
-                elif self.behind:
-                    await self.catch_up()
-                elif self.rung:
-                    await self.send_if_next(self.rung.pop(0))
-                else:
-                    return
-        except TimeoutError:
-            await self.close(CLOSE_TOO_SLOW + self.shift, "Too slow")
-        except OSError:
-            self.leave()  # the client is gone
-        except Exception:
-            # What was not sent is on record: the client asks for it when it comes back.
-            logger.exception("Events cannot be sent; a socket is sent away")
-            await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
+            while not self.closed and (text := await self.outbox.take()) is not None:
+                await self.send(text)
+        except Exception as error:  # noqa: BLE001
+            await self.fail(error)
 
-    async def send_if_next(self, event: EventMessage) -> None:
-        assert self.position is not None  # noqa: S101  nothing is forwarded before the greeting
-        if event.seq <= self.position:
-            return  # sent already
-        if event.seq > self.position + 1:
-            self.behind = True  # a ring got lost; the record has this event too
+    # What goes out
+
+    async def send(  # type: ignore[override]  # as in the stubs of Channels' own class
+        self, text_data: str | None = None, bytes_data: bytes | None = None, close: bool = False
+    ) -> None:
+        """Send, unless closed. Raises `TimeoutError` where the client does not read."""
+        if self.closed:
             return
-        await self.send_text(event.text)
-        self.position = event.seq
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await super().send(text_data, bytes_data)
+        if close:
+            await self.close(close)
 
-    async def catch_up(self) -> None:
-        """Send what the record holds after `position`."""
-        assert self.position is not None  # noqa: S101
-        self.behind = False
-        result = await self.hub.replay(self.user_id, self.position, REPLAY_BATCH)
-        if not result.complete:
-            await self.send_message({"type": "resync", "seq": result.last_seq})
-            self.position = result.last_seq
-        for event in result.events:
-            await self.send_if_next(event)
-        self.behind = self.behind or self.position < result.last_seq
+    async def send_message(self, message: dict[str, Any]) -> None:
+        await self.send(encode(message))
+
+    async def send_error(self, detail: str) -> None:
+        await self.send_message({"type": "error", "detail": detail})
+
+    async def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+        """Close once; from here on nothing else is sent, and the hub knows nothing of the socket."""
+        if self.closed:
+            return
+        self.leave()
+        if code in (CLOSE_TOO_BIG, CLOSE_TOO_SLOW) and is_old_server(self.scope):
+            code += 3000  # into the range that is free for applications
+        with suppress(OSError):  # gone already, or it reads nothing: the server has to drop it
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await super().close(code, reason)
+
+    async def fail(self, error: Exception) -> None:
+        """Close after an error: a socket that is open delivers."""
+        if isinstance(error, TimeoutError):
+            await self.close(CLOSE_TOO_SLOW, "Too slow")
+        elif isinstance(error, OSError):
+            self.leave()  # the client is gone: some servers say so to whoever sends
+        else:
+            # What was not sent is on record: the client asks for it when it comes back.
+            logger.error("A socket failed and is closed", exc_info=error)
+            await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
 
     # The token
 
@@ -244,7 +231,8 @@ class NotificationSocket:
         if self.closed:
             return  # the old one expired meanwhile
         self.token = token
-        self.warned = self.warning_due = False
+        self.warned = False
+        self.outbox.notice = None  # of the old one's expiry
         await self.send_message({"type": "auth.ok", "expires_at": timestamp(token.expires_at)})
         self.watch_expiry()
 
@@ -258,42 +246,30 @@ class NotificationSocket:
             self.expiry.cancel()
         if self.closed:
             return
+        loop = asyncio.get_running_loop()
         left = self.token.expires_at - time.time()
         if left <= 0:
-            if self.forwarding is not None:
-                self.forwarding.cancel()
-            self.start(self.close(*close_code_and_reason(ExpiredToken())))
+            if self.task is not None:
+                self.task.cancel()
+            self.task = loop.create_task(self.close(*close_code_and_reason(ExpiredToken())))
             return
         if left <= WARN_BEFORE and not self.warned:
-            self.warned = self.warning_due = True
-            self.wake()
+            self.warned = True
+            expires_at = timestamp(self.token.expires_at)
+            self.outbox.notice = encode({"type": "auth.expiring", "expires_at": expires_at})
+            self.wake_up()
         pause = left if self.warned else left - WARN_BEFORE
-        loop = asyncio.get_running_loop()
         self.expiry = loop.call_later(min(pause, CLOCK_CHECK), self.watch_expiry)
 
-    async def warn(self) -> None:
-        expires_at = timestamp(self.token.expires_at)
-        await self.send_message({"type": "auth.expiring", "expires_at": expires_at})
 
-    # What goes out
-
-    async def send_message(self, message: dict[str, Any]) -> None:
-        await self.send_text(encode(message))
-
-    async def send_text(self, text: str) -> None:
-        """Send one JSON object. Raises `TimeoutError` where the client does not read."""
-        if self.closed:
-            return
-        async with asyncio.timeout(SEND_TIMEOUT):
-            await self.send({"type": "websocket.send", "text": text})
-
-    async def send_error(self, detail: str) -> None:
-        await self.send_message({"type": "error", "detail": detail})
+def is_old_server(scope: Any) -> bool:
+    """Whether the server is older than ASGI 2.3, as daphne is, and refuses standard close codes."""
+    return bool(scope.get("asgi", {}).get("spec_version", "2.0") < "2.3")
 
 
-def requested_since(scope: Scope) -> str | None:
+def requested_since(query_string: bytes) -> str | None:
     """`?since=` as it was sent; `None` where it was not."""
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    query = parse_qs(query_string.decode("latin-1"), keep_blank_values=True)
     return query["since"][-1] if "since" in query else None
 
 

@@ -1,9 +1,10 @@
 """Where events meet the sockets of this server process.
 
-What this process writes is heard directly. What others write comes through the channel layer: one
-subscription serves all sockets, so joining and leaving cost nothing there. The layer only rings a
-bell, and may lose a ring: every few seconds everybody is compared with the record. So events also
-arrive while the layer is down, and from processes that share no layer with this one.
+The hub is told of events by `bell`: directly of what this process writes, and by the channel layer
+of what others write. It subscribes to the layer once for all sockets, so that a socket that comes
+or goes costs nothing there. As wake-ups may be lost, the hub also compares everybody who has sockets
+here with the record every few seconds: events arrive even while the layer is down, and from
+processes that share no layer with this one.
 """
 
 import asyncio
@@ -21,19 +22,19 @@ from tasks.events.record import EventMessage, Replay, newest_seqs, replay
 
 logger = logging.getLogger(__name__)
 
-POLL_INTERVAL = 5.0  # seconds between two looks at somebody's record
+POLL_INTERVAL = 5.0  # seconds in which everybody is compared with the record once
 POLL_BATCH = 500  # people asked about in one query
-LOOK_INTERVAL = 1.0  # seconds between two looks at everybody's, however often they are called for
+LOOK_INTERVAL = 1.0  # seconds between two extra comparisons, however often they are requested
 RETRY_INTERVAL = 1.0  # seconds before a channel layer that failed is tried again
 
-# A few threads of their own: what sockets read takes neither threads nor connections from requests.
+# Threads of the hub alone: what sockets read takes neither threads nor connections from requests.
 _readers = ThreadPoolExecutor(3, thread_name_prefix="hub", initializer=act_for_nobody)
 
 Answer = TypeVar("Answer")
 
 
 def _read_now(function: Callable[..., Answer], *args: Any) -> Answer:
-    """`channels.db.database_sync_to_async` at half its cost: nothing here needs a context."""
+    """What `channels.db.database_sync_to_async` does in its thread, without copying a context."""
     close_old_connections()
     try:
         return function(*args)
@@ -44,10 +45,11 @@ def _read_now(function: Callable[..., Answer], *args: Any) -> Answer:
 class Socket(Protocol):
     """What the hub knows of a socket."""
 
-    position: int | None  # number of the last event sent; `None` before the socket is greeted
+    def push(self, event: EventMessage) -> None:
+        """Send this event, unless it was sent already."""
 
-    def ring(self, event: EventMessage | None) -> None:
-        """There is something to send: this event, or what the record holds."""
+    def catch_up(self, newest: int) -> None:
+        """Send what the record holds up to the event of this number, unless it was sent already."""
 
 
 class Hub:
@@ -56,8 +58,8 @@ class Hub:
     def __init__(self) -> None:
         self._sockets: dict[str, set[Socket]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._called_to_look = asyncio.Event()
-        # Who waits to hear where their record stands, while one query asks for all before them.
+        self._look_requested = asyncio.Event()
+        # Callers of `last_seq` that the next query answers.
         self._asking: dict[str, list[asyncio.Future[int]]] = {}
         self._asker: asyncio.Task[None] | None = None
 
@@ -68,12 +70,12 @@ class Hub:
         return len(self._sockets.get(user_id, ()))
 
     def join(self, user_id: str, socket: Socket) -> None:
-        """Ring `socket` for every event of `user_id` from now on."""
+        """Push every event of `user_id` to `socket` from now on."""
         self._start()
         self._sockets.setdefault(user_id, set()).add(socket)
 
     def leave(self, user_id: str, socket: Socket) -> None:
-        """Stop ringing `socket`. Leaving twice, or without having joined, does nothing."""
+        """Forget `socket`. Leaving twice, or without having joined, does nothing."""
         theirs = self._sockets.get(user_id, set())
         theirs.discard(socket)
         if not theirs:
@@ -82,21 +84,22 @@ class Hub:
     def wants(self, user_id: str) -> bool:
         return user_id in self._sockets
 
-    def hear(self, user_id: str, event: EventMessage) -> None:
+    def deliver(self, user_id: str, event: tuple[int, str]) -> None:
+        message = EventMessage(*event)
         for socket in list(self._sockets.get(user_id, ())):
-            socket.ring(event)
+            socket.push(message)
 
     def _start(self) -> None:
-        """Listen, from the first socket on."""
+        """Start to listen, with the first socket."""
         if not self._tasks:
             bell.listen(self)
-            work = [self._poll(), self._look_when_called()]
+            work = [self._poll(), self._look_on_request()]
             if shared_layer() is not None:
                 work.append(self._follow_layer())
             self._tasks = [asyncio.create_task(each) for each in work]
 
     async def stop(self) -> None:
-        """Come to an end, before the event loop does."""
+        """End all tasks of the hub, before the event loop ends."""
         await asyncio.to_thread(bell.flush)
         tasks, self._tasks = self._tasks, []
         while tasks:
@@ -116,7 +119,7 @@ class Hub:
         return await self._read(replay, user_id, since, limit)
 
     async def last_seq(self, user_id: str) -> int:
-        """The number of somebody's newest event, asked for together with whoever else asks."""
+        """The number of somebody's newest event; calls at the same time share a query."""
         answer = asyncio.get_running_loop().create_future()
         self._asking.setdefault(user_id, []).append(answer)
         if self._asker is None or self._asker.done():
@@ -130,7 +133,7 @@ class Hub:
             answers = [(user_id, each) for user_id, waiting in asking.items() for each in waiting]
             try:
                 newest = await self._read(newest_seqs, list(asking))
-            except Exception as error:  # noqa: BLE001  those who asked say so
+            except Exception as error:  # noqa: BLE001  raised by `last_seq`
                 for _, answer in answers:
                     if not answer.done():
                         answer.set_exception(error)
@@ -140,7 +143,7 @@ class Hub:
                     answer.set_result(newest.get(user_id, 0))
 
     async def _look(self, people: list[str]) -> None:
-        """Wake the sockets of these people that are behind the record, whatever the reason."""
+        """Compare the sockets of these people with the record, and let them catch up."""
         try:
             newest = await self._read(newest_seqs, people)
         except Exception:
@@ -148,11 +151,10 @@ class Hub:
             return
         for user_id, seq in newest.items():
             for socket in list(self._sockets.get(user_id, ())):
-                if socket.position is not None and socket.position < seq:
-                    socket.ring(None)
+                socket.catch_up(seq)
 
     async def _look_at_all(self, *, seconds: float) -> None:
-        """Look at everybody's record once, spread over that time."""
+        """Compare everybody with the record once, in batches spread over that time."""
         people = list(self._sockets)
         batches = [
             people[start : start + POLL_BATCH] for start in range(0, len(people), POLL_BATCH)
@@ -166,17 +168,17 @@ class Hub:
         while True:
             await self._look_at_all(seconds=POLL_INTERVAL)
 
-    async def _look_when_called(self) -> None:
+    async def _look_on_request(self) -> None:
         while True:
-            await self._called_to_look.wait()
-            self._called_to_look.clear()
+            await self._look_requested.wait()
+            self._look_requested.clear()
             await self._look_at_all(seconds=0)
             await asyncio.sleep(LOOK_INTERVAL)
 
     # The channel layer
 
     async def _follow_layer(self) -> None:
-        """Hear what other processes ring."""
+        """Deliver the events that other processes tell of."""
         layer, channel = shared_layer(), ""
         failing = False
         while True:
@@ -187,23 +189,23 @@ class Hub:
                 if failing:
                     logger.warning("The channel layer answers again")
                 failing = False
-                give_way_to_cancellation()  # else it would wait for a message that never comes
-                self._called_to_look.set()  # what others wrote before this did not ring here
+                raise_if_cancelled()  # else it would wait for a message that never comes
+                self._look_requested.set()  # of what others wrote before, nothing was received
                 while True:
                     message = await layer.receive(channel)
                     if message["type"] == "bell.look":
-                        self._called_to_look.set()
+                        self._look_requested.set()
                     for user_id, seq, text in message.get("texts", ()):
-                        self.hear(user_id, EventMessage(seq, text))
+                        self.deliver(user_id, (seq, text))
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
                 if not failing:  # once, not every second
                     logger.warning("The channel layer does not answer: %s", reason(error))
                 failing = True
                 await asyncio.sleep(RETRY_INTERVAL)
-            give_way_to_cancellation()
+            raise_if_cancelled()
 
 
-def give_way_to_cancellation() -> None:
+def raise_if_cancelled() -> None:
     """Raise `CancelledError` where the current task was cancelled and a library swallowed that.
 
     The Redis client does, while it connects.

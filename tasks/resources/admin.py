@@ -114,6 +114,10 @@ class KeysetAdmin(OnlyFilters[Row]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # a row has an owner, and no staff account can be one
 
+    def save_model(self, request: HttpRequest, obj: Row, form: Any, change: bool) -> None:
+        # What its owner has deleted meanwhile does not come back.
+        obj.save(force_update=True)
+
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Row], search_term: str
     ) -> tuple[models.QuerySet[Row], bool]:

@@ -1,4 +1,4 @@
-"""Live events, over real sockets to a real server (contract section 4)."""
+"""Live events, over real sockets to a real server."""
 
 import json
 import time

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
-
 from tasks.api.listing import EventParameters, NotificationParameters, TaskParameters
+
 from tasks.api.serializers import NotificationSerializer, TaskSerializer
 from tasks.events.record import KEPT_DAYS
 from tasks.rules.reminders import Kind

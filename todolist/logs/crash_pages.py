@@ -24,10 +24,10 @@ class SecretsFilter(SafeExceptionReporterFilter):
 
 
 class SecretsReporter(ExceptionReporter):
-    """A report that has lost, wherever it stood, what this request's sender is known by.
+    """A report without the credentials of the request, wherever they stand in it.
 
-    Variables of the code that failed may hold a token under any name, so the finished page is
-    searched.
+    Local variables in the traceback may hold a token under any name, so the finished page is
+    redacted.
     """
 
     def get_traceback_data(self) -> dict[str, Any]:

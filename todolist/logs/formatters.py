@@ -31,11 +31,11 @@ _SHAPES = re.compile(
 )
 _SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
 
-SHORTEST = 8  # characters; what is shorter is found in ordinary words
+SHORTEST = 8  # characters; shorter secrets would be found inside ordinary words
 
 
 def redact(text: str, *more: str) -> str:
-    """`text` without anything that looks like a token, without our own secrets, and without `more`."""
+    """`text` without anything that looks like a token or password, our own secrets, and `more`."""
     known = _pattern_of((*_configured_secrets(), *more))
     if known is not None:
         text = known.sub(REDACTED, text)
@@ -62,7 +62,7 @@ def _configured_secrets() -> Iterator[str]:
 
 @lru_cache(maxsize=64)
 def _pattern_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
-    """These strings, in every spelling in which they get into a text; not as a part of a word."""
+    """Finds these secrets as whole words, plain or as URLs, HTML and `repr` escape them."""
     spellings = {
         spelling
         for secret in secrets
@@ -76,30 +76,28 @@ def _pattern_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
     return re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])")
 
 
+def drop_misfitting_arguments(record: logging.LogRecord) -> None:
+    """Drop arguments that do not fit the message: `logging` would print them to stderr as they are."""
+    try:
+        record.getMessage()
+    except Exception:  # noqa: BLE001  whatever the arguments' own code raises
+        record.msg = f"{record.msg!s} (its arguments do not fit)"
+        record.args = None
+
+
 class RedactingFormatter(logging.Formatter):
     """Redacts the finished line, with its arguments, traceback and all."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(self.sound(record)))
-
-    def sound(self, record: logging.LogRecord) -> logging.LogRecord:
-        """The record; where its arguments do not fit its message, without them.
-
-        `logging` itself would print them to stderr as they are.
-        """
-        try:
-            record.getMessage()
-        except Exception:  # noqa: BLE001  whatever the arguments' own code raises
-            record.msg = f"{record.msg!s} (its arguments do not fit)"
-            record.args = None
-        return record
+        drop_misfitting_arguments(record)
+        return redact(super().format(record))
 
 
 class JSONFormatter(RedactingFormatter):
     """One JSON object a line (`LOG_FORMAT=json`), with whatever was logged as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        self.sound(record)
+        drop_misfitting_arguments(record)
         extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         line = {
             **extra,
@@ -121,7 +119,10 @@ _DEEPEST = 6
 
 
 def _without_secrets(value: Any, depth: int = 0) -> Any:
-    """`value` as plain JSON, redacted string by string, and whole where its name says what it is."""
+    """`value` as plain JSON: strings redacted, and items with a secret's name replaced whole.
+
+    Containers nested deeper than `_DEEPEST` are redacted as the text that `str` makes of them.
+    """
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -143,7 +144,7 @@ def _without_secrets(value: Any, depth: int = 0) -> Any:
 
 
 def _with_names(items: Iterable[Any]) -> Iterator[Any]:
-    """The items; a pair of a name and a value, as headers are kept, as a dictionary of one."""
+    """The items; pairs of a name and a value, as in a list of headers, become dictionaries of one."""
     for item in items:
         match item:
             case (str() | bytes() as name, value):

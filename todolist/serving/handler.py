@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 from rest_framework.permissions import SAFE_METHODS
 
-from accounts.checks.routes import http_routes
+from accounts.checks.walk import http_routes
 from accounts.owned.acting import act_for_nobody
 from accounts.owned.public import why_open
 from accounts.signin.authentication import settle_keys

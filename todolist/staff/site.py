@@ -64,6 +64,8 @@ class StaffSite(AdminSite):
             except UNUSABLE as error:
                 return refused(error)
 
+        # For the checks for isolation, as Django leaves it on the views that the site routes itself.
+        answered.admin_site = self  # type: ignore[attr-defined]
         return super().admin_view(answered, cacheable)
 
 

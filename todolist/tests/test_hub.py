@@ -1,126 +1,51 @@
-"""Sockets inside one server process: who hears, when the channel layer fails or a client does not read.
+"""The hub of one server process: who is told of what, also while the channel layer fails.
 
-The application runs in the test's own event loop, so that a test can be the network: hold a message
-back, or never take it. Times that would hide a mistake (the poll of the record, what the channel
-layer may take) are set so far away that a test cannot pass by them.
+Times that would hide a mistake (the poll of the record, what the channel layer may take) are set so
+far away that a test cannot pass by them.
 """
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from channels.layers import channel_layers
 from django.conf import settings as django_settings
-from django.db import connections, transaction
+from django.db import transaction
 from redis import asyncio as redis
 
 from conftest import ALICE, BOB, sign
 from tasks.events.bell import Bell
-from tasks.events.consumers import NotificationSocket
+from tasks.events.consumers import NotificationConsumer
 from tasks.events.hub import Hub, current_hub
 from tasks.events.record import EventMessage, Replay, newest_seqs
 from tasks.models import Task
+from todolist.tests.in_process import (  # noqa: F401  fixtures among them
+    NEVER,
+    PATIENCE,
+    Client,
+    greeted,
+    new_bell,
+    no_poll,
+    orderly_end,
+    write,
+)
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
-NEVER = 3600.0
-PATIENCE = 30.0
 needs_redis = pytest.mark.skipif(
     not django_settings.REDIS_URL, reason="There is no channel layer between processes in this run"
 )
 
 
-@pytest.fixture(autouse=True)
-def no_poll(monkeypatch, db) -> None:
-    import todolist.asgi  # noqa: F401  runs the system checks: here, and not in the event loop
-
-    monkeypatch.setattr("tasks.events.hub.POLL_INTERVAL", NEVER)
-
-
-@pytest.fixture(autouse=True)
-def new_bell(monkeypatch) -> None:
-    bell = Bell()
-    for user in ("tasks.events.record.bell", "tasks.events.hub.bell"):
-        monkeypatch.setattr(user, bell)
-
-
 @pytest.fixture
-def elsewhere(new_bell, monkeypatch) -> None:
+def elsewhere(monkeypatch) -> None:
     """Whatever is written, another process has written it: its bell is not ours."""
     monkeypatch.setattr("tasks.events.record.bell", Bell())
-
-
-class Client:
-    """A client of the application, and the network between them."""
-
-    def __init__(self, token: str, query: str = "") -> None:
-        self.scope = {
-            "type": "websocket",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "path": "/ws/notifications",
-            "query_string": f"token={token}{query}".encode(),
-            "headers": [],
-            "subprotocols": [],
-        }
-        self.to_application: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.holds_back: Callable[[dict[str, Any]], bool] = lambda message: False
-        self.close_code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    async def send(self, message: dict[str, Any]) -> None:
-        """What the server's `send` is: it returns when the client has room for the message."""
-        if message["type"] == "websocket.close":
-            self.close_code.set_result(message["code"])
-        elif message["type"] == "websocket.send":
-            content = json.loads(message["text"])
-            self.messages.put_nowait(content)
-            if self.holds_back(content):
-                await asyncio.sleep(NEVER)
-
-    async def received(self) -> dict[str, Any]:
-        async with asyncio.timeout(PATIENCE):
-            return await self.messages.get()
-
-    def start(self) -> None:
-        from todolist.asgi import application
-
-        self.to_application.put_nowait({"type": "websocket.connect"})
-        work = application(self.scope, self.to_application.get, self.send)  # type: ignore[arg-type]
-        self.running = asyncio.create_task(work)
-
-    async def leave(self) -> None:
-        self.to_application.put_nowait({"type": "websocket.disconnect", "code": 1000})
-        await asyncio.wait([self.running], timeout=PATIENCE)
-
-
-@asynccontextmanager
-async def greeted(token: str, query: str = "") -> AsyncIterator[Client]:
-    client = Client(token, query)
-    client.start()
-    try:
-        assert (await client.received())["type"] == "ready"
-        yield client
-    finally:
-        await client.leave()
-
-
-@database_sync_to_async
-def write(user_id: str, text: str = "x") -> None:
-    Task(user_id=user_id, text=text).save()
-
-
-@pytest_asyncio.fixture(autouse=True)
-async def orderly_end() -> AsyncIterator[None]:
-    yield
-    await current_hub().stop()
-    await sync_to_async(connections.close_all)()  # of the thread that `write` uses
 
 
 # The channel layer
@@ -229,11 +154,11 @@ async def test_an_echo_of_what_was_sent_starts_nothing():
         await write(ALICE)
         event = await alice.received()
         (socket,) = current_hub()._sockets[ALICE]
-        assert isinstance(socket, NotificationSocket) and socket.forwarding is not None
-        await asyncio.wait([socket.forwarding], timeout=PATIENCE)
-        forwarding = socket.forwarding
-        current_hub().hear(ALICE, EventMessage(event["seq"], json.dumps(event)))
-        assert socket.forwarding is forwarding and not socket.rung
+        assert isinstance(socket, NotificationConsumer) and socket.task is not None
+        await asyncio.wait([socket.task], timeout=PATIENCE)
+        task = socket.task
+        current_hub().deliver(ALICE, EventMessage(event["seq"], json.dumps(event)))
+        assert socket.task is task and not socket.outbox.queue
 
 
 @pytest_asyncio.fixture
@@ -333,64 +258,4 @@ async def test_an_event_that_rings_during_a_resync_is_sent(monkeypatch):
     while "task.created" not in kinds:
         kinds.append((await client.received())["type"])
     assert "resync" in kinds
-    await client.leave()
-
-
-# Sockets that end badly
-
-
-@pytest.mark.parametrize("way", ["failed", "cancelled"])
-async def test_however_a_socket_ends_it_is_forgotten(way, monkeypatch):
-    client = Client(sign(ALICE))
-    client.start()
-    await client.received()
-    assert current_hub().count(ALICE) == 1
-    if way == "cancelled":
-        client.running.cancel()
-    else:
-
-        def fail(text: str) -> object:
-            raise RuntimeError("the handler is broken")
-
-        monkeypatch.setattr("tasks.events.consumers.json.loads", fail)
-        client.to_application.put_nowait({"type": "websocket.receive", "text": "{}"})
-    await asyncio.wait([client.running], timeout=PATIENCE)
-    assert client.running.done()
-    assert current_hub().count(ALICE) == 0
-    if way == "failed":
-        assert client.close_code.result() == 4503
-
-
-async def test_nothing_goes_behind_an_event_that_could_not_be_sent(monkeypatch):
-    monkeypatch.setattr("tasks.events.consumers.SEND_TIMEOUT", 0.05)
-    async with greeted(sign(ALICE)) as alice:
-        alice.holds_back = lambda message: "data" in message
-        await write(ALICE, "may have gone out")
-        await alice.received()
-        await write(ALICE, "must not")
-        async with asyncio.timeout(PATIENCE):
-            assert await alice.close_code == 1013
-        await write(ALICE, "must not either")
-        await asyncio.sleep(0.1)
-        assert alice.messages.empty()
-        assert current_hub().count(ALICE) == 0
-
-
-async def test_whoever_does_not_read_does_not_outlive_the_token():
-    """The warning cannot be sent, and there is time to wait for that beyond the expiry."""
-    client = Client(sign(ALICE, exp=int(time.time()) + 2))
-    client.holds_back = lambda message: message["type"] == "auth.expiring"
-    client.start()
-    async with asyncio.timeout(8):  # less than a send may take
-        assert await client.close_code == 4001
-    await client.leave()
-
-
-async def test_a_warning_that_cannot_be_sent_closes(monkeypatch):
-    monkeypatch.setattr("tasks.events.consumers.SEND_TIMEOUT", 0.05)
-    client = Client(sign(ALICE, exp=int(time.time()) + 30))
-    client.holds_back = lambda message: message["type"] == "auth.expiring"
-    client.start()
-    async with asyncio.timeout(8):
-        assert await client.close_code == 1013
     await client.leave()

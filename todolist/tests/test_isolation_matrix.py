@@ -29,8 +29,8 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.checks.isolation import is_api
-from accounts.checks.routes import Route, http_routes
+from accounts.checks.asking import is_api
+from accounts.checks.walk import Route, http_routes
 from accounts.owned import acting
 from accounts.owned.models import OwnedQuerySet
 from accounts.owned.permissions import IsOwner

@@ -1,6 +1,6 @@
 """Isolation of sockets: every socket route of the application, for everybody who might come by.
 
-Contract section 4. A route takes part by being routed; one with parameters in its path fails here
+A route takes part by being routed; one with parameters in its path fails here
 until `DECLARED` says how it is written for whom.
 """
 
@@ -24,17 +24,18 @@ from django.test import Client
 from django.urls import path
 from django.utils.module_loading import import_string
 
-from accounts.checks.routes import Route, socket_routes
+from accounts.checks.walk import Route, socket_routes
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware, refuse
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, OTHER_SECRET, PAGE_ORIGIN, sign
-from tasks.events.consumers import notifications
+from tasks.events.consumers import NotificationConsumer
 from tasks.events.record import last_seq
 from todolist.tests.people import CAROL, PEOPLE, STAFF_PK, furnish, make_task
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
 ROUTES = list(socket_routes())
+notifications: Any = NotificationConsumer.as_asgi()
 SECONDS = 30  # for what comes at once, on a machine that has much else to do
 
 # Socket routes with parameters: what stands in their place for a person.
@@ -149,7 +150,8 @@ async def test_a_socket_tells_each_their_own(route: Route, proved: Counter[str])
 
 
 async def test_the_socket_of_the_contract_is_among_them():
-    assert [route.callback for route in ROUTES if route.callback is not refuse] == [notifications]
+    others = [route.callback for route in ROUTES if route.callback is not refuse]
+    assert [application.consumer_class for application in others] == [NotificationConsumer]
 
 
 @pytest_asyncio.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Every event once and in order, whatever happens in between (contract section 4).
+"""Every event once and in order, whatever happens in between.
 
 With a database and a Redis that processes can share, over two server processes; else over one.
 """

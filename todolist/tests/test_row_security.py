@@ -267,6 +267,21 @@ def test_asked_for_and_void_the_server_does_not_start(server):
     assert bound.returncode == 0 and "014" not in bound.stderr
 
 
+@pytest.mark.parametrize(
+    ("query", "code", "said"),
+    [
+        ("application_nom=x", 1, "(todolist.E021) DATABASE_URL has options"),
+        ("connect_timeout=soon", 1, "(todolist.E021) DATABASE_URL has options"),
+        ("sslmode=banana", 0, "(todolist.W024) The database of DATABASE_URL does not answer"),
+    ],
+)
+def test_what_the_driver_says_of_the_options_is_told_at_start(server, query, code, said):
+    separator = "&" if "?" in server.database_url else "?"
+    started = start(server, DATABASE_URL=f"{server.database_url}{separator}{query}")
+    assert started.returncode == code
+    assert said in started.stderr and query.partition("=")[0] in started.stderr
+
+
 def test_switched_off_everything_works_without_it(start_server):
     server = start_server(DATABASE_RLS="False")
     hers = call(server, sign(ALICE), "POST", "/tasks", {"text": "hers"}).body

@@ -218,7 +218,7 @@ class TestEnvironment:
         [
             ("ssl=true", {"sslmode": "require"}),
             ("ssl=verify-full&sslrootcert=system", {"sslmode": "verify-full"}),
-            ("ssl=disable&timeout=9", {"sslmode": "disable", "connect_timeout": "9"}),
+            ("ssl=disable&timeout=9", {"sslmode": "disable", "connect_timeout": 9}),
             ("prepared_statement_cache_size=0&statement_cache_size=0", {}),
             ("application_name=a%20b", {"application_name": "a b"}),
             ("options=-c%20search_path%3Dx", {"options": "-c search_path=x"}),
@@ -233,25 +233,15 @@ class TestEnvironment:
     @pytest.mark.parametrize(
         ("query", "named"),
         [
-            ("foo=bar", ["foo"]),
-            ("sslmode=require&foo=bar&pool=1", ["foo", "pool"]),
-            ("sslmode=banana", ["sslmode"]),
-            ("ssl=banana", ["sslmode"]),
-            ("sslmode=", ["sslmode"]),
-            ("sslrootcert=system&sslmode=require", ["sslmode", "sslrootcert"]),
-            ("connect_timeout=soon", ["connect_timeout"]),
-            ("target_session_attrs=any-old", ["target_session_attrs"]),
             ("password=hidden-in-here", ["password"]),
-            ("hostaddr=192.0.2.1", ["hostaddr"]),
-            ("application_name=%00", ["application_name"]),
-            ("statement_cache_size=100", ["statement_cache_size"]),
-            ("command_timeout=5", ["command_timeout"]),
             ("autocommit=false", ["autocommit"]),
+            (
+                "sslmode=require&conn_health_checks=False&atomic_requests=True",
+                ["atomic_requests", "conn_health_checks"],
+            ),
         ],
     )
-    def test_options_that_would_fail_at_the_first_connection_are_refused_by_name(
-        self, read, query, named
-    ):
+    def test_options_that_have_no_business_in_the_url_are_refused_by_name(self, read, query, named):
         env = read(f"postgresql://u:p@db.example/name?{query}")
         env.database("X", "")
         assert [mistake.id for mistake in env.mistakes] == ["todolist.E021"]
@@ -260,7 +250,7 @@ class TestEnvironment:
 
     def test_sqlite_takes_no_options(self, read):
         env = read("sqlite:////var/lib/x.sqlite3?mode=ro")
-        assert env.database("X", "")["NAME"] == "/var/lib/x.sqlite3"
+        assert env.database("X", "")["ENGINE"] == "django.db.backends.dummy"
         assert [mistake.id for mistake in env.mistakes] == ["todolist.E021"]
 
     @pytest.mark.parametrize(
@@ -279,15 +269,11 @@ class TestEnvironment:
         [
             ("redis://h/0?foo=bar", "foo"),
             ("redis://h?host=other", "host"),
-            ("redis://h?db=first", "db"),
-            ("redis://h?socket_timeout=long", "socket_timeout"),
             ("redis://h?decode_responses=1", "decode_responses"),
             ("redis://h?ssl_cert_reqs=none", "ssl_cert_reqs"),
-            ("rediss://h?ssl_cert_reqs=banana", "ssl_cert_reqs"),
-            ("rediss://h?ssl_foo=1", "ssl_foo"),
         ],
     )
-    def test_options_that_redis_would_choke_on_are_refused_by_name(self, read, url, named):
+    def test_unknown_options_of_redis_are_refused_by_name(self, read, url, named):
         env = read(url)
         assert env.redis_url("X") == ""
         assert [mistake.id for mistake in env.mistakes] == ["todolist.E022"]

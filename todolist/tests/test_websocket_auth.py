@@ -1,4 +1,4 @@
-"""Who may open a socket: which pages, and with which tokens (contract section 4)."""
+"""Who may open a socket: which pages, and with which tokens."""
 
 import time
 from collections.abc import AsyncIterator, Callable

@@ -6,7 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.signin.tokens import InvalidToken, issue
+from accounts.signin.errors import InvalidToken
+from accounts.signin.tokens import issue
 
 MAX_MINUTES = 60 * 24 * 365
 

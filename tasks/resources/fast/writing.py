@@ -4,8 +4,10 @@ A change reads the row, lets the model decide in Python, and writes it if it sti
 was read (compare-and-swap).
 """
 
+from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, models
 from rest_framework import serializers, status
@@ -145,5 +147,10 @@ def _with_event(fast: Fast, writing: str) -> str:
     )
 
 
+# Of these the driver makes by itself what the field's column takes.
+_NATIVE = frozenset({str, int, bool, datetime, date, UUID, type(None)})
+
+
 def _adapted(field: Any, value: Any) -> Any:
-    return field.get_db_prep_save(value, connection)
+    """A value as the driver takes it."""
+    return value if type(value) in _NATIVE else field.get_db_prep_save(value, connection)

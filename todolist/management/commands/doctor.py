@@ -12,8 +12,8 @@ from django.core.checks import run_checks
 from django.core.management.base import BaseCommand
 from django.db import connection
 
-from accounts.signin.conf import conf
-from accounts.signin.diagnosis import Finding, examine_key_server, examine_origins, examine_token
+from accounts.signin.conf import conf, origin_of
+from accounts.signin.diagnosis import Finding, examine_key_server, examine_token
 from todolist.health import channel_layer_answers
 from todolist.logs.formatters import redact
 
@@ -60,6 +60,27 @@ def examine(token: str | None) -> Iterator[Finding]:
     yield from examine_origins(settings.CORS_ORIGINS, settings.BETTER_AUTH_URL)
     yield examine_database()
     yield examine_channel_layer()
+
+
+def examine_origins(origins: tuple[str, ...], better_auth_url: str) -> Iterator[Finding]:
+    """Whether the pages of the Better Auth server's own origin may call this API."""
+    page = origin_of(better_auth_url)
+    if not origins:
+        yield Finding(
+            "cors",
+            "error",
+            "CORS_ORIGINS is empty: no page in a browser may call this API.",
+            "Set it to the origin of your frontend.",
+        )
+    elif page and page not in origins:
+        yield Finding(
+            "cors",
+            "warning",
+            f"CORS_ORIGINS does not hold {page}, the origin of the Better Auth server.",
+            "If your pages are served from there, add it.",
+        )
+    else:
+        yield Finding("cors", "ok", f"Pages of {', '.join(origins)} may call this API.")
 
 
 def examine_database() -> Finding:

@@ -11,9 +11,11 @@ from uuid import uuid4
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from accounts.signin import jwks
-from accounts.signin.jwks import FetchError, KeySet, KeysUnavailable, MustWait, parse_keys
-from accounts.signin.tokens import InvalidToken, verify
+from accounts.signin import download, keyset
+from accounts.signin.errors import FetchError, InvalidToken, KeysUnavailable, MustWait
+from accounts.signin.keys import parse_keys
+from accounts.signin.keyset import KeySet
+from accounts.signin.known_tokens import verify
 from accounts.tests.keyserver import ALGORITHMS, BODIES, KeyServer, SigningKey, serving
 from conftest import SECRET, client_with, sign
 
@@ -47,7 +49,7 @@ def key_server(signing_keys, settings):
 def clock(monkeypatch, key_server) -> Clock:
     """The clock of the process's own key set for this server."""
     clock = Clock()
-    monkeypatch.setattr(jwks.key_set(key_server.url), "_clock", clock)
+    monkeypatch.setattr(keyset.key_set(key_server.url), "_clock", clock)
     return clock
 
 
@@ -227,7 +229,7 @@ def test_a_cold_start_under_load_is_one_fetch(key_server, signing_keys):
 
 def test_a_new_key_is_accepted_on_its_first_request(key_server, signing_keys, clock):
     verify(signing_keys["EdDSA"].sign(key_server.origin))
-    clock.now += jwks.COOLDOWN
+    clock.now += keyset.COOLDOWN
     fresh = SigningKey("EdDSA")
     key_server.keys.append(fresh)
     assert verify(fresh.sign(key_server.origin)).user.id == "alice"
@@ -242,19 +244,19 @@ def test_under_a_flood_of_made_up_keys_a_new_one_is_accepted_within_five_seconds
     key_server.keys.append(fresh)
     with pytest.raises(InvalidToken, match="unknown key"):
         verify(fresh.sign(key_server.origin))
-    assert jwks.COOLDOWN < 5
-    clock.now += jwks.COOLDOWN
+    assert keyset.COOLDOWN < 5
+    clock.now += keyset.COOLDOWN
     assert verify(fresh.sign(key_server.origin)).user.id == "alice"
 
 
 def test_10_000_made_up_keys_are_one_fetch_per_cooldown(key_server, signing_keys, clock):
     verify(signing_keys["EdDSA"].sign(key_server.origin))
-    keys = jwks.key_set(key_server.url)
-    clock.now += jwks.COOLDOWN
+    keys = keyset.key_set(key_server.url)
+    clock.now += keyset.COOLDOWN
     for _ in range(10_000):
         assert keys.find(uuid4().hex, "EdDSA", wait=True) == ()
     assert key_server.fetches == 2
-    clock.now += jwks.COOLDOWN
+    clock.now += keyset.COOLDOWN
     for _ in range(1000):
         keys.find(uuid4().hex, "EdDSA", wait=True)
     assert key_server.fetches == 3
@@ -262,7 +264,7 @@ def test_10_000_made_up_keys_are_one_fetch_per_cooldown(key_server, signing_keys
 
 def test_the_same_while_the_key_server_fails(key_server, clock):
     key_server.mood = "failing"
-    keys = jwks.key_set(key_server.url)
+    keys = keyset.key_set(key_server.url)
     for _ in range(10_000):
         with pytest.raises(KeysUnavailable):
             keys.find(uuid4().hex, "EdDSA", wait=True)
@@ -272,7 +274,7 @@ def test_the_same_while_the_key_server_fails(key_server, clock):
 def test_old_keys_are_refreshed_without_anybody_waiting(key_server, signing_keys, clock):
     token = signing_keys["EdDSA"].sign(key_server.origin)
     verify(token)
-    clock.now += jwks.REFRESH_AFTER
+    clock.now += keyset.REFRESH_AFTER
     key_server.asked.clear()
     key_server.may_answer.clear()  # the key server hangs: whoever waited for it would hang too
     for _ in range(10):
@@ -313,11 +315,11 @@ def test_known_keys_go_on_for_a_day_and_unknown_ones_are_refused(
         finish(key_server)
         with pytest.raises(InvalidToken, match="unknown key"):
             verify(SigningKey("EdDSA").sign(key_server.origin))
-    keys = jwks.key_set(key_server.url)
+    keys = keyset.key_set(key_server.url)
     assert keys.age is not None and keys.age >= 24 * HOUR
     assert keys.last_error
     key_server.mood = "well"
-    clock.now += jwks.RETRY_REFRESH_AFTER
+    clock.now += keyset.RETRY_REFRESH_AFTER
     verify(token)
     finish(key_server)
     assert keys.age == 0 and not keys.last_error
@@ -327,7 +329,7 @@ def test_after_two_days_old_keys_count_no_more(key_server, signing_keys, clock):
     token = signing_keys["ES256"].sign(key_server.origin)
     verify(token)
     key_server.mood = "failing"
-    clock.now += jwks.MAX_STALE + 1
+    clock.now += keyset.MAX_STALE + 1
     with pytest.raises(KeysUnavailable):
         verify(token)
 
@@ -346,7 +348,7 @@ def test_where_nothing_was_ever_fetched_the_answer_is_503(key_server, signing_ke
 
 @pytest.mark.parametrize("mood", ["dripping", "dripping headers"])
 def test_a_server_that_answers_ever_so_slowly_is_given_up(key_server, monkeypatch, mood):
-    monkeypatch.setattr(jwks, "FETCH_TIMEOUT", 0.3)
+    monkeypatch.setattr(download, "FETCH_TIMEOUT", 0.3)
     key_server.mood = mood
     with pytest.raises(FetchError, match="no answer within"):
         KeySet(key_server.url).refresh()
@@ -362,7 +364,7 @@ def test_a_server_that_is_not_there(settings):
 def test_what_went_wrong_is_logged_with_the_age_of_the_keys(
     key_server, signing_keys, clock, caplog
 ):
-    caplog.set_level("INFO", "accounts.signin.jwks")
+    caplog.set_level("INFO", "accounts.signin.keyset")
     verify(signing_keys["EdDSA"].sign(key_server.origin))
     key_server.mood = "failing"
     clock.now += 1000

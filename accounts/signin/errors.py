@@ -1,0 +1,36 @@
+"""Why a token is not accepted. The texts are fit for the caller to see."""
+
+
+class TokenError(Exception):
+    """A token that cannot be accepted."""
+
+
+class InvalidToken(TokenError):
+    """The token is wrong; it will not become right by trying again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid token: {reason}")
+        self.reason = reason
+
+
+class ExpiredToken(TokenError):
+    """The token was good until its `exp` passed."""
+
+    def __init__(self) -> None:
+        super().__init__("Token has expired")
+
+
+class KeysUnavailable(Exception):
+    """No key can be had: none was ever fetched, or so long ago that it is too stale to use."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("The keys to check tokens with cannot be had at the moment")
+        self.retry_after = max(1, round(retry_after + 0.5))  # whole seconds
+
+
+class MustWait(Exception):
+    """An answer needs a fetch of keys, and the caller asked not to wait for one."""
+
+
+class FetchError(Exception):
+    """The key server did not answer with a key set. The text says why, on one line."""

@@ -1,0 +1,101 @@
+"""What a socket is sent next, whatever is live, missing, or gone from the record."""
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from tasks.events.hub import Hub
+from tasks.events.outbox import QUEUE_LIMIT, Outbox
+from tasks.events.record import EventMessage, Replay
+
+pytestmark = pytest.mark.asyncio
+
+
+def event(seq: int) -> EventMessage:
+    return EventMessage(seq, f"event {seq}")
+
+
+class Record:
+    """A hub with a record in memory, which notes what it was asked for."""
+
+    def __init__(self, newest: int = 0, oldest: int = 1) -> None:
+        self.newest, self.oldest = newest, oldest
+        self.asked: list[int] = []
+
+    async def replay(self, user_id: str, since: int, limit: int) -> Replay:
+        self.asked.append(since)
+        if not self.oldest - 1 <= since <= self.newest:
+            return Replay([], self.newest, complete=False)
+        numbers = range(since + 1, min(since + limit, self.newest) + 1)
+        return Replay([event(seq) for seq in numbers], self.newest, complete=True)
+
+
+def outbox_at(position: int, record: Record) -> Outbox:
+    outbox = Outbox("alice", cast("Hub", record))
+    outbox.position = position
+    return outbox
+
+
+async def everything(outbox: Outbox) -> list[str]:
+    taken: list[str] = []
+    while (text := await outbox.take()) is not None:
+        taken.append(text)
+    return taken
+
+
+def texts(first: int, last: int) -> list[str]:
+    return [event(seq).text for seq in range(first, last + 1)]
+
+
+async def test_live_events_need_no_record():
+    record = Record()
+    outbox = outbox_at(0, record)
+    for seq in (1, 2, 2, 1, 3):
+        outbox.add(event(seq))
+    assert await everything(outbox) == texts(1, 3)
+    assert record.asked == []
+
+
+async def test_what_is_missing_before_a_live_event_is_replayed():
+    record = Record(newest=5)
+    outbox = outbox_at(1, record)
+    outbox.add(event(5))
+    assert await everything(outbox) == texts(2, 5)
+    assert record.asked == [1]
+
+
+async def test_a_long_replay_is_read_in_batches():
+    record = Record(newest=450)
+    outbox = outbox_at(0, record)
+    outbox.behind = True
+    assert await everything(outbox) == texts(1, 450)
+    assert record.asked == [0, 200, 400]
+
+
+async def test_more_live_events_than_are_kept_are_replayed():
+    newest = QUEUE_LIMIT + 50
+    record = Record(newest)
+    outbox = outbox_at(0, record)
+    for seq in range(1, newest + 1):
+        outbox.add(event(seq))
+    assert len(outbox.queue) == QUEUE_LIMIT
+    assert await everything(outbox) == texts(1, newest)
+
+
+@pytest.mark.parametrize("position", [3, 99])
+async def test_where_the_record_does_not_reach_a_resync_takes_the_place_of_events(position):
+    outbox = outbox_at(position, Record(newest=9, oldest=6))
+    outbox.behind = True
+    taken: list[Any] = [json.loads(text) for text in await everything(outbox)]
+    assert taken == [{"type": "resync", "seq": 9}]
+    outbox.add(event(10))
+    assert await everything(outbox) == texts(10, 10)
+
+
+async def test_a_notice_goes_before_all_events_that_wait():
+    outbox = outbox_at(0, Record(newest=3))
+    outbox.behind = True
+    assert await outbox.take() == event(1).text
+    outbox.notice = "soon"
+    assert await everything(outbox) == ["soon", *texts(2, 3)]
