@@ -615,7 +615,7 @@ def without_mixin(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("take_away", "complaints"),
     [
-        (without_filter, {"accounts.E106"}),
+        (without_filter, {"accounts.E106", "accounts.E118"}),
         (without_permission, {"accounts.E107"}),
         (without_mixin, {"accounts.E105", "accounts.E106"}),
     ],
