@@ -29,7 +29,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.core.checks.registry import registry
-from django.db import connection, connections
+from django.db import DatabaseError, InterfaceError, connection, connections
 from django.test import override_settings
 from psycopg import sql
 from pytest_django import DjangoDbBlocker
@@ -195,9 +195,11 @@ class Caller(APIClient):
 
     def _act_for(self, value: str) -> None:
         if connection.vendor == "postgresql" and not acting.acts_for_nobody():
-            connection.ensure_connection()
             setting = f"SELECT set_config('{acting.SETTING}', %s, %s)"
-            with suppress(psycopg.OperationalError):  # a test has closed it
+            with suppress(
+                psycopg.OperationalError, DatabaseError, InterfaceError
+            ):  # closed by a test
+                connection.ensure_connection()
                 # Past Django, whose queries tests count.
                 connection.connection.execute(setting, [value, connection.in_atomic_block])
 
@@ -386,10 +388,10 @@ def free_port() -> int:
 
 def server_command(kind: str, port: int, application: str) -> list[str]:
     """How a server is started in production, by its kind: uvicorn or daphne."""
-    python = (sys.executable, "-m")
     if kind == "daphne":
-        return [*python, "daphne", "-b", "127.0.0.1", "-p", str(port), application]
-    return [*python, "uvicorn", "--host", "127.0.0.1", "--port", str(port), application]
+        listen = ["-b", "127.0.0.1", "-p", str(port)]
+        return [sys.executable, "-m", "daphne", *listen, application]
+    return [sys.executable, "manage.py", "serve", f"127.0.0.1:{port}", "--app", application]
 
 
 @contextmanager

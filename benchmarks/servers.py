@@ -85,8 +85,7 @@ OURS = [
         label="todolist",
         port=8101,
         command=[
-            f"{OUR_BIN}/uvicorn", "--workers", "2", "--host", "127.0.0.1", "--port", "{port}",
-            "todolist.asgi:application",
+            f"{OUR_BIN}/python", "manage.py", "serve", "--workers", "2", "127.0.0.1:{port}",
         ],
         ours=True,
         connections=16,
@@ -96,8 +95,7 @@ OURS = [
         label="todolist, one process",
         port=8102,
         command=[
-            f"{OUR_BIN}/uvicorn", "--host", "127.0.0.1", "--port", "{port}",
-            "todolist.asgi:application",
+            f"{OUR_BIN}/python", "manage.py", "serve", "127.0.0.1:{port}",
         ],
         ours=True,
         processes=1,

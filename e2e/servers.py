@@ -156,8 +156,7 @@ class Stack:
         )
         return Server(
             [
-                *(sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", str(port)),
-                "todolist.asgi:application",
+                *(sys.executable, "manage.py", "serve", f"127.0.0.1:{port}"),
             ],
             folder=ROOT,
             environment={

@@ -11,10 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def backend(address: str) -> list[list[str]]:
     """The commands that make up this backend, which serves HTTP and sockets at `address`."""
-    host, _, port = address.rpartition(":")
-    listen = ["--host", host.strip("[]"), "--port", port]
     return [
-        [sys.executable, "-m", "uvicorn", *listen, "todolist.asgi:application"],
+        [sys.executable, "manage.py", "serve", address],
         [sys.executable, "manage.py", "send_reminders", "--loop"],
     ]
 

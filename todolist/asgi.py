@@ -8,28 +8,25 @@ import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todolist.settings")
-
 django.setup(set_prefix=False)  # first: what follows needs the applications loaded
 
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware  # noqa: E402
 from tasks.events.routing import websocket_urlpatterns  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
 from todolist.serving.handler import OneHopHandler  # noqa: E402
+from todolist.serving.lifespan import lifespan  # noqa: E402
 
-# Whichever server is here. The other one need not be loaded, which costs 15 MiB.
+# Only where it is the server: loaded beside another one it would take 15 MiB.
 if "daphne.server" in sys.modules:
     from todolist.serving.daphne import adapt_daphne
 
     adapt_daphne()
-if "uvicorn.server" in sys.modules:
-    from todolist.serving.uvicorn import adapt_uvicorn
-
-    adapt_uvicorn()
 
 application = ProtocolTypeRouter(
     {
         "http": OneHopHandler(),
         "websocket": OriginMiddleware(TokenMiddleware(URLRouter(websocket_urlpatterns))),
+        "lifespan": lifespan,
     }
 )
 

@@ -43,12 +43,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "todolist.serving.middleware.SecurityHeaders",
+    "django.middleware.security.SecurityMiddleware",
     "todolist.serving.middleware.forbid_storing",
     "todolist.serving.middleware.CorsForBrowsers",  # outside everything that may answer with an error
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "todolist.serving.middleware.CommonOutsideTheAdmin",
-    "todolist.serving.middleware.FrameOptions",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     # The API keeps no session and needs no CSRF token.
     "todolist.serving.middleware.AdminMiddleware",
 ]

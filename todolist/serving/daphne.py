@@ -25,7 +25,6 @@ from todolist.logs.formatters import redact
 access = logging.getLogger("daphne.access")
 
 MAX_BACKLOG = 256 * 1024  # bytes written to a socket that its client has not read
-MAX_UNANSWERED = 8  # messages of a client, 1 MiB each at most, that the application has not taken
 CLOSE_GOING_AWAY = 1001
 GOODBYE = 3.0  # seconds for closing handshakes and for requests under way at shutdown
 LOOK_EVERY = 0.02  # seconds
@@ -41,7 +40,6 @@ def adapt_daphne() -> None:
     _adapted = True
     _redact_access_log()
     _bound_backlog()
-    _bound_what_clients_send()
     _answer_what_is_too_long()
     _say_goodbye()
 
@@ -82,33 +80,6 @@ def _bound_backlog() -> None:
     Server.handle_reply = handle_reply_and_wait
 
 
-def _bound_what_clients_send() -> None:
-    """Answer no pings of a client that does not read, and read no more than is being answered.
-
-    By itself daphne writes a pong for each ping, and queues messages, without limit.
-    """
-    on_ping, on_message = WebSocketProtocol.onPing, WebSocketProtocol.onMessage
-
-    def answer_if_read(self: Any, payload: bytes) -> None:
-        if _unread(self) <= MAX_BACKLOG:
-            on_ping(self, payload)
-
-    def take_and_pause(self: Any, payload: bytes, isBinary: bool) -> None:  # noqa: N803
-        on_message(self, payload, isBinary)
-        if self.application_queue.qsize() == MAX_UNANSWERED:
-            self.transport.pauseProducing()
-            resume_when_taken(self)
-
-    def resume_when_taken(self: Any) -> None:
-        if self.application_queue.qsize() < MAX_UNANSWERED:
-            self.transport.resumeProducing()
-        elif self.state != self.STATE_CLOSED:
-            asyncio.get_running_loop().call_later(LOOK_EVERY, resume_when_taken, self)
-
-    WebSocketProtocol.onPing = answer_if_read
-    WebSocketProtocol.onMessage = take_and_pause
-
-
 def _unread(protocol: Any) -> int:
     """Bytes written to a socket that the operating system has not taken yet."""
     transport = protocol.transport
@@ -117,17 +88,7 @@ def _unread(protocol: Any) -> int:
 
 
 def _answer_what_is_too_long() -> None:
-    """400 for a header line, and 1009 for a message, that is longer than daphne reads.
-
-    By itself it drops the connection without a word.
-    """
-    on_connect = WebSocketProtocol.onConnect
-
-    def connect_politely(self: Any, request: Any) -> Any:
-        self.failByDrop = False
-        return on_connect(self, request)
-
-    WebSocketProtocol.onConnect = connect_politely
+    """400 for a header line that is longer than Twisted reads, which drops the connection."""
     channel: Any = HTTPChannel
     channel.lineLengthExceeded = lambda self, line: self._respondToBadRequestAndDisconnect()
 

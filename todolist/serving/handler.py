@@ -7,8 +7,6 @@ a few threads does everything else, and the loop sends the answer. The threads s
 their connections.
 """
 
-import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from io import BytesIO
@@ -17,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, reset_queries
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 from rest_framework.permissions import SAFE_METHODS
 
@@ -25,7 +23,6 @@ from accounts.checks.walk import http_routes
 from accounts.owned.acting import act_for_nobody
 from accounts.owned.public import why_open
 from accounts.signin.authentication import settle_keys
-from tasks.events.bell import bell
 from todolist.serving.threads import WHOLE, LoopThreads
 
 THREADS = 2  # at work, where each of them makes progress
@@ -33,7 +30,6 @@ THREADS_AT_MOST = 8
 # Tenths of a thread: a database answers a change only when the disk has it.
 SHARE_OF_A_CHANGE = 3
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that is too large, read so that it is answered
-ANYTHING = "Any .text, \n~é%(x)s"  # what only a parameter takes that takes everything but a slash
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -51,21 +47,18 @@ class OneHopHandler(ASGIHandler):
         self.load_middleware(is_async=False)
         self._prefixed = False
         self._threads = LoopThreads(THREADS, THREADS_AT_MOST, initializer=act_for_nobody)
-        # What the URLconf has for each path that it spells out, and below each path for whatever
-        # follows: looked up once, not every time.
-        self._matches = dict(_matches())
-        self._below = dict(_matches_below())
+        matches = dict(_matches())
         # Paths whose views wait for nothing, neither for a database nor for the network: a hop
         # would take longer than they do, and while a database hangs they answer all the same.
         self._at_once = frozenset(
             path
-            for path, match in self._matches.items()
+            for path, match in matches.items()
             if getattr(getattr(match.func, "cls", None), "answers_at_once", False)
         )
 
         # Paths that are open to everybody: a token there, good or not, is nobody's business.
         self._open = frozenset(
-            path for path, match in self._matches.items() if why_open(match.func) is not None
+            path for path, match in matches.items() if why_open(match.func) is not None
         )
 
     async def __call__(
@@ -80,22 +73,11 @@ class OneHopHandler(ASGIHandler):
         if scope["path"] in self._at_once:
             answer = self._answer(scope, body)
         else:
-            bell.serve_on(asyncio.get_running_loop())
             share = WHOLE if scope["method"] in SAFE_METHODS else SHARE_OF_A_CHANGE
             answer = await self._threads.call(self._answer_on_thread, scope, body, share=share)
         status, headers, content = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-
-    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
-        """What the URLconf has for this path; raises `Resolver404` where it has nothing."""
-        match = self._matches.get(request.path_info)
-        if match is None:
-            above, _, last = request.path_info.rpartition("/")
-            below = self._below.get(above) if last else None
-            match = super().resolve_request(request) if below is None else _with(below, last)
-        request.resolver_match = match
-        return match
 
     def _answer_on_thread(self, scope: dict[str, Any], body: bytes) -> Answer:
         """`_answer` on one of the threads, which keep their connections from request to request."""
@@ -119,8 +101,8 @@ class OneHopHandler(ASGIHandler):
         request, refusal = self.create_request(scope, BytesIO(body))
         response: Any = refusal if request is None else self.get_response(request)
         content = b"".join(response) if response.streaming else response.content
-        for close in response._resource_closers:
-            close()
+        if response.streaming:
+            response.close()
         answer = response.status_code, wire_headers(response), content
         cut_circles(response)
         return answer
@@ -134,27 +116,6 @@ def _matches() -> Iterator[tuple[str, ResolverMatch]]:
             for spelling in (path, f"{path}/"):
                 with suppress(Resolver404):
                     yield spelling, resolve(spelling)
-
-
-def _matches_below() -> Iterator[tuple[str, ResolverMatch]]:
-    """Every path below which one view of the API alone takes whatever comes for its parameter."""
-    routes = [route for route in http_routes() if route.parameters]
-    split = Counter(route.template.rpartition("/")[0] for route in routes)
-    for route in routes:
-        above, _, last = route.template.rpartition("/")
-        name = route.parameters[0]
-        if split[above] == 1 and last == f"%({name})s" and hasattr(route.callback, "cls"):
-            match = resolve(route.path(**{name: ANYTHING}))
-            if match.kwargs == {name: ANYTHING}:
-                yield f"/{above}", match
-
-
-def _with(match: ResolverMatch, value: str) -> ResolverMatch:
-    """The same for this value of its parameter."""
-    kwargs = dict.fromkeys(match.kwargs, value)
-    other = ResolverMatch.__new__(ResolverMatch)
-    other.__dict__ = {**match.__dict__, "kwargs": kwargs, "captured_kwargs": kwargs}
-    return other
 
 
 async def read_body(receive: Receive) -> bytes | None:
@@ -192,11 +153,7 @@ def cut_circles(response: Any) -> None:
 
 def wire_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
     """The headers of a response as ASGI wants them, cookies among them."""
-    # From within the mapping, which otherwise looks up by name what it has just found.
-    headers = [
-        (name.encode("ascii"), value.encode("latin-1"))
-        for name, value in response.headers._store.values()
-    ]
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
     headers += [
         (b"Set-Cookie", cookie.OutputString().encode("ascii"))
         for cookie in response.cookies.values()

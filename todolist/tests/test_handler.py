@@ -4,70 +4,16 @@ import asyncio
 import gc
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.http import Http404
-from django.test import RequestFactory
-from django.urls import URLResolver, get_resolver, path, resolve
-from rest_framework.views import APIView
 
-import tasks.api.urls
 from conftest import sign
 from tasks.events.bell import Bell
+from todolist.asgi import application
 from todolist.serving.handler import OneHopHandler
-from todolist.tests.test_http import PATHS
-
-
-def test_every_path_leads_where_the_urlconf_says():
-    handler = OneHopHandler()
-    request: Any = RequestFactory().get("/")
-    odd = [
-        "/",
-        "/me/x",
-        "//me",
-        "/ME",
-        "/admin/login",
-        "/tasks/x/y",
-        "/notifications/x",
-        "/tasks//",
-    ]
-    for route in [*PATHS, *odd, "/tasks/ é\n%s"]:
-        for spelling in (route, f"{route.rstrip('/')}/"):
-            request.path_info = spelling
-            try:
-                expected = resolve(spelling)
-            except Http404:
-                with pytest.raises(Http404):
-                    handler.resolve_request(request)
-                continue
-            found = handler.resolve_request(request)
-            assert request.resolver_match is found
-            assert (found.func, found.kwargs) == (expected.func, expected.kwargs), spelling
-
-
-def test_nothing_is_no_value_of_a_parameter():
-    handler = OneHopHandler()
-    handler._matches.clear()  # so that it is asked for
-    request: Any = RequestFactory().get("/")
-    request.path_info = "/tasks/"
-    assert handler.resolve_request(request).url_name == "task-list"
-
-
-class Other(APIView):
-    pass
-
-
-@pytest.mark.parametrize("route", ["tasks/<int:n>", "tasks/<str:anything>"])
-def test_a_route_beside_one_with_a_parameter_keeps_its_place(monkeypatch, route):
-    urls = [path(route, Other.as_view()), *tasks.api.urls.urlpatterns]
-    monkeypatch.setattr(get_resolver(), "url_patterns", urls)
-    handler = OneHopHandler()
-    monkeypatch.setattr(URLResolver, "url_patterns", urls)
-    request: Any = RequestFactory().get("/tasks/5")
-    view: Any = handler.resolve_request(request).func
-    assert view.cls is Other
 
 
 def test_only_views_that_say_so_are_answered_on_the_event_loop():
@@ -178,14 +124,30 @@ async def forget(message: Any) -> None:
 
 
 @pytest.mark.asyncio
-async def test_events_are_told_from_the_loop_that_serves_not_from_a_thread_beside(monkeypatch):
-    bell = Bell()
-    monkeypatch.setattr("todolist.serving.handler.bell", bell)
-    handler = OneHopHandler()
-    monkeypatch.setattr(handler, "_answer_on_thread", lambda *_: (204, [], b""))
-    scope = {"type": "http", "method": "GET", "path": "/tasks", "headers": []}
-    await handler(scope, receive_nothing, forget)
-    assert bell._home() is asyncio.get_running_loop()
+async def test_events_are_told_from_the_loop_that_serves_until_it_ends(monkeypatch):
+    bell, stopped = Bell(), asyncio.Event()
+
+    async def stop() -> None:
+        stopped.set()
+
+    hub = SimpleNamespace(stop=stop)
+    monkeypatch.setattr("todolist.serving.lifespan.bell", bell)
+    monkeypatch.setattr("todolist.serving.lifespan.current_hub", lambda: hub)
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    said: list[str] = []
+
+    async def receive() -> Any:
+        if said:
+            assert bell._home() is asyncio.get_running_loop()
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+
+    scope: Any = {"type": "lifespan"}
+    await application(scope, receive, send)
+    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert stopped.is_set()
 
 
 @pytest.mark.asyncio

@@ -1,0 +1,45 @@
+"""`manage.py serve`: uvicorn, set up for this application (docs/servers.md)."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+import uvicorn
+from django.core.management.base import BaseCommand, CommandError
+
+from todolist.serving.uvicorn_protocols import LimitedHTTP, PoliteSocket
+
+MAX_MESSAGE = 64 * 1024  # bytes of a socket's message (contract section 5)
+GOODBYE = 4  # seconds that requests and sockets have to come to an end at shutdown
+
+
+class Command(BaseCommand):
+    help = "Serve HTTP and sockets with uvicorn, by one process or several."
+    requires_system_checks = []  # the application runs them when it is loaded
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("address", nargs="?", default="127.0.0.1:8000", help="HOST:PORT")
+        parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+        parser.add_argument(
+            "--app",
+            default="todolist.asgi:application",
+            help="another ASGI application, such as one that wraps this one",
+        )
+        parser.add_argument("--root-path", default="", help="where a proxy has put the application")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, _, port = options["address"].rpartition(":")
+        if not port.isdecimal():
+            raise CommandError("The address is HOST:PORT, such as 127.0.0.1:8000.")
+        uvicorn.run(
+            options["app"],
+            host=host.strip("[]") or "127.0.0.1",
+            port=int(port),
+            workers=options["workers"],
+            root_path=options["root_path"],
+            http=LimitedHTTP,
+            ws=PoliteSocket,
+            ws_max_size=MAX_MESSAGE,
+            ws_per_message_deflate=False,  # memory for each socket, to shorten half a KiB
+            timeout_graceful_shutdown=GOODBYE,
+            log_config=None,  # settings.LOGGING, which lets no token pass
+        )
