@@ -1,4 +1,4 @@
-"""Inspection for staff: everybody's tasks, notifications and events (contract section 5).
+"""Inspection for staff: everybody's tasks, notifications and events (docs/api.md section 10).
 
 Staff are Django accounts, a different kind of people than the owners of tasks: here is the one
 deliberate exception to isolation.

@@ -1,4 +1,4 @@
-"""Whether this process answers, and whether what it depends on does (contract section 3)."""
+"""Whether this process answers, and whether what it depends on does (docs/api.md section 3)."""
 
 import asyncio
 import logging

@@ -67,7 +67,7 @@ TEMPLATES = [
     },
 ]
 
-# Sign-in: what tokens are checked with (contract section 1)
+# Sign-in: what tokens are checked with (docs/api.md section 1)
 
 BETTER_AUTH_SECRET = env.text("BETTER_AUTH_SECRET")
 BETTER_AUTH_SECRETS = env.text("BETTER_AUTH_SECRETS")
@@ -105,7 +105,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["todolist.docs.openapi.complete"],
 }
 SOCKETS_PER_USER = 20  # open at once in one server process
-MAX_BODY_SIZE = 1024 * 1024  # bytes (contract section 3)
+MAX_BODY_SIZE = 1024 * 1024  # bytes (docs/api.md section 3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE  # the same for forms of the admin
 
 CORS_ORIGINS = env.origins("CORS_ORIGINS", "http://localhost:3000")

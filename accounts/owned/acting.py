@@ -21,7 +21,7 @@ from accounts.owned.ownership import owner_id
 
 SETTING = "todolist.acting_as"
 
-# No person has this id: ids hold no control characters (contract section 2).
+# No person has this id: ids hold no control characters (docs/api.md section 2).
 EVERYONE = "\x01everyone"
 
 # A condition for a statement of its own, always true, that makes the rest of the statement act for

@@ -66,7 +66,7 @@ def _secure(table: str, schema_editor: Any, *, tells_existence: bool) -> list[st
         f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
     ]
     if tells_existence:
-        # Contract section 3: another's id is 403 and an unknown one 404, so whether a row exists
+        # docs/api.md section 3: another's id is 403 and an unknown one 404, so whether a row exists
         # has to be told, and nothing else of it.
         statements.append(
             f"""

@@ -79,7 +79,7 @@ class OwnedViewMixin(GenericAPIView[Owned]):
         """The caller's object that the URL names; locked where the method may change it.
 
         Raises `NotFound` where no such id exists and `PermissionDenied` where it is another's
-        (contract section 3, Isolation). The other's row is never loaded: only whether it exists.
+        (docs/api.md section 3, Isolation). The other's row is never loaded: only whether it exists.
         What `get_queryset` or a filter leaves out is not found.
         """
         if self._names_key and not _UUID.fullmatch(self._lookup_value):

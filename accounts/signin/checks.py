@@ -1,4 +1,4 @@
-"""System checks for sign-in: one per way of getting `BETTER_AUTH_*` wrong (contract section 1)."""
+"""System checks for sign-in: one per way of getting `BETTER_AUTH_*` wrong (docs/api.md section 1)."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address

@@ -1,4 +1,4 @@
-"""A typed, lazy view of the settings that concern sign-in (contract section 1).
+"""A typed, lazy view of the settings that concern sign-in (docs/api.md section 1).
 
 Read at every use, so that overriding a setting in a test simply works.
 """

@@ -29,7 +29,7 @@ _lock = threading.Lock()
 
 
 def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
-    """Check a token as received, by all the rules of contract section 2.
+    """Check a token as received, by all the rules of docs/api.md section 2.
 
     Raises `ExpiredToken` when its time has passed, `InvalidToken` for everything else that is wrong
     with it, and `KeysUnavailable` where the keys to check it with cannot be had. Where that would

@@ -1,4 +1,4 @@
-"""What makes a token good: the acceptance rules of contract section 2 (RFC 7519, RFC 8725).
+"""What makes a token good: the acceptance rules of docs/api.md section 2 (RFC 7519, RFC 8725).
 
 With `keys` the only module that knows PyJWT. It knows nothing of requests, sockets or statuses.
 """

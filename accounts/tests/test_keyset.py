@@ -1,4 +1,4 @@
-"""Published keys: which are used, when they are fetched, and what an outage does (contract 2)."""
+"""Published keys: which are used, when they are fetched, and what an outage does (docs/api.md section 2)."""
 
 import hmac
 import json

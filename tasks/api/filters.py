@@ -1,4 +1,4 @@
-"""What lists can be narrowed by (contract section 4)."""
+"""What lists can be narrowed by (docs/api.md section 4)."""
 
 from typing import Any
 

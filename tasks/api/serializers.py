@@ -1,4 +1,4 @@
-"""What clients may send of tasks and notifications, and what they are shown (contract section 4)."""
+"""What clients may send of tasks and notifications, and what they are shown (docs/api.md section 4)."""
 
 from tasks.models import Notification, Task
 from tasks.resources.fields import RecordedSerializer

@@ -31,7 +31,7 @@ COUNT = serializers.IntegerField(min_value=0)
 
 
 class TaskViewSet(RecordedViewSet[Task]):
-    """The caller's tasks (contract section 4)."""
+    """The caller's tasks (docs/api.md section 4)."""
 
     queryset = Task.objects.all()
     serializer_class = TaskSerializer
@@ -40,7 +40,7 @@ class TaskViewSet(RecordedViewSet[Task]):
 
 
 class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin):
-    """What the caller was told about the deadlines of their tasks (contract section 4)."""
+    """What the caller was told about the deadlines of their tasks (docs/api.md section 4)."""
 
     queryset = Notification.objects.all()
     serializer_class = NotificationSerializer
@@ -96,7 +96,7 @@ class EventsGone(APIException):
 
 
 class EventsView(APIView):
-    """`GET /events`: the caller's record of events, for clients that poll (contract section 3)."""
+    """`GET /events`: the caller's record of events, for clients that poll (docs/api.md section 3)."""
 
     permission_classes = [IsSignedIn]
 

@@ -1,4 +1,4 @@
-"""The record of events: how a change is put on it, and how it is read (contract section 5).
+"""The record of events: how a change is put on it, and how it is read (docs/api.md section 5).
 
 Whatever writes a recorded model (`tasks.resources.models`) puts the change on record in the same
 transaction. The record is the truth; the channel layer only tells that there is something new.

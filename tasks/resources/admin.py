@@ -1,4 +1,4 @@
-"""Lists in the admin that stay quick however many rows there are (contract section 5)."""
+"""Lists in the admin that stay quick however many rows there are (docs/api.md section 10)."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar

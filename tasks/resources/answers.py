@@ -1,4 +1,4 @@
-"""Answers to creations that came with an `Idempotency-Key`, kept for repeats (contract section 3)."""
+"""Answers to creations that came with an `Idempotency-Key`, kept for repeats (docs/api.md section 3)."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

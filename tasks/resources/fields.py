@@ -59,7 +59,7 @@ class WholeNumberField(serializers.IntegerField):
 class OwnedKeyField(serializers.PrimaryKeyRelatedField[Any]):
     """The id of something else that the caller owns, or, with `many`, a list of such ids.
 
-    Another's id and an unknown one are refused in the same words (contract section 3): the rows that
+    Another's id and an unknown one are refused in the same words (docs/api.md section 3): the rows that
     are searched are the caller's alone.
     """
 
@@ -97,8 +97,8 @@ class OwnedKeyField(serializers.PrimaryKeyRelatedField[Any]):
 class RecordedSerializer(serializers.ModelSerializer[Any]):
     """REST framework's `ModelSerializer`, with the fields above for the columns of a model.
 
-    A body that replaces everything (PUT) sets what it leaves out to the model's default, as the
-    contract has it (section 4); REST framework's own would leave that as it was.
+    A body that replaces everything (PUT) sets what it leaves out to the model's default, as
+    docs/api.md section 4 has it; REST framework's own would leave that as it was.
     """
 
     serializer_field_mapping = {

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a creation that is repeated gets its first answer again (contract section 3).
+"""`Idempotency-Key`: a creation that is repeated gets its first answer again (docs/api.md section 3).
 
 All there is to call is `answered_once`, around a handler. A request without the header passes
 straight through.

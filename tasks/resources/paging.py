@@ -1,4 +1,4 @@
-"""Keyset paging: every page costs what the first one costs (contract section 3).
+"""Keyset paging: every page costs what the first one costs (docs/api.md section 3).
 
 A cursor says where the last page ended, as the sort keys of its last row. Rows that are added or
 removed meanwhile neither shift what follows nor make it repeat.

@@ -21,7 +21,7 @@ Recorded = TypeVar("Recorded", bound=RecordedModel)
 
 
 class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
-    """Versions, repeats and pages for a viewset over a `RecordedModel` (contract section 3)."""
+    """Versions, repeats and pages for a viewset over a `RecordedModel` (docs/api.md section 3)."""
 
     filter_backends = [StrictFilters, StrictOrdering]
     pagination_class = KeysetPagination

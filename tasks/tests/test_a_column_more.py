@@ -51,7 +51,7 @@ def pages(api: Any, url: str | None) -> list[dict[str, Any]]:
 
 
 def ordered(rows: list[dict[str, Any]], ordering: str) -> list[dict[str, Any]]:
-    """As the contract has it: what has no value comes last both ways, equals by their ids."""
+    """As docs/api.md section 3 has it: what has no value comes last both ways, equals by their ids."""
     key, backwards = ordering.removeprefix("-"), ordering.startswith("-")
     some = [row for row in rows if row[key] is not None]
     none = [row for row in rows if row[key] is None]

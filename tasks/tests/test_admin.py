@@ -1,4 +1,4 @@
-"""Inspection by staff (contract section 5)."""
+"""Inspection by staff (docs/api.md section 10)."""
 
 import re
 import time

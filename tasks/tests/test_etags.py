@@ -1,4 +1,4 @@
-"""`ETag` on every single task; `If-Match` and `If-None-Match` (contract section 3, RFC 9110)."""
+"""`ETag` on every single task; `If-Match` and `If-None-Match` (docs/api.md section 3, RFC 9110)."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor

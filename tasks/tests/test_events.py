@@ -1,4 +1,4 @@
-"""The record of events: numbers, atomicity, polling (contract sections 3 and 4)."""
+"""The record of events: numbers, atomicity, polling (docs/api.md sections 3 and 5)."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Notifications over REST, and the command that makes them (contract sections 3, 4 and 6)."""
+"""Notifications over REST, and the command that makes them (docs/api.md sections 4, 5 and 6)."""
 
 import io
 import subprocess

@@ -1,4 +1,4 @@
-"""The rule of reminders: a pure function of state, clock and what was made (contract section 4)."""
+"""The rule of reminders: a pure function of state, clock and what was made (docs/api.md section 6)."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on `POST /tasks`: retries lose nothing and double nothing (contract section 3)."""
+"""`Idempotency-Key` on `POST /tasks`: retries lose nothing and double nothing (docs/api.md section 3)."""
 
 import json
 import time

@@ -32,7 +32,7 @@ class Mistake(NamedTuple):
 
 
 class Environment:
-    """The variables of contract section 1, typed. A variable wins over its line in `.env`.
+    """The variables of docs/api.md section 1, typed. A variable wins over its line in `.env`.
 
     A variable that is set to nothing counts as not set.
     """

@@ -1,4 +1,4 @@
-"""`GET /schema` and `GET /docs`: what describes the API (contract section 3)."""
+"""`GET /schema` and `GET /docs`: what describes the API (docs/api.md section 3)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Keeps tokens and secrets out of every log line, whoever writes it (contract section 2)."""
+"""Keeps tokens and secrets out of every log line, whoever writes it (docs/api.md section 2)."""
 
 import html
 import json

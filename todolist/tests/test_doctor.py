@@ -1,4 +1,4 @@
-"""`manage.py doctor` names the fault and its cure (contract section 6)."""
+"""`manage.py doctor` names the fault and its cure (docs/api.md section 11)."""
 
 import base64
 import io

@@ -62,7 +62,7 @@ class Move:
 
 
 def message(payload: bytes, opcode: int = TEXT) -> Move:
-    """One message and the answer that the contract has for it."""
+    """One message and the answer that docs/api.md section 5 has for it."""
     name = "text" if opcode == TEXT else "binary"
     if len(payload) > MAX_FRAME:
         return Move(name, frame(opcode, payload), ends=frozenset(TOO_BIG))

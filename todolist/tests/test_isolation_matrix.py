@@ -1,6 +1,6 @@
 """Isolation: every route of the URLconf, by every method, for everybody who might come by.
 
-Contract section 3. A route takes part by being routed. How its answers are judged follows from what
+docs/api.md section 3. A route takes part by being routed. How its answers are judged follows from what
 it is; a route of which that cannot be told fails here until `DECLARED` says it.
 """
 

@@ -1,4 +1,4 @@
-"""Servers under strain: clients that do not read, and an orderly shutdown (contract section 4)."""
+"""Servers under strain: clients that do not read, and an orderly shutdown (docs/api.md section 5)."""
 
 import asyncio
 import base64

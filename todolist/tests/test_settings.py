@@ -1,4 +1,4 @@
-"""Settings that refuse to be wrong (contract section 1)."""
+"""Settings that refuse to be wrong (docs/api.md section 1)."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""`manage.py issue_token`: a token for trying things out (contract section 6)."""
+"""`manage.py issue_token`: a token for trying things out (docs/api.md section 11)."""
 
 from argparse import ArgumentParser
 from typing import Any

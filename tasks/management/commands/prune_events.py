@@ -1,4 +1,4 @@
-"""`manage.py prune_events`: drop what is older than it is kept (contract sections 3 and 4)."""
+"""`manage.py prune_events`: drop what is older than it is kept (docs/api.md sections 5 and 11)."""
 
 from datetime import timedelta
 from typing import Any

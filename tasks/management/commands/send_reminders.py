@@ -1,4 +1,4 @@
-"""`manage.py send_reminders`: make the notifications that deadlines call for (contract section 6)."""
+"""`manage.py send_reminders`: make the notifications that deadlines call for (docs/api.md section 6)."""
 
 import logging
 import signal

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: can this server verify Better Auth's tokens? (contract section 6)"""
+"""`manage.py doctor`: can this server verify Better Auth's tokens? (docs/api.md section 11)"""
 
 import json
 import re

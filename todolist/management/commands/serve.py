@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from todolist.serving.uvicorn_protocols import LimitedHTTP, PoliteSocket
 
-MAX_MESSAGE = 64 * 1024  # bytes of a socket's message (contract section 5)
+MAX_MESSAGE = 64 * 1024  # bytes of a socket's message (docs/api.md section 5)
 GOODBYE = 4  # seconds that requests and sockets have to come to an end at shutdown
 
 
