@@ -149,7 +149,7 @@ async def test_a_socket_tells_each_their_own(route: Route, proved: Counter[str])
     assert proved["socket route x caller"] - before == len(strangers("")) + len(PEOPLE)
 
 
-async def test_the_socket_of_the_contract_is_among_them():
+async def test_the_socket_of_this_application_is_among_them():
     others = [route.callback for route in ROUTES if route.callback is not refuse]
     assert [application.consumer_class for application in others] == [NotificationConsumer]
 

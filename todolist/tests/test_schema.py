@@ -161,7 +161,7 @@ def test_the_examples_are_good(document):
         jsonschema.validate(example, resolved(document, schemas[name]))
 
 
-def test_limits_and_read_only_fields_are_those_of_the_contract(document):
+def test_limits_and_read_only_fields_are_as_promised(document):
     schemas = document["components"]["schemas"]
     sent = schemas["TaskRequest"]["properties"]
     assert sent.keys() == {"text", "description", "completed", "deadline", "order"}
