@@ -6,8 +6,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from accounts.owned.lean import LeanView
 from accounts.owned.permissions import IsSignedIn
 from accounts.users import CurrentUser
 
@@ -18,7 +18,7 @@ class PersonSerializer(serializers.Serializer[CurrentUser]):
     name = serializers.CharField(allow_blank=True, help_text="Empty where the token has none")
 
 
-class MeView(APIView):
+class MeView(LeanView):
     """`GET /me`: the caller's id, e-mail and name."""
 
     permission_classes = [IsSignedIn]

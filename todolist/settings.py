@@ -43,12 +43,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
+    "todolist.serving.middleware.SecurityHeaders",
     "todolist.serving.middleware.forbid_storing",
     "todolist.serving.middleware.CorsForBrowsers",  # outside everything that may answer with an error
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "todolist.serving.middleware.CommonOutsideTheAdmin",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "todolist.serving.middleware.FrameOptions",
     # The API keeps no session and needs no CSRF token.
     "todolist.serving.middleware.AdminMiddleware",
 ]

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from accounts.owned.acting import acting_as
+from accounts.owned.lean import LeanView
 from accounts.owned.models import OwnedModel, OwnedQuerySet
 from accounts.owned.ownership import owner_id
 from accounts.owned.permissions import IsOwner
@@ -41,7 +42,7 @@ class AllowedMethods(BaseMetadata):
         return None
 
 
-class OwnedViewMixin(GenericAPIView[Owned]):
+class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
     """Narrows a view down to the caller's own rows, and lets its handlers act for the caller.
 
     Each handler runs inside `acting_as(request.user)`: on PostgreSQL a transaction that row-level

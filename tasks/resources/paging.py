@@ -288,8 +288,9 @@ def link_to_next(request: Request, name: str, value: str) -> str:
 
     The value is one that a URL has as it is.
     """
-    before = _before_value(request.path, query_of(request), name)
-    return f'<{request.scheme}://{request.get_host()}{before}{value}>; rel="next"'
+    http = request._request  # past the wrapper, which looks in its own class first
+    before = _before_value(http.path, query_of(request), name)
+    return f'<{http.scheme}://{http.get_host()}{before}{value}>; rel="next"'
 
 
 @lru_cache(maxsize=100)  # few, for a query may be long

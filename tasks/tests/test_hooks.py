@@ -1016,7 +1016,7 @@ class PlainNoteTag(serializers.ModelSerializer[NoteTag]):
 
 
 class PlainNoteTags(OwnedViewMixin[NoteTag], viewsets.ModelViewSet[NoteTag]):
-    queryset = NoteTag.objects.order_by("pk")
+    queryset: Any = NoteTag.objects.order_by("pk")
     serializer_class = PlainNoteTag
 
 

@@ -15,8 +15,16 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, reset_queries
-from django.http import HttpResponseBase
-from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import (
+    Resolver404,
+    ResolverMatch,
+    URLPattern,
+    get_resolver,
+    resolve,
+    set_script_prefix,
+)
+from django.utils.regex_helper import normalize
 from rest_framework.permissions import SAFE_METHODS
 
 from accounts.checks.walk import http_routes
@@ -47,18 +55,21 @@ class OneHopHandler(ASGIHandler):
         self.load_middleware(is_async=False)
         self._prefixed = False
         self._threads = LoopThreads(THREADS, THREADS_AT_MOST, initializer=act_for_nobody)
-        matches = dict(_matches())
+        # What the URLconf has for each path that it spells out, looked up once; and the pattern that
+        # alone takes whatever comes below a path.
+        self._matches = dict(_matches())
+        self._below = dict(_patterns_below())
         # Paths whose views wait for nothing, neither for a database nor for the network: a hop
         # would take longer than they do, and while a database hangs they answer all the same.
         self._at_once = frozenset(
             path
-            for path, match in matches.items()
+            for path, match in self._matches.items()
             if getattr(getattr(match.func, "cls", None), "answers_at_once", False)
         )
 
         # Paths that are open to everybody: a token there, good or not, is nobody's business.
         self._open = frozenset(
-            path for path, match in matches.items() if why_open(match.func) is not None
+            path for path, match in self._matches.items() if why_open(match.func) is not None
         )
 
     async def __call__(
@@ -78,6 +89,17 @@ class OneHopHandler(ASGIHandler):
         status, headers, content = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """What the URLconf has for this path; raises `Resolver404` where it has nothing."""
+        match = self._matches.get(request.path_info)
+        if match is None:
+            pattern = self._below.get(request.path_info.rpartition("/")[0])
+            match = None if pattern is None else pattern.resolve(request.path_info[1:])
+        if match is None:
+            return super().resolve_request(request)
+        request.resolver_match = match
+        return match
 
     def _answer_on_thread(self, scope: dict[str, Any], body: bytes) -> Answer:
         """`_answer` on one of the threads, which keep their connections from request to request."""
@@ -116,6 +138,18 @@ def _matches() -> Iterator[tuple[str, ResolverMatch]]:
             for spelling in (path, f"{path}/"):
                 with suppress(Resolver404):
                     yield spelling, resolve(spelling)
+
+
+def _patterns_below() -> Iterator[tuple[str, URLPattern]]:
+    """Every path below which one pattern of the URLconf alone takes whatever comes, and that pattern."""
+    patterns = get_resolver().url_patterns
+    ends = [route.template.rpartition("/")[0] for route in http_routes() if route.parameters]
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            (template, parameters), *_ = normalize(pattern.pattern.regex.pattern)
+            above, _, last = template.rpartition("/")
+            if ends.count(above) == 1 and last == f"%({''.join(parameters)})s":
+                yield f"/{above}", pattern
 
 
 async def read_body(receive: Receive) -> bytes | None:

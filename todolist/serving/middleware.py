@@ -9,9 +9,12 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest, HttpResponseBase, HttpResponseForbidden
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden
+from django.http.response import ResponseHeaders
+from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.security import SecurityMiddleware
 from django.utils.cache import patch_vary_headers
 
 from accounts.owned.acting import acting_as_everyone
@@ -21,6 +24,54 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 MAX_HOSTS = 100  # spellings of good `Host` headers that are remembered
 
 
+def add_missing(response: HttpResponseBase, headers: ResponseHeaders) -> None:
+    """Add those of `headers` that the response does not have.
+
+    Past the mapping's own methods, which check and convert each name and value: for `headers` that
+    are made once, that has been done.
+    """
+    response.headers._store = {**headers._store, **response.headers._store}
+
+
+class SecurityHeaders(SecurityMiddleware):
+    """Django's, asked once for http and once for https: its headers depend on nothing else."""
+
+    async_capable = False
+
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        self._headers: dict[bool, ResponseHeaders] = {}
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if self.redirect:
+            return super().__call__(request)
+        response: Any = self.get_response(request)
+        secure = request.is_secure()
+        if secure not in self._headers:
+            blank = HttpResponse()
+            del blank.headers["Content-Type"]
+            self._headers[secure] = self.process_response(request, blank).headers
+        add_missing(response, self._headers[secure])
+        return response
+
+
+class FrameOptions(XFrameOptionsMiddleware):
+    """Django's, asked once."""
+
+    async_capable = False
+
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        value = self.get_xframe_options_value(HttpRequest(), HttpResponse())
+        self._headers = ResponseHeaders({"X-Frame-Options": value})
+
+    def __call__(self, request: HttpRequest) -> Any:
+        response: Any = self.get_response(request)
+        if not getattr(response, "xframe_options_exempt", False):
+            add_missing(response, self._headers)
+        return response
+
+
 def forbid_storing(get_response: GetResponse) -> GetResponse:
     """Answers that do not say how long they may be kept may not be kept at all.
 
@@ -28,10 +79,11 @@ def forbid_storing(get_response: GetResponse) -> GetResponse:
     person at the same browser, or a careless proxy, must not see them again. Files of the admin say
     for themselves.
     """
+    headers = ResponseHeaders({"Cache-Control": "no-store"})
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        response.headers.setdefault("Cache-Control", "no-store")
+        add_missing(response, headers)
         return response
 
     return middleware
@@ -42,12 +94,19 @@ class CorsForBrowsers(CorsMiddleware):
 
     async_capable = False
 
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        self._headers = ResponseHeaders({"Vary": "origin"})
+
     def __call__(self, request: HttpRequest) -> Any:
         if "HTTP_ORIGIN" in request.META:
             return super().__call__(request)
         response: Any = self.get_response(request)
         if self.is_enabled(request):
-            patch_vary_headers(response, ("origin",))
+            if response.has_header("Vary"):
+                patch_vary_headers(response, ("origin",))
+            else:
+                add_missing(response, self._headers)
         return response
 
 

@@ -15,6 +15,8 @@ from todolist.serving.middleware import (
     AdminMiddleware,
     CommonOutsideTheAdmin,
     CorsForBrowsers,
+    FrameOptions,
+    SecurityHeaders,
     forbid_storing,
 )
 
@@ -34,6 +36,8 @@ def through(middleware: Any, headers: dict[str, str] | None = None, **asked: Any
 @pytest.mark.parametrize(
     ("middleware", "name", "value"),
     [
+        (SecurityHeaders, "Referrer-Policy", "same-origin"),
+        (FrameOptions, "X-Frame-Options", "DENY"),
         (forbid_storing, "Cache-Control", "no-store"),
         (CorsForBrowsers, "Vary", "origin"),
         (CommonOutsideTheAdmin, "Content-Length", "1"),
@@ -46,6 +50,8 @@ def test_a_header_is_added_where_it_is_missing(middleware, name, value):
 @pytest.mark.parametrize(
     ("middleware", "name"),
     [
+        (SecurityHeaders, "REFERRER-policy"),
+        (FrameOptions, "x-FRAME-options"),
         (forbid_storing, "cache-CONTROL"),
         (CommonOutsideTheAdmin, "content-LENGTH"),
     ],
@@ -59,6 +65,43 @@ def test_what_a_view_says_itself_stays(middleware, name):
 
 def test_vary_names_the_origin_beside_what_else_there_is():
     assert through(CorsForBrowsers, {"vary": "Accept"})["Vary"] == "Accept, origin"
+
+
+def test_a_view_may_be_framed_where_it_says_so():
+    exempt = HttpResponse()
+    exempt.xframe_options_exempt = True
+
+    assert "X-Frame-Options" not in FrameOptions(lambda request: exempt)(requests.get("/"))
+
+
+def test_headers_of_one_answer_are_not_those_of_the_next():
+    """They come from one mapping, which nobody may change through an answer."""
+    answers = iter([HttpResponse(), HttpResponse()])
+    protected = SecurityHeaders(lambda request: next(answers))
+    first = protected(requests.get("/"))
+    first["Referrer-Policy"] = "no-referrer"
+    first["X-Of-One"] = "1"
+
+    second = protected(requests.get("/"))
+
+    assert second["Referrer-Policy"] == "same-origin"
+    assert "X-Of-One" not in second
+
+
+def test_tls_is_promised_where_there_is_tls_whoever_came_before():
+    protected = SecurityHeaders(lambda request: HttpResponse())
+    promised = [
+        "Strict-Transport-Security" in protected(requests.get("/", secure=secure))
+        for secure in (False, True, False, True)
+    ]
+
+    assert promised == [False, True, False, True]
+
+
+def test_a_redirect_to_tls_is_django_s(settings):
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert through(SecurityHeaders)["Location"] == "https://testserver/me"
 
 
 # Hosts

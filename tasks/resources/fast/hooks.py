@@ -1,8 +1,9 @@
 """Whether a viewset has left every documented hook as it came: then the fast way is its equal."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db.models.signals import post_save, pre_save
 from django_filters import FilterSet
@@ -77,7 +78,8 @@ def _function(hook: Any) -> Any:
     return getattr(hook, "__func__", hook)
 
 
-class Fast(NamedTuple):
+@dataclass(frozen=True, eq=False, slots=True)  # looked up by identity: its parts are slow to hash
+class Fast:
     """What the fast way needs to know of a viewset."""
 
     model: type[RecordedModel]

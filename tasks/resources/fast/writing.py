@@ -99,12 +99,10 @@ def _swapped(
     fast: Fast, before: RecordedModel, after: RecordedModel, event_type: str | None
 ) -> list[tuple[Any, ...]]:
     """Write what differs, if the row is still as it was read; nothing where it is not."""
-    changed = tuple(
-        field
-        for field in after._meta.concrete_fields
-        if getattr(after, field.attname) != getattr(before, field.attname)
-    )
-    values = [_adapted(field, getattr(after, field.attname)) for field in changed]
+    was, is_now = before.__dict__, after.__dict__
+    changed = tuple([name for name in attributes(fast.model) if is_now[name] != was[name]])
+    fields = columns_of(fast.model)
+    values = [_adapted(fields[name], is_now[name]) for name in changed]
     compared = [getattr(before, name) for name in fast.model.compared]
     return fetch(
         _swap(fast, changed),
@@ -123,10 +121,16 @@ def _insertion(fast: Fast) -> str:
     )
 
 
+@cache
+def columns_of(model: Any) -> dict[str, Any]:
+    return {field.attname: field for field in model._meta.concrete_fields}
+
+
 @lru_cache(maxsize=256)
-def _swap(fast: Fast, changed: tuple[Any, ...]) -> str:
+def _swap(fast: Fast, changed: tuple[str, ...]) -> str:
     meta = fast.model._meta
-    assignments = ", ".join(f'"{field.column}" = %s' for field in changed)
+    fields = columns_of(fast.model)
+    assignments = ", ".join(f'"{fields[name].column}" = %s' for name in changed)
     columns = [meta.get_field(name).column for name in fast.model.compared]  # type: ignore[union-attr]
     compared = "".join(f' AND "{column}" IS NOT DISTINCT FROM %s' for column in columns)
     return _with_event(
