@@ -265,7 +265,10 @@ LOGGING = {
         for name in ("django", "django.server", "uvicorn", "uvicorn.access", "uvicorn.error")
     }
     # The proxy in front writes the access log; a second one costs a tenth of the requests.
-    | {"uvicorn.access": {"level": "WARNING"}},
+    | {
+        "uvicorn.access": {"level": "WARNING"},
+        "uvicorn.error.websockets": {"level": "WARNING"},  # not a line for every handshake
+    },
 }
 
 DEFAULT_EXCEPTION_REPORTER = "todolist.logs.crash_pages.SecretsReporter"

@@ -88,7 +88,17 @@ def _unread(protocol: Any) -> int:
 
 
 def _answer_what_is_too_long() -> None:
-    """400 for a header line that is longer than Twisted reads, which drops the connection."""
+    """400 for a header line, and 1009 for a message, that is longer than daphne reads.
+
+    By itself it drops the connection without a word.
+    """
+    on_connect = WebSocketProtocol.onConnect
+
+    def connect_and_answer(self: Any, request: Any) -> Any:
+        self.failByDrop = False
+        return on_connect(self, request)
+
+    WebSocketProtocol.onConnect = connect_and_answer
     channel: Any = HTTPChannel
     channel.lineLengthExceeded = lambda self, line: self._respondToBadRequestAndDisconnect()
 
@@ -99,17 +109,12 @@ def _say_goodbye() -> None:
     By itself daphne drops the sockets, which looks like network trouble to their clients, and
     cancels the requests, whose threads may then wait for ever for the event loop that is gone.
     """
-    kill, listening = Server.kill_all_applications, Server.listen_success
-    ports: list[Any] = []
-
-    def remember_port(self: Any, port: Any) -> None:
-        ports.append(port)
-        listening(self, port)
+    kill = Server.kill_all_applications
 
     @inlineCallbacks
     def finish_and_kill(self: Any) -> Generator[Any, Any, None]:
-        for port in ports:
-            port.stopListening()
+        for listener in self.listeners:
+            listener.addCallback(lambda port: port.stopListening())
         for _ in range(int(GOODBYE / LOOK_EVERY)):
             for protocol in list(self.connections):  # a handshake may end as late as now
                 if (
@@ -128,7 +133,6 @@ def _say_goodbye() -> None:
         yield kill(self)
         yield Deferred.fromFuture(asyncio.ensure_future(current_hub().stop()))
 
-    Server.listen_success = remember_port
     Server.kill_all_applications = finish_and_kill
 
 

@@ -17,9 +17,7 @@ CLOSE_NO_TEXT = 1007
 PARSED_AT_ONCE = 4096  # bytes of a socket
 FAREWELL = 3.0  # seconds that a client has to answer a closing frame
 
-# What goes wrong, and not a line for every handshake: the proxy in front writes the access log.
 socket_logger = logging.getLogger("uvicorn.error.websockets")
-socket_logger.setLevel(logging.WARNING)
 
 TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
