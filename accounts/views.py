@@ -2,6 +2,8 @@
 
 from typing import cast
 
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -10,12 +12,21 @@ from accounts.owned.permissions import IsSignedIn
 from accounts.users import CurrentUser
 
 
+class PersonSerializer(serializers.Serializer[CurrentUser]):
+    id = serializers.CharField(help_text="The `sub` of the token: the owner of the tasks")
+    email = serializers.CharField(allow_blank=True, help_text="Empty where the token has none")
+    name = serializers.CharField(allow_blank=True, help_text="Empty where the token has none")
+
+
 class MeView(APIView):
     """`GET /me`: the caller's id, e-mail and name."""
 
     permission_classes = [IsSignedIn]
     answers_at_once = True  # from the token alone (todolist/serving/handler.py)
 
+    @extend_schema(
+        operation_id="getMe", summary="Show who the token speaks for", responses=PersonSerializer
+    )
     def get(self, request: Request) -> Response:
         user = cast("CurrentUser", request.user)  # the permission saw to it
         return Response({"id": user.id, "email": user.email, "name": user.name})

@@ -8,3 +8,4 @@ class TodolistConfig(AppConfig):
 
     def ready(self) -> None:
         from todolist import checks  # noqa: F401  registers itself
+        from todolist.docs import checks as of_documents  # noqa: F401  likewise

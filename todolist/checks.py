@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, ProgrammingError, connect
 
 from accounts.checks.walk import being_looked_at, looked_at
 from accounts.signin.checks import is_placeholder
+from todolist.docs.checks import SCHEMA
 from todolist.logs.formatters import redact
 from todolist.serving.handler import OneHopHandler
 
@@ -137,9 +138,9 @@ def _ask_the_database() -> list[CheckMessage]:
 
 
 def _run_checks() -> Iterator[CheckMessage]:
-    """All checks but those of commands: a server needs none, and importing them takes memory."""
+    """All checks but those of commands and of `/schema`: they take memory and time."""
     for check in registry.get_checks():
-        if Tags.commands not in check.tags:
+        if not {Tags.commands, SCHEMA} & {*check.tags}:
             yield from check(app_configs=None, databases=None) or ()
 
 

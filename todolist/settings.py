@@ -90,9 +90,9 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "todolist.rest.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "todolist.docs.openapi.AutoSchema",
 }
-# What `GET /schema` says of the whole; of each operation: todolist/docs/operations.py
+# What `GET /schema` says of the whole; todolist/docs/openapi.py makes the rest of the views.
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "TITLE": "todolist",
@@ -100,6 +100,9 @@ SPECTACULAR_SETTINGS = {
     "SERVERS": [{"url": "/"}],
     "COMPONENT_SPLIT_REQUEST": True,  # what may be sent is not what is answered
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,  # todolist.E024 does that, in every check
+    "PREPROCESSING_HOOKS": ["todolist.docs.openapi.without_trailing_slashes"],
+    "POSTPROCESSING_HOOKS": ["todolist.docs.openapi.complete"],
 }
 SOCKETS_PER_USER = 20  # open at once in one server process
 MAX_BODY_SIZE = 1024 * 1024  # bytes (contract section 3)

@@ -89,8 +89,23 @@ class StrictFilters(DjangoFilterBackend):
 class StrictOrdering(OrderingFilter):
     """REST framework's ordering by one of `ordering_fields`; 400 for any other."""
 
-    def get_ordering(self, request: Request, queryset: Any, view: Any) -> Any:
+    def choices(self, request: Any, queryset: Any, view: Any) -> list[str]:
+        if getattr(view, "ordering_fields", None) is None:
+            return []  # REST framework's own would take every field that is shown
         names = [name for name, _ in self.get_valid_fields(queryset, view, {"request": request})]
-        choices = serializers.ChoiceField([sign + name for name in names for sign in ("", "-")])
+        return [sign + name for name in names for sign in ("", "-")]
+
+    def get_ordering(self, request: Request, queryset: Any, view: Any) -> Any:
+        names = self.choices(request, queryset, view)
+        if not names:
+            return self.get_default_ordering(view)
+        choices = serializers.ChoiceField(names)
         chosen = parameter(parsed_query(query_of(request)), str(self.ordering_param), choices)
         return self.get_default_ordering(view) if chosen is None else [chosen]
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        choices = self.choices(view.request, view.queryset, view)
+        schema = {"type": "string", "enum": choices}
+        return (
+            [{"name": str(self.ordering_param), "in": "query", "schema": schema}] if choices else []
+        )

@@ -83,7 +83,8 @@ def test_it_is_written_checked_and_recorded_like_any_other(alice_api):
 
     assert alice_api.patch(url, {"effort": 5}).json()["effort"] == 5
     assert alice_api.put(url, {"text": "one"}).json()["effort"] is None
-    for mistake in ("3", 1.5, True, 2**31, -(2**31) - 1, []):
+    mistakes: list[object] = ["3", 1.5, True, 2**31, -(2**31) - 1, []]
+    for mistake in mistakes:
         answer = alice_api.patch(url, {"effort": mistake})
         assert (answer.status_code, list(answer.json())) == (400, ["effort"])
     for query in ("effort=x", "effort=1&effort=2", "effort=", "ordering=version"):

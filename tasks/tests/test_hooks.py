@@ -1016,7 +1016,7 @@ class PlainNoteTag(serializers.ModelSerializer[NoteTag]):
 
 
 class PlainNoteTags(OwnedViewMixin[NoteTag], viewsets.ModelViewSet[NoteTag]):
-    queryset = NoteTag.objects.order_by("pk")  # type: ignore[assignment]
+    queryset = NoteTag.objects.order_by("pk")
     serializer_class = PlainNoteTag
 
 
