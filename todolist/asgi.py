@@ -1,7 +1,6 @@
 """The application for an ASGI server: HTTP to Django, sockets through origin and token to routes."""
 
 import gc
-import importlib
 import os
 import sys
 
@@ -9,14 +8,6 @@ import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todolist.settings")
-
-# Where they are installed REST framework loads them, for a browsable API and a client that are not
-# used here. They take five MiB of each process.
-unused = {name: None for name in ("pygments", "requests") if name not in sys.modules}
-sys.modules.update(unused)  # type: ignore[arg-type]  # None: not to be found
-importlib.import_module("rest_framework.compat")
-for name in unused:
-    del sys.modules[name]
 
 django.setup(set_prefix=False)  # first: what follows needs the applications loaded
 

@@ -41,7 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def way(request: pytest.FixtureRequest, settings: Any) -> None:
     """In which of the two ways requests are answered."""
     if getattr(request, "param", "") == "plain":
-        settings.ROOT_URLCONF = "tasks.tests.plain_urls"
+        settings.ROOT_URLCONF = "todolist.tests.plain_urls"
 
 
 @pytest.fixture

@@ -152,13 +152,13 @@ class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-
         self, auto_schema: Any, model: Any, filterset_class: Any, field_name: str, filter_field: Any
     ) -> list[Schema]:
         if not isinstance(filter_field, ParameterFilter):
-            found: list[Schema] = super().resolve_filter_field(
+            found: list[Schema] = super().resolve_filter_field(  # type: ignore[no-untyped-call]
                 auto_schema, model, filterset_class, field_name, filter_field
             )
             return found
         schema = auto_schema._map_serializer_field(filter_field.parameter, "request")
         return [
-            build_parameter_type(  # type: ignore[no-untyped-call]
+            build_parameter_type(
                 name=field_name,
                 location="query",
                 schema=schema,

@@ -129,8 +129,8 @@ def test_urls_are_where_the_server_says_that_we_are():
     ],
 )
 def test_an_answer_leaves_nothing_for_the_garbage_collector(method, path, status):
-    if method == "POST" and connection.vendor != "postgresql":
-        pytest.skip("The ORM, which writes here, leaves some of its own")
+    if path.startswith("/tasks") and connection.vendor != "postgresql":
+        pytest.skip("The plain way leaves some of its own")
     handler = OneHopHandler()
     body = b'{"text": "x"}'
     scope = scope_of(method, path, body)

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from conftest import ALICE, BOB, client_with, sign
 from tasks.api.urls import OptionalSlashRouter
 from tasks.models import Event, Task
-from tasks.tests import plain_urls
 from tasks.tests.calls import next_url
 from tasks.tests.chores.models import Chore
 from tasks.tests.notes.models import Note, Tag
 from tasks.tests.test_hooks import FAST, takes_fast_way
-from todolist.tests import urls
+from todolist.tests import plain_urls, urls
 
 pytestmark = [
     pytest.mark.django_db,
@@ -103,7 +102,7 @@ class Both:
 
 @pytest.fixture
 def both(settings) -> Both:
-    settings.ROOT_URLCONF = "tasks.tests.test_both_ways"
+    settings.ROOT_URLCONF = "todolist.tests.test_both_ways"
     return Both()
 
 
