@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from rest_framework import serializers
 from rest_framework.test import APIClient
 
-from accounts.checks.routes import http_routes
+from accounts.checks.walk import http_routes
 from conftest import client_with, sign
 from tasks.api.views import TaskViewSet
 from tasks.due import send_due
@@ -124,8 +124,8 @@ def values_of(field: Any, ids: list[str]) -> st.SearchStrategy[Any]:
 
 def model_of(field: Any) -> Any:
     """The model whose ids a serializer's field takes; `None` where it takes none."""
-    field = getattr(field, "child_relation", field)
-    return field.queryset.model if isinstance(field, serializers.RelatedField) else None
+    rows: Any = getattr(getattr(field, "child_relation", field), "queryset", None)
+    return getattr(rows, "model", None)
 
 
 WHO = st.integers(0, 5)  # of the people there are, modulo their number
