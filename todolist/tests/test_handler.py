@@ -12,8 +12,8 @@ from django.db import connection
 
 from conftest import sign
 from tasks.events.bell import Bell
-from todolist.asgi import application
 from todolist.serving.handler import OneHopHandler
+from todolist.serving.lifespan import lifespan
 
 
 def test_only_views_that_say_so_are_answered_on_the_event_loop():
@@ -145,7 +145,7 @@ async def test_events_are_told_from_the_loop_that_serves_until_it_ends(monkeypat
         said.append(message["type"])
 
     scope: Any = {"type": "lifespan"}
-    await application(scope, receive, send)
+    await lifespan(scope, receive, send)
     assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert stopped.is_set()
 

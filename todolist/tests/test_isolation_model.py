@@ -1,25 +1,35 @@
 """Isolation over any sequence of calls: everybody sees what a plain model in memory says.
 
+Of tasks and their notifications it knows every rule; of whatever else is routed with a
+`RecordedViewSet`, what its serializer and its foreign keys say.
+
 The owners are made to be mistaken for one another. The same sequences every time, so that a run
 never fails for chance; `ISOLATION_EXAMPLES=1000` makes as many, and new ones each time.
 """
 
 import os
 import unicodedata
+from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
+from django.db.models import SET_NULL
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from rest_framework import serializers
 from rest_framework.test import APIClient
 
+from accounts.checks.walk import http_routes
 from conftest import client_with, sign
+from tasks.api.views import TaskViewSet
 from tasks.due import send_due
+from tasks.models import Task
+from tasks.resources.viewsets import RecordedViewSet
 from tasks.tests.calls import next_url
 from tasks.tests.test_ownership import ANY_OWNER
 
@@ -68,6 +78,56 @@ CHANGES = st.fixed_dictionaries(
 )
 DEFAULTS: Json = {"description": "", "completed": False, "deadline": None, "order": 0}
 WRITABLE = ("text", *DEFAULTS)
+
+
+class Resource(NamedTuple):
+    """Something that people own besides tasks: where it is, and what may be written of it."""
+
+    path: str
+    model: Any
+    fields: dict[str, Any]
+
+    def event(self, what: str) -> str:
+        return f"{self.model._meta.model_name}.{what}"
+
+
+def resources() -> list[Resource]:
+    found = []
+    for route in http_routes():
+        view = route.view_class
+        if not (isinstance(view, type) and issubclass(view, RecordedViewSet)):
+            continue
+        if not route.parameters and view is not TaskViewSet:
+            form: Any = view.serializer_class
+            fields = {name: field for name, field in form().fields.items() if not field.read_only}
+            found.append(Resource(route.path(), form.Meta.model, fields))
+    return found
+
+
+RESOURCES = resources()
+
+
+def values_of(field: Any, ids: list[str]) -> st.SearchStrategy[Any]:
+    """Values that a serializer's field takes, where ids are those of its owner."""
+    if isinstance(field, serializers.ManyRelatedField):
+        return st.lists(st.sampled_from(ids), max_size=2, unique=True)
+    if isinstance(field, serializers.RelatedField):
+        return st.sampled_from([None, *ids])
+    if isinstance(field, serializers.CharField):
+        return st.sampled_from(TEXTS)
+    if isinstance(field, serializers.BooleanField):
+        return st.booleans()
+    if isinstance(field, serializers.IntegerField):
+        return st.none() | st.integers(-2, 2) if field.allow_null else st.integers(-2, 2)
+    raise TypeError(f"Say here what {field!r} takes.")
+
+
+def model_of(field: Any) -> Any:
+    """The model whose ids a serializer's field takes; `None` where it takes none."""
+    rows: Any = getattr(getattr(field, "child_relation", field), "queryset", None)
+    return getattr(rows, "model", None)
+
+
 WHO = st.integers(0, 5)  # of the people there are, modulo their number
 WHICH = st.integers(0, 20)  # of the tasks there are, modulo their number
 LIMIT = st.integers(1, 4)
@@ -75,6 +135,13 @@ LIMIT = st.integers(1, 4)
 
 def fold(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
+
+
+def unordered(row: Json) -> Json:
+    """A row as it is shown, with ids of many-to-many relations in one order."""
+    return {
+        name: sorted(value) if isinstance(value, list) else value for name, value in row.items()
+    }
 
 
 class Person:
@@ -86,6 +153,8 @@ class Person:
         self.tasks: dict[str, Json] = {}
         self.notifications: dict[tuple[str, str], Json] = {}  # by task and deadline
         self.events: list[tuple[str, Json]] = []
+        self.rows: dict[Any, dict[str, Json]] = {resource.model: {} for resource in RESOURCES}
+        self.rows[Task] = self.tasks
 
     def listed(self, tasks: list[Json], ordering: str) -> list[Json]:
         key, backwards = ordering.lstrip("-"), ordering.startswith("-")
@@ -211,7 +280,7 @@ class Isolation(RuleBasedStateMachine):
         del person.tasks[task["id"]]
         for key in [key for key in person.notifications if key[0] == task["id"]]:
             del person.notifications[key]
-        person.events.append(("task.deleted", {"id": task["id"]}))
+        self.let_go(person, Task, task["id"])
 
     @rule()
     def remind(self) -> None:
@@ -238,7 +307,7 @@ class Isolation(RuleBasedStateMachine):
                 assert (shown["type"], shown["read_at"]) == ("task_overdue", None)
                 assert task["text"] in shown["message"]
                 person.notifications[task["id"], task["deadline"]] = shown
-                person.events.append(("notification.created", shown))
+                person.events.append(("notification.created", dict(shown)))
 
     @rule(who=WHO, which=WHICH)
     def read(self, who: int, which: int) -> None:
@@ -270,6 +339,119 @@ class Isolation(RuleBasedStateMachine):
             shown["read_at"] = now[shown["id"]]["read_at"]
             assert shown["read_at"] is not None
             person.events.append(("notification.read", dict(shown)))
+
+    # What they do with anything else
+
+    @rule(who=WHO, what=WHICH, data=st.data())
+    def make(self, who: int, what: int, data: st.DataObject) -> None:
+        person, resource = self.person(who), RESOURCES[what % len(RESOURCES)]
+        body = self.body(person, resource, data)
+        response = person.api.post(resource.path, body)
+        if self.took(person, resource, body, response, 201):
+            person.events.append((resource.event("created"), response.json()))
+
+    @rule(
+        who=WHO, what=WHICH, which=WHICH, method=st.sampled_from(["put", "patch"]), data=st.data()
+    )
+    def rewrite(self, who: int, what: int, which: int, method: str, data: st.DataObject) -> None:
+        person, resource = self.person(who), RESOURCES[what % len(RESOURCES)]
+        rows = [
+            (owner, row) for owner in self.people for row in owner.rows[resource.model].values()
+        ]
+        if not rows:
+            return
+        owner, row = rows[which % len(rows)]
+        body = self.body(person, resource, data)
+        response = getattr(person.api, method)(f"{resource.path}/{row['id']}", body)
+        if owner is not person:
+            self.refused(response)
+        elif self.took(person, resource, body, response, 200):
+            assert response.json()["version"] == row["version"] + 1
+            person.events.append((resource.event("updated"), response.json()))
+
+    @rule(who=WHO, what=WHICH, which=WHICH)
+    def remove(self, who: int, what: int, which: int) -> None:
+        person, resource = self.person(who), RESOURCES[what % len(RESOURCES)]
+        rows = [
+            (owner, row) for owner in self.people for row in owner.rows[resource.model].values()
+        ]
+        if not rows:
+            return
+        owner, row = rows[which % len(rows)]
+        url = f"{resource.path}/{row['id']}"
+        if owner is person:
+            assert person.api.delete(url).status_code == 204
+            del person.rows[resource.model][row["id"]]
+            self.let_go(person, resource.model, row["id"])
+        else:
+            self.refused(person.api.get(url))
+            self.refused(person.api.delete(url))
+
+    def body(self, person: Person, resource: Resource, data: st.DataObject) -> Json:
+        """All that can be written, with ids that are mostly the caller's own."""
+        body = {"user_id": "somebody else", "version": 77}
+        for name, field in resource.fields.items():
+            model = model_of(field)
+            known = [id for owner in self.people for id in owner.rows.get(model, ())]
+            own = list(person.rows.get(model, ()))
+            body[name] = data.draw(values_of(field, [*own, *own, *own, *known, str(uuid4())]))
+        return body
+
+    def took(
+        self, person: Person, resource: Resource, body: Json, response: Any, status: int
+    ) -> bool:
+        """Whether a body was taken, as it has to be unless it names what is not the caller's."""
+        strange = []
+        for name, field in resource.fields.items():
+            given = body[name] if isinstance(body[name], list) else [body[name]]
+            own = person.rows.get(model_of(field), ())
+            if model_of(field) and any(id is not None and id not in own for id in given):
+                strange.append(name)
+        if strange:
+            assert response.status_code == 400
+            assert sorted(response.json()) == sorted(strange)
+            return False
+        assert response.status_code == status, response.content
+        shown = response.json()
+        written = {name: shown[name] for name in resource.fields}
+        assert unordered(written) == unordered({name: body[name] for name in resource.fields})
+        person.rows[resource.model][shown["id"]] = deepcopy(shown)
+        return True
+
+    def let_go(self, person: Person, model: Any, id: str) -> None:
+        """What follows from a deletion for what refers to it: each is an event, in whatever order."""
+        expected = [(f"{model._meta.model_name}.deleted", id)]
+        gone = [(model, id)]
+        for lost, lost_id in gone:
+            for resource in RESOURCES:
+                for name, field in resource.fields.items():
+                    if model_of(field) is not lost:
+                        continue
+                    column = resource.model._meta.get_field(name)
+                    for row in list(person.rows[resource.model].values()):
+                        if lost_id not in (row[name] if column.many_to_many else [row[name]]):
+                            continue
+                        if column.many_to_many or column.remote_field.on_delete is SET_NULL:
+                            expected.append((resource.event("updated"), row["id"]))
+                            row["version"] += 1
+                            if column.many_to_many:
+                                row[name].remove(lost_id)
+                            else:
+                                row[name] = None
+                        else:
+                            expected.append((resource.event("deleted"), row["id"]))
+                            gone.append((resource.model, row["id"]))
+                            del person.rows[resource.model][row["id"]]
+        events = person.pages("/events", {"since": len(person.events), "limit": 1000})
+        assert sorted((event["type"], event["data"]["id"]) for event in events) == sorted(expected)
+        for event in events:
+            person.events.append((event["type"], event["data"]))
+            for resource in RESOURCES:
+                if event["type"] == resource.event("updated"):
+                    row = person.rows[resource.model][event["data"]["id"]]
+                    if "updated_at" in row:
+                        row["updated_at"] = event["data"]["updated_at"]
+                    assert unordered(row) == unordered(event["data"])
 
     # What people see
 
@@ -339,6 +521,10 @@ class Isolation(RuleBasedStateMachine):
         assert person.pages("/notifications", {"limit": 2}) == expected
         assert person.pages("/notifications", {"limit": 2, "status": "unread"}) == unread
         assert person.api.get("/notifications/unread-count").json() == {"count": len(unread)}
+        for resource in RESOURCES:
+            found = {row["id"]: unordered(row) for row in person.pages(resource.path, {"limit": 3})}
+            own = person.rows[resource.model].items()
+            assert found == {id: unordered(row) for id, row in own}
         assert person.api.get("/me").json()["id"] == person.owner
 
 
