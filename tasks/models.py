@@ -7,7 +7,8 @@ from django.db.models import F, Q
 
 from tasks.events.models import Event, Stream
 from tasks.resources.answers import KeptAnswer
-from tasks.resources.models import RecordedModel, RecordedQuerySet
+from tasks.resources.models import RecordedModel
+from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.moments import now
 from tasks.rules.reminders import OFFSETS, Kind, State, next_moment
 from tasks.rules.search import fold, searchable

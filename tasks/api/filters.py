@@ -7,8 +7,8 @@ from rest_framework import serializers
 
 from tasks.models import Notification, Task
 from tasks.resources.fields import TimestampField
-from tasks.resources.filters import ParameterFilter, SearchFilter
-from tasks.resources.query import FlagParameter
+from tasks.resources.lists.filters import ParameterFilter, SearchFilter
+from tasks.resources.lists.query import FlagParameter
 
 SEARCH = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=2000)
 

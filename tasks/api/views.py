@@ -23,8 +23,8 @@ from tasks.api.filters import NotificationFilters, TaskFilters
 from tasks.api.serializers import NotificationSerializer, TaskSerializer
 from tasks.events.record import replay
 from tasks.models import Notification, NotificationQuerySet, Task
-from tasks.resources.paging import link_to_next
-from tasks.resources.query import WholeNumberParameter, parameter, parsed_query, query_of
+from tasks.resources.lists.paging import link_to_next
+from tasks.resources.lists.query import WholeNumberParameter, parameter, parsed_query, query_of
 from tasks.resources.viewsets import RecordedViewMixin, RecordedViewSet
 
 COUNT = serializers.IntegerField(min_value=0)

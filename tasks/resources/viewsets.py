@@ -12,10 +12,10 @@ from rest_framework.viewsets import GenericViewSet, ModelViewSet
 from accounts.owned.viewsets import OwnedViewMixin
 from tasks.resources import fast
 from tasks.resources.etags import etag, knows, require_match
-from tasks.resources.filters import StrictFilters, StrictOrdering
 from tasks.resources.idempotency import answered_once
+from tasks.resources.lists.filters import StrictFilters, StrictOrdering
+from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
-from tasks.resources.paging import KeysetPagination
 
 Recorded = TypeVar("Recorded", bound=RecordedModel)
 

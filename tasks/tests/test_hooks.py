@@ -41,9 +41,9 @@ from tasks.api.urls import OptionalSlashRouter
 from tasks.api.views import TaskViewSet
 from tasks.models import Event, Task
 from tasks.resources import fast, wire
-from tasks.resources.filters import ParameterFilter
-from tasks.resources.paging import KeysetPagination
-from tasks.resources.query import FlagParameter
+from tasks.resources.lists.filters import ParameterFilter
+from tasks.resources.lists.paging import KeysetPagination
+from tasks.resources.lists.query import FlagParameter
 from tasks.resources.viewsets import RecordedViewSet
 from tasks.tests.notes.models import NoteTag, Tag
 

@@ -23,9 +23,9 @@ from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
 
 from accounts.owned.viewsets import OwnedViewMixin
-from tasks.resources.filters import ParameterFilter
+from tasks.resources.lists.filters import ParameterFilter
+from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
-from tasks.resources.paging import KeysetPagination
 from tasks.resources.viewsets import RecordedViewMixin
 from tasks.resources.wire import form_of, has_form
 from todolist.docs import components
@@ -145,7 +145,7 @@ class AutoSchema(openapi.AutoSchema):
 class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-call]
     """Parameters that are read by fields of REST framework's are described as these are."""
 
-    target_class = "tasks.resources.filters.StrictFilters"
+    target_class = "tasks.resources.lists.filters.StrictFilters"
     priority = 1
 
     def resolve_filter_field(

@@ -506,7 +506,7 @@ def test_while_the_database_does_not_answer_callers_are_told_to_come_back(
     def fail(*args: object, **kwargs: object) -> None:
         raise error("server closed the connection unexpectedly")
 
-    monkeypatch.setattr("tasks.resources.paging.KeysetPagination.plan", fail)
+    monkeypatch.setattr("tasks.resources.lists.paging.KeysetPagination.plan", fail)
     keep_no_statements(monkeypatch)
     answer = alice_api.get("/tasks", HTTP_ORIGIN=PAGE_ORIGIN)
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")

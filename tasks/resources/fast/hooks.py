@@ -12,9 +12,9 @@ from rest_framework.permissions import BasePermission
 
 from accounts.owned.permissions import IsOwner
 from tasks.resources.fields import RecordedSerializer
-from tasks.resources.filters import ParameterFilter, StrictFilters, StrictOrdering
+from tasks.resources.lists.filters import ParameterFilter, StrictFilters, StrictOrdering
+from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
-from tasks.resources.paging import KeysetPagination
 from tasks.resources.wire import RowAsJSON, form_of, row_as_json
 
 VIEW_HOOKS = (

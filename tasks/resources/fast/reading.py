@@ -19,8 +19,9 @@ from accounts.users import CurrentUser
 from tasks.events.record import encode
 from tasks.resources.etags import etag, knows
 from tasks.resources.fast.hooks import Fast
-from tasks.resources.paging import Cursor, Key, last_values, link_to_next, ordering_of
-from tasks.resources.query import query_of
+from tasks.resources.lists.keyset import Cursor, Key, last_values, ordering_of
+from tasks.resources.lists.paging import link_to_next
+from tasks.resources.lists.query import query_of
 from tasks.resources.wire import RowAsJSON, row_as_json
 
 SHORT = 100  # characters of a query whose statement is kept: it has no cursor and no long words

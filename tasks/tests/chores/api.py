@@ -4,8 +4,8 @@ from django_filters import FilterSet
 
 from tasks.api.urls import OptionalSlashRouter
 from tasks.resources.fields import RecordedSerializer
-from tasks.resources.filters import ParameterFilter
-from tasks.resources.query import WholeNumberParameter
+from tasks.resources.lists.filters import ParameterFilter
+from tasks.resources.lists.query import WholeNumberParameter
 from tasks.resources.viewsets import RecordedViewSet
 from tasks.resources.wire import wire_form
 from tasks.tests.chores.models import Chore

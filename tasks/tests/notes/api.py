@@ -5,7 +5,7 @@ from rest_framework import serializers
 
 from tasks.api.urls import OptionalSlashRouter
 from tasks.resources.fields import RecordedSerializer
-from tasks.resources.filters import ParameterFilter
+from tasks.resources.lists.filters import ParameterFilter
 from tasks.resources.viewsets import RecordedViewSet
 from tasks.resources.wire import wire_form
 from tasks.tests.notes.models import Note, Tag

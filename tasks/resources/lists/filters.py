@@ -14,7 +14,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
-from tasks.resources.query import parameter, parsed_query, query_of
+from tasks.resources.lists.query import parameter, parsed_query, query_of
 
 
 class _ParameterField(forms.Field):
