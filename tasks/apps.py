@@ -8,3 +8,4 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from tasks.api import serializers  # noqa: F401  declares how rows are shown
+        from tasks.resources import checks  # noqa: F401  registers itself

@@ -1,0 +1,54 @@
+"""What a recorded resource needs besides its model, and what its lists cannot do: told at start."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, register
+
+from accounts.checks.walk import http_routes
+from tasks.resources.lists.keyset import keys_of
+from tasks.resources.lists.paging import KeysetPagination
+from tasks.resources.models import RecordedModel
+from tasks.resources.wire import has_form
+
+
+@register
+def check_rows_can_be_shown(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Else the first change of a row fails, for want of a serializer for its event."""
+    for model in apps.get_models():
+        if issubclass(model, RecordedModel) and not has_form(model):
+            yield Error(
+                f"No serializer says how {model.__name__} is shown in events.",
+                hint=f"Decorate its serializer with @wire_form({model.__name__}), and import that "
+                "module in ready() of its application.",
+                obj=model,
+                id="tasks.E001",
+            )
+
+
+@register
+def check_orders_have_columns(**kwargs: Any) -> Iterator[CheckMessage]:
+    """A cursor names a place by columns; in any other order there is no next page."""
+    seen = set()
+    for route in http_routes():
+        view: Any = route.view_class
+        paging = getattr(view, "pagination_class", None)
+        queryset = getattr(view, "queryset", None)
+        if view in seen or queryset is None or not isinstance(paging, type):
+            continue
+        seen.add(view)
+        if not issubclass(paging, KeysetPagination):
+            continue
+        for name in (None, *(getattr(view, "ordering_fields", None) or ())):
+            try:
+                keys_of(
+                    queryset.all() if name is None else queryset.order_by(name), paging.ordering
+                )
+            except ValueError as error:
+                yield Error(
+                    f"{view.__name__}: {error}",
+                    hint="Order by columns of the model, or set another pagination_class.",
+                    obj=view,
+                    id="tasks.E002",
+                )
