@@ -43,12 +43,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "todolist.serving.middleware.SecurityHeaders",
-    "todolist.serving.middleware.forbid_storing",
+    "todolist.serving.middleware.StandingHeaders",
     "todolist.serving.middleware.CorsForBrowsers",  # outside everything that may answer with an error
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "todolist.serving.middleware.CommonOutsideTheAdmin",
-    "todolist.serving.middleware.FrameOptions",
     # The API keeps no session and needs no CSRF token.
     "todolist.serving.middleware.AdminMiddleware",
 ]
@@ -85,7 +83,7 @@ REST_FRAMEWORK = {
     # Views over tasks say more; a view that says nothing still wants a token.
     "DEFAULT_PERMISSION_CLASSES": ["accounts.owned.permissions.IsSignedIn"],
     "DEFAULT_PARSER_CLASSES": ["todolist.rest.parsers.LimitedJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["todolist.rest.renderers.ReadyJSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "todolist.rest.negotiation.JSONFirst",
     "EXCEPTION_HANDLER": "todolist.rest.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,

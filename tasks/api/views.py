@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.http import HttpResponse
 from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
@@ -122,7 +123,7 @@ class EventsView(APIView):
             ),
         },
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         query = parsed_query(query_of(request))
         since = parameter(query, "since", self.since_field) or 0
         limit = parameter(query, "limit", self.limit_field) or 1000
@@ -130,7 +131,8 @@ class EventsView(APIView):
         if not result.complete:
             raise EventsGone
         events = result.events[:limit]
-        response = Response(f"[{','.join(event.text for event in events)}]".encode())
+        texts = ",".join(event.text for event in events)
+        response = HttpResponse(f"[{texts}]", "application/json")
         if len(result.events) > limit:
             response["Link"] = link_to_next(request, "since", str(events[-1].seq))
         return response

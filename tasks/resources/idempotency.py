@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from django.db import connection
+from django.http import HttpResponse
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.request import Request
@@ -26,7 +27,7 @@ from tasks.resources.answers import KeptAnswer
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 
-Handler = Callable[..., Response]
+Handler = Callable[..., HttpResponse]
 
 
 class StillRunning(APIException):
@@ -48,7 +49,7 @@ def answered_once(view: APIView, create: Handler) -> Handler:
     The answer is kept in the transaction that creates, so there is never one without the other.
     """
 
-    def create_once(request: Request, *args: Any, **kwargs: Any) -> Response:
+    def create_once(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         header = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if header is None:
             return create(request, *args, **kwargs)
@@ -64,7 +65,9 @@ def answered_once(view: APIView, create: Handler) -> Handler:
             response = create(request, *args, **kwargs)
             if response.status_code == status.HTTP_201_CREATED:
                 # Rendered here and not later, as what is kept is what is sent.
-                view.finalize_response(request, response, *args, **kwargs).render()
+                response = view.finalize_response(request, response, *args, **kwargs)
+                if isinstance(response, Response):
+                    response.render()
                 KeptAnswer.objects.create(
                     key=key,
                     request_hash=request_hash,
@@ -101,10 +104,9 @@ def _number(text: str) -> float | int:
     return int(number) if number.is_integer() else number
 
 
-def _again(kept: KeptAnswer) -> Response:
-    response = Response(status=status.HTTP_201_CREATED, headers=kept.headers)
-    response.content = kept.body.encode()  # byte for byte: nothing is rendered anew
-    return response
+def _again(kept: KeptAnswer) -> HttpResponse:
+    """Byte for byte: nothing is rendered anew."""
+    return HttpResponse(kept.body, status=status.HTTP_201_CREATED, headers=kept.headers)
 
 
 _running: dict[str, object] = {}
