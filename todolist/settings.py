@@ -136,10 +136,10 @@ elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,  # seconds
-            # Statements are parsed and planned once for each connection.
             "server_side_binding": True,
-            "prepare_threshold": 1,
             **DATABASES["default"].get("OPTIONS", {}),
+            # The engine prepares what is worth it; after a rollback psycopg has the server forget all.
+            "prepare_threshold": None,
         },
     }
 

@@ -1,8 +1,7 @@
 """Django's PostgreSQL backend, for connections that are kept, and that act for somebody."""
 
 import select
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -46,25 +45,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         # After an error only the server knows. Before, an idle connection hears nothing but its end.
         return (not self.errors_occurred and not self._poll.poll(0)) or super().is_usable()
-
-    def _rollback(self) -> None:
-        with self._forgetting():
-            super()._rollback()  # type: ignore[misc]  # the stubs lack it
-
-    def _savepoint_rollback(self, sid: str) -> None:
-        with self._forgetting():
-            super()._savepoint_rollback(sid)  # type: ignore[misc]  # the stubs lack it
-
-    @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """After a rollback psycopg, if it prepared any, has the server forget all statements.
-
-        Ours are among them. PgBouncer hangs up on whoever asks for one of those.
-        """
-        all_of_them = self.connection is not None and bool(self.connection._prepared._names)
-        yield
-        if all_of_them:
-            self._prepared.clear()
 
     def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of one statement, which is prepared and goes straight to libpq.
