@@ -2,7 +2,7 @@
 
 import json
 from functools import cache, lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import models
@@ -14,19 +14,17 @@ from accounts.owned.acting import condition
 from accounts.owned.databases import fetch_again
 from accounts.owned.ownership import owner_id
 from accounts.users import CurrentUser
-from tasks.events.record import encode
 from tasks.resources.etags import etag, knows
 from tasks.resources.fast.hooks import Fast
 from tasks.resources.lists.keyset import cursor_of, ordering_of
 from tasks.resources.lists.paging import link_to_next
 from tasks.resources.lists.query import query_of
-from tasks.resources.wire import RowAsJSON, row_as_json
+from tasks.resources.wire import row_as_json
 
 SHORT = 100  # characters of a query whose statement is kept: it has no cursor and no long words
 
 # Placeholders in statements that are compiled once: no id holds a NUL, no key is this one.
 OWNER = CurrentUser("\x00owner")
-OWNER_AS_JSON = "\x00owner as JSON"
 KEY = UUID(int=(1 << 128) - 1)
 
 
@@ -38,10 +36,7 @@ class Statement(NamedTuple):
 
     def for_owner(self, owner: str, key: UUID | None = None) -> list[Any]:
         stand_for = {OWNER.id: owner, KEY: key}
-        return [
-            encode(owner) if value == OWNER_AS_JSON else stand_for.get(value, value)
-            for value in self.values
-        ]
+        return [stand_for.get(value, value) for value in self.values]
 
 
 def _compiled(rows: models.QuerySet[Any]) -> Statement:
@@ -95,14 +90,13 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     view.action, view.detail = "list", False
     rows = view.filter_queryset(_owned_rows(view))
     limit, keys, parts = view.paginator.plan(rows, view.request)
-    fast = row_as_json(view_class.serializer_class)
     shown = view_class.serializer_class().fields
-    if fast is None or any(key.name not in shown for key in keys):
+    if any(key.name not in shown for key in keys):
         return None
     read: list[Statement] = []
     for part in parts:
         acting = part.filter(condition(OWNER.id))
-        as_json = acting.values_list(fast.with_owner(OWNER_AS_JSON), flat=True)
+        as_json = acting.values_list(row_as_json(view_class.serializer_class), flat=True)
         read.append(_compiled(as_json[: limit + 1]))
     # Without OFFSET the rows would be read once for each column.
     arrays = " || ".join(f"ARRAY({one.sql})" for one in read)
@@ -141,9 +135,8 @@ def retrieve(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
 
 @cache
 def _row_statement(view_class: Any) -> Statement:
-    fast = cast("RowAsJSON", row_as_json(view_class.serializer_class))
     rows = _owned_rows(view_class()).filter(condition(OWNER.id), pk=KEY).order_by()
-    return _compiled(rows.values_list(fast.with_owner(OWNER_AS_JSON), "version")[:1])
+    return _compiled(rows.values_list(row_as_json(view_class.serializer_class), "version")[:1])
 
 
 @cache

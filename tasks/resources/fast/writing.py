@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.http import HttpResponse
 from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied
@@ -145,11 +145,9 @@ def _swap(fast: Fast, changed: tuple[str, ...]) -> str:
 def _with_event(fast: Fast, writing: str) -> str:
     """A statement that writes a row and its event, and answers with the row's JSON and the number."""
     table = fast.model._meta.db_table
-    compiler = models.sql.Query(fast.model).get_compiler(connection=connection)
-    text, _ = compiler.compile(fast.json.resolve_expression(compiler.query))
     return (
         f'WITH written AS ({writing} RETURNING "{table}"."user_id", "{table}"."updated_at" AS at,'  # noqa: S608
-        f" {text} AS text), {APPENDED} SELECT text, last_seq FROM written, next"
+        f" {fast.json.sql} AS text), {APPENDED} SELECT text, last_seq FROM written, next"
     )
 
 
