@@ -86,19 +86,19 @@ def _validated(form: Any, body: Any) -> dict[str, Any]:
 
 def _told(
     row: RecordedModel,
-    event_type: str | None,
+    event_type: str,
     written: list[tuple[Any, ...]],
     status: int = 200,
     **headers: str,
 ) -> HttpResponse:
     """Tell the owner's sockets of what was written, and answer with it."""
     ((text, seq),) = written
-    publish(row.user_id, seq, str(event_type), row.updated_at, text)
+    publish(row.user_id, seq, event_type, row.updated_at, text)
     return answer(text, status, ETag=etag(row.version), **headers)
 
 
 def _swapped(
-    fast: Fast, before: RecordedModel, after: RecordedModel, event_type: str | None
+    fast: Fast, before: RecordedModel, after: RecordedModel, event_type: str
 ) -> list[tuple[Any, ...]]:
     """Write what differs, if the row is still as it was read; nothing where it is not."""
     was, is_now = before.__dict__, after.__dict__
