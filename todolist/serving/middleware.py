@@ -90,7 +90,8 @@ class CommonOutsideTheAdmin(CommonMiddleware):
         if request.path_info.startswith("/admin"):  # `/admin` itself too: it lacks its slash
             return super().__call__(request)
         request.get_host()  # raises `DisallowedHost`
-        return self.process_response(request, self.get_response(request))
+        response: Any = self.get_response(request)
+        return self.process_response(request, response)
 
 
 class AdminMiddleware:

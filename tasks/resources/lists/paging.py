@@ -73,19 +73,12 @@ class KeysetPagination(BasePagination):
         return response
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        limit = {"type": "integer", "minimum": 1, "maximum": self.max_limit}
+        at_most = "How many at the most; the rest is at the URL in `Link`."
+        place = "Where the last page ended: part of the URL in `Link`."
         return [
-            {
-                "name": "limit",
-                "in": "query",
-                "description": "How many at the most; the rest is at the URL in `Link`.",
-                "schema": {"type": "integer", "minimum": 1, "maximum": self.max_limit},
-            },
-            {
-                "name": "cursor",
-                "in": "query",
-                "description": "Where the last page ended: part of the URL in `Link`.",
-                "schema": {"type": "string"},
-            },
+            {"name": "limit", "in": "query", "description": at_most, "schema": limit},
+            {"name": "cursor", "in": "query", "description": place, "schema": {"type": "string"}},
         ]
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
