@@ -1,10 +1,8 @@
 """Runs Django's request cycle on a few threads of its own, one hop away from the event loop.
 
 Django's ASGI handler gives every request a thread, and goes to it and back for each signal and each
-middleware: the slowest way to serve (docs/servers.md has the figures), and one in which a database
-connection that is kept with its thread is never used again. Here the loop reads the body, one of
-a few threads does everything else, and the loop sends the answer. The threads stay, and so do
-their connections.
+middleware (docs/servers.md has the figures). Here the loop reads the body, one of a few threads does
+everything else, and the loop sends the answer. The threads stay, and so do their connections.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
