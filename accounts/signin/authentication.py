@@ -9,10 +9,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts.signin.bearer import bearer_token
 from accounts.signin.conf import conf
 from accounts.signin.errors import KeysUnavailable, TokenError
-from accounts.signin.known_tokens import verify, verify_async
+from accounts.signin.known_tokens import bearer_token, verify, verify_async
 from accounts.signin.tokens import VerifiedToken
 from accounts.users import CurrentUser
 
@@ -57,8 +56,7 @@ class BearerAuthentication(BaseAuthentication):
 async def settle_keys(scope: Mapping[str, Any]) -> None:
     """Wait on the event loop until the keys that the token of a request needs are fetched.
 
-    So the thread that answers the request does not have to wait: `BearerAuthentication` finds the
-    keys cached, and says what becomes of the token.
+    So no thread has to wait: `BearerAuthentication` finds the keys cached, and judges the token.
     """
     if not conf.jwks_url:
         return  # shared secrets need no fetch

@@ -6,14 +6,17 @@
 - Cached keys go on verifying while the key server is away, up to `MAX_STALE`.
 """
 
+import http.client
 import logging
+import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from urllib.parse import urlsplit
 
-from accounts.signin.download import FETCH_TIMEOUT, fetch
 from accounts.signin.errors import FetchError, KeysUnavailable, MustWait
 from accounts.signin.keys import PublishedKey, parse_keys
 
@@ -24,22 +27,22 @@ COOLDOWN = 4.0  # from the start of one fetch to the next that an unknown key ma
 REFRESH_AFTER = 300.0  # keys older than this are refreshed in the background
 RETRY_REFRESH_AFTER = 30.0  # the same, after a refresh that failed
 MAX_STALE = 48 * 3600.0  # keys older than this verify nothing any more
+FETCH_TIMEOUT = 3.0  # for connecting, and again for the whole answer
+
+MAX_BODY_SIZE = 256 * 1024  # bytes; a key set is a few hundred
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """The keys of one fetch, and when it started (by the key set's clock); immutable."""
+    """The keys of one fetch, and when it started (by the key set's clock); equal to itself alone."""
 
-    keys: tuple[PublishedKey, ...]
-    fetched_at: float
+    def __init__(self, keys: tuple[PublishedKey, ...], fetched_at: float) -> None:
+        self.keys = keys
+        self.fetched_at = fetched_at
 
     def find(self, kid: str | None, algorithm: str) -> tuple[PublishedKey, ...]:
         """The keys that may have signed a token; those of its algorithm where it names none."""
-        return tuple(
-            key
-            for key in self.keys
-            if algorithm in key.algorithms and (kid is None or key.kid == kid)
-        )
+        fitting = (key for key in self.keys if algorithm in key.algorithms)
+        return tuple(key for key in fitting if kid is None or key.kid == kid)
 
 
 class KeySet:
@@ -47,14 +50,12 @@ class KeySet:
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = url
-        self.last_error = ""
         self.clock_lead: float | None = None  # seconds by which the key server's clock is ahead
         self._clock = clock
         self._snapshot: Snapshot | None = None
-        self._lock = threading.Lock()  # guards the three below; never held during a fetch
-        self._running: threading.Event | None = None
-        self._last_start = float("-inf")
-        self._refresh_at = float("-inf")
+        self._refresh_at = self._last_start = float("-inf")
+        self._fetching: threading.Thread | None = None
+        self._lock = threading.Lock()  # so that one fetch runs at a time; never held during it
 
     def find(self, kid: str | None, algorithm: str, *, wait: bool) -> tuple[PublishedKey, ...]:
         """The published keys that may have signed a token; none where its key is unknown.
@@ -65,11 +66,10 @@ class KeySet:
         snapshot = self.snapshot()
         if snapshot is not None and (found := snapshot.find(kid, algorithm)):
             return found
-        fetched = self._start_fetch()
-        if fetched is not None:
+        if (fetching := self._start_fetch()) is not None:
             if not wait:
                 raise MustWait
-            fetched.wait(FETCH_TIMEOUT)
+            fetching.join(FETCH_TIMEOUT)
         snapshot = self._usable_snapshot()
         if snapshot is None:
             raise KeysUnavailable(self._last_start + COOLDOWN - self._clock())
@@ -94,18 +94,15 @@ class KeySet:
 
     def refresh(self) -> None:
         """Fetch now, in this thread. Raises `FetchError`, and then keeps what was cached."""
-        now = self._clock()
-        try:
-            answer = fetch(self.url)
-            keys = parse_keys(answer.body)
-        except FetchError as error:
-            self.last_error = str(error)
-            self._refresh_at = self._clock() + RETRY_REFRESH_AFTER
-            raise
-        self._snapshot = Snapshot(keys, fetched_at=now)
-        self.clock_lead = None if answer.date is None else answer.date - time.time()
+        self._last_start = now = self._clock()
+        self._refresh_at = now + RETRY_REFRESH_AFTER
+        body, date = _get(self.url)
+        self._snapshot = Snapshot(parse_keys(body), fetched_at=now)
         self._refresh_at = now + REFRESH_AFTER
-        self.last_error = ""
+        try:  # RFC 9110 section 6.6.1
+            self.clock_lead = parsedate_to_datetime(date).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):  # missing or malformed
+            self.clock_lead = None
 
     def _usable_snapshot(self) -> Snapshot | None:
         snapshot = self._snapshot
@@ -113,24 +110,18 @@ class KeySet:
             return None
         return snapshot
 
-    def _start_fetch(self) -> threading.Event | None:
-        """The end of the running fetch, or of a new one; `None` during the cooldown."""
+    def _start_fetch(self) -> threading.Thread | None:
+        """The fetch that is running, or a new one; `None` during the cooldown."""
         with self._lock:
-            if self._running is not None:
-                return self._running
-            now = self._clock()
-            if now - self._last_start < COOLDOWN:
-                return None
-            self._last_start = now
-            self._running = done = threading.Event()
-        try:
-            threading.Thread(target=self._run, args=(done,), name="jwks", daemon=True).start()
-        except RuntimeError:  # no more threads
-            self._finish(done)
-            raise
-        return done
+            if self._fetching is None or not self._fetching.is_alive():
+                if self._clock() - self._last_start < COOLDOWN:
+                    return None
+                self._last_start = self._clock()
+                self._fetching = threading.Thread(target=self._fetch, name="jwks", daemon=True)
+                self._fetching.start()
+            return self._fetching
 
-    def _run(self, done: threading.Event) -> None:
+    def _fetch(self) -> None:
         try:
             self.refresh()
             logger.info("Fetched the published keys from %s", self.url)
@@ -138,18 +129,64 @@ class KeySet:
             age = self.age
             cached = "none are on hand" if age is None else f"those on hand are {age:.0f} s old"
             logger.warning("No published keys from %s: %s; %s", self.url, error, cached)
-        except Exception:
-            logger.exception("No published keys from %s", self.url)
-        finally:
-            self._finish(done)
-
-    def _finish(self, done: threading.Event) -> None:
-        with self._lock:
-            self._running = None
-        done.set()
 
 
 @lru_cache(maxsize=4)
 def key_set(url: str) -> KeySet:
     """The key set behind `url`, the same one for the whole process."""
     return KeySet(url)
+
+
+def _get(url: str) -> tuple[bytes, str]:
+    """Body and `Date` of the 200 answer to GET `url`; redirects are not followed.
+
+    Raises `FetchError` for every other outcome.
+    """
+    overdue = threading.Event()
+    try:
+        parts = urlsplit(url)
+        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        https = parts.scheme == "https"
+        connection_class = http.client.HTTPSConnection if https else http.client.HTTPConnection
+        connection = connection_class(parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT)
+        with closing(connection), _shut_down_after_timeout(connection, overdue):
+            connection.request("GET", target, headers={"Accept": "application/json"})
+            response = connection.getresponse()
+            body = response.read(MAX_BODY_SIZE + 1)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if overdue.is_set() or isinstance(error, TimeoutError):
+            raise FetchError(f"no answer within {FETCH_TIMEOUT:.0f} s") from error
+        raise FetchError(f"not reachable ({type(error).__name__})") from error
+    if overdue.is_set():  # a body that was cut off may look complete
+        raise FetchError(f"no answer within {FETCH_TIMEOUT:.0f} s")
+    if response.status != http.client.OK:
+        raise FetchError(f"the answer was {response.status}, not 200")
+    if len(body) > MAX_BODY_SIZE:
+        raise FetchError(f"the answer is larger than {MAX_BODY_SIZE} bytes")
+    return body, response.headers["Date"]
+
+
+@contextmanager
+def _shut_down_after_timeout(
+    connection: http.client.HTTPConnection, overdue: threading.Event
+) -> Iterator[None]:
+    """Connect, and bound the whole answer by time.
+
+    The timeout of a socket bounds each of its operations, not a server that keeps sending a byte now
+    and then.
+    """
+    connection.connect()
+    opened = connection.sock  # http.client forgets it once the headers are read
+
+    def shut_down() -> None:
+        overdue.set()
+        with suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(FETCH_TIMEOUT, shut_down)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

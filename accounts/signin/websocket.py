@@ -1,7 +1,4 @@
-"""The door for sockets: which pages may open one, and whose it is.
-
-Both are ASGI middleware for the websocket scope. They keep no state of their own.
-"""
+"""The door for sockets, as ASGI middleware: which pages may open one, and whose it is."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -9,9 +6,8 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 
-from accounts.signin.bearer import bearer_token
 from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
-from accounts.signin.known_tokens import verify_async
+from accounts.signin.known_tokens import bearer_token, verify_async
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
