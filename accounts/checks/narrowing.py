@@ -21,27 +21,23 @@ def is_empty(rows: QuerySet[Any] | None) -> bool:
 
 def is_narrowed_to(owner: str, rows: QuerySet[Any] | None) -> bool:
     """Whether a queryset, if there is one, finds nothing but rows of `owner`."""
-    if rows is None:
-        return True
-    query = rows.query
+    return rows is None or _finds_only(owner, rows.query)
+
+
+def _finds_only(owner: str, query: Any) -> bool:
     if query.combinator:  # a union and the like
-        return all(
-            is_narrowed_to(owner, QuerySet(model=rows.model, query=part))
-            for part in query.combined_queries
-        )
+        return all(_finds_only(owner, part) for part in query.combined_queries)
     return query.is_empty() or _demands(owner, query.where, query.base_table)
 
 
 def _demands(owner: str, condition: Any, table: str | None) -> bool:
     """Whether a condition lets through nothing but rows of `owner`."""
-    if isinstance(condition, NothingNode):
-        return True
     if isinstance(condition, WhereNode):
         if condition.negated or not condition.children:
             return False
         enough = any if condition.connector == AND else all
         return enough(_demands(owner, child, table) for child in condition.children)
-    return (
+    return isinstance(condition, NothingNode) or (
         isinstance(condition, Exact)
         and isinstance(condition.lhs, Col)
         and condition.lhs.alias == table

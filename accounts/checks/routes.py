@@ -1,38 +1,228 @@
-"""Checks of HTTP routes: each of the rules, on each route of the real URLconf.
+"""What every route must satisfy, HTTP's and sockets', with one id for each mistake.
 
-Views are judged by what they do when somebody made up asks them; the database is never asked.
+Views are judged by what they do when somebody made up asks them, on each route of the real URLconf;
+the database is never asked.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.checks import CheckMessage, register
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.checks import CheckMessage, Error, register
+from django.http import HttpRequest
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.generics import GenericAPIView
+from rest_framework.mixins import CreateModelMixin
+from rest_framework.serializers import HiddenField, RelatedField
 
-from accounts.checks.asking import fault, without_database
-from accounts.checks.rules import RULES
-from accounts.checks.walk import http_routes
+from accounts.checks.asking import SOMEBODY, SOMEBODY_ELSE, calls, fault, is_api, without_database
+from accounts.checks.narrowing import OWNER, is_empty, is_narrowed_to
+from accounts.checks.walk import Route, http_routes, socket_routes
+from accounts.owned.models import OwnedModel
+from accounts.owned.public import why_open
+from accounts.owned.viewsets import OwnedViewMixin
+from accounts.signin.authentication import BearerAuthentication
+from accounts.signin.websocket import OriginMiddleware, TokenMiddleware
+
+STAFF = User(pk=1, username=SOMEBODY.id, is_staff=True, is_superuser=True)
 
 
 @register
 def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Apply every rule to every route. Each mistake is reported once per route."""
+    """Each mistake is reported once per route."""
     with without_database():
         for route in http_routes():
-            found: dict[str, CheckMessage] = {}
-            for rule in RULES:
+            found: dict[str | None, CheckMessage] = {}
+            for judge in (judge_declarations, judge_access, judge_rows, judge_serializers):
                 try:
-                    messages = list(rule(route))
+                    for message in judge(route):
+                        found.setdefault(message.id, message)
                 except Exception as error:  # noqa: BLE001  a view may fail in any way
-                    says = (
+                    message = fault(
+                        114,
+                        route,
                         f"cannot be judged: its view raises {type(error).__name__} when it is "
-                        f"asked about permissions, rows or serializer ({error})"
-                    )
-                    hint = (
+                        f"asked about permissions, rows or serializer ({error})",
                         "Let get_queryset, get_permissions and get_serializer_class depend on "
-                        "nothing but the request, its user and the URL, and leave the database to "
-                        "what comes after them."
+                        "nothing but the request, its user and the URL.",
                     )
-                    messages = [fault(114, route, says, hint=hint)]
-                for message in messages:
-                    found.setdefault(str(message.id), message)
+                    found.setdefault(message.id, message)
             yield from found.values()
+
+
+@register
+def check_sockets(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Whoever opens a socket has shown a token and comes from a known origin."""
+    for route in socket_routes():
+        for number, middleware, problem in (
+            (110, TokenMiddleware, "without a token"),
+            (111, OriginMiddleware, "by pages of any origin"),
+        ):
+            if not any(isinstance(passed, middleware) for passed in route.passed):
+                yield Error(
+                    f"The socket {route} can be opened {problem}.",
+                    hint=f"Route it inside {middleware.__name__} in the ASGI application.",
+                    id=f"accounts.E{number}",
+                )
+
+
+def judge_declarations(route: Route) -> Iterator[Error]:
+    """What knows nothing of tokens says that it is open to everybody, and why, or is the admin's."""
+    why, site = why_open(route.callback), route.admin_site
+    if why is None and site is None and not is_api(route):
+        yield fault(
+            101,
+            route,
+            "is answered by a view outside REST framework, which lets everybody in",
+            "Make it a REST framework view, wrap it in the admin's admin_view, or declare it with "
+            "accounts.owned.public.open_to_everybody and the reason.",
+        )
+    if why is not None and not (isinstance(why, str) and why.strip()):
+        yield fault(
+            112,
+            route,
+            "is declared open to everybody without a reason",
+            "Say in open_to_everybody why nobody's data can come out of it.",
+        )
+    if why is not None and not is_api(route):
+        # Of views outside the API, those are known that name their model, as Django's own do.
+        queryset = getattr(route.view_class, "queryset", None)
+        model = getattr(route.view_class, "model", None) or getattr(queryset, "model", None)
+        if isinstance(model, type) and issubclass(model, OwnedModel):
+            yield _open_with_owned_rows(route)
+    for user in (AnonymousUser(), User(is_active=True), User(is_staff=True, is_active=False)):
+        request = HttpRequest()
+        request.user = user
+        if site is not None and site.has_permission(request):
+            yield fault(
+                113,
+                route,
+                "belongs to an admin site that lets in people who are not staff",
+                "Let has_permission of the site ask for is_active and is_staff.",
+            )
+
+
+def judge_access(route: Route) -> Iterator[Error]:
+    """Who is let in: the bearer of a token, and nobody else."""
+    for call in calls(route):
+        authenticators = call.view.get_authenticators()
+        if any(isinstance(one, SessionAuthentication) for one in authenticators):
+            yield call.fault(
+                103,
+                "takes a session for a person of the API",
+                "Take SessionAuthentication out: a staff session must never become an owner.",
+            )
+        if call.is_open:
+            continue
+        if not isinstance(next(iter(authenticators), None), BearerAuthentication):
+            yield call.fault(
+                102,
+                "does not ask for a token first",
+                "Leave authentication_classes as in settings.REST_FRAMEWORK, or inherit "
+                "accounts.owned.public.PublicView if everybody may see this.",
+            )
+        if any(call.lets_in(nobody) for nobody in (None, AnonymousUser(), STAFF)):
+            yield call.fault(
+                104,
+                "lets in who has shown no token",
+                "Begin its permission_classes with accounts.owned.permissions.IsSignedIn or "
+                "IsOwner, or inherit accounts.owned.public.PublicView if everybody may see this.",
+            )
+
+
+def judge_rows(route: Route) -> Iterator[Error]:
+    """Whose rows are shown: the caller's, by what `OwnedViewMixin` does."""
+    for call in calls(route):
+        model, view_class = call.owned_model, type(call.view)
+        if model is None:
+            continue
+        if call.is_open:
+            yield _open_with_owned_rows(route)
+        shows = f"shows {model._meta.verbose_name_plural}"
+        bypassed = getattr(view_class, "get_object", None) is GenericAPIView.get_object
+        if bypassed or not issubclass(view_class, OwnedViewMixin):
+            yield call.fault(
+                105,
+                f"{shows}, and {view_class.__name__} does not inherit OwnedViewMixin before REST "
+                "framework's own classes",
+                "Name accounts.owned.viewsets.OwnedViewMixin first among its bases, and call "
+                "super() where you override what it does.",
+            )
+        if (
+            getattr(view_class, "create", None) is CreateModelMixin.create
+            and view_class.perform_create is CreateModelMixin.perform_create
+        ):
+            yield call.fault(
+                115,
+                f"{shows}, and {view_class.__name__} creates them without an owner",
+                "Name OwnedViewMixin first among its bases: its perform_create sets the owner.",
+            )
+        people = (SOMEBODY, SOMEBODY_ELSE)
+        if not (
+            all(is_narrowed_to(person.id, call.rows_for(person)) for person in people)
+            and all(is_empty(call.rows_for(nobody)) for nobody in (None, STAFF))
+        ):
+            yield call.fault(
+                106,
+                f"{shows} of other people: what get_queryset of {view_class.__name__} answers is "
+                "not narrowed to the caller",
+                "Start from super().get_queryset() of OwnedViewMixin and only narrow it more.",
+            )
+        if call.hands_out(model(user_id=SOMEBODY_ELSE.id), to=SOMEBODY):
+            yield call.fault(
+                107,
+                f"{shows}, and its permissions would hand out another person's",
+                "Keep accounts.owned.permissions.IsOwner among its permission_classes.",
+            )
+
+
+def judge_serializers(route: Route) -> Iterator[Error]:
+    """What clients may write: not the owner, and no id of somebody else's row.
+
+    Such an id would tell whether somebody else has the row, or refer to it.
+    """
+    for call in calls(route):
+        serializer = call.serializer
+        if serializer is None:
+            continue
+        name = type(serializer).__name__
+        for path in _owner_fields(serializer, ""):
+            yield call.fault(
+                108,
+                f"lets the client write the owner, by {path} of {name}",
+                "Make the field read-only; the view sets the owner, from the token.",
+            )
+        for path, field in getattr(serializer, "fields", {}).items():
+            related = getattr(field, "child_relation", field)
+            if field.read_only or not isinstance(related, RelatedField):
+                continue
+            rows: Any = related.get_queryset()
+            if issubclass(rows.model, OwnedModel) and not is_narrowed_to(SOMEBODY.id, rows):
+                yield call.fault(
+                    118,
+                    f"looks for the ids in {path} of {name} among everybody's "
+                    f"{rows.model._meta.verbose_name_plural}",
+                    "Let get_queryset of the field answer owned_by(request.user), as "
+                    "tasks.resources.fields.OwnedKeyField does.",
+                )
+
+
+def _open_with_owned_rows(route: Route) -> Error:
+    return fault(
+        112,
+        route,
+        "is open to everybody and shows rows which belong to somebody",
+        "Make it a REST framework view with accounts.owned.viewsets.OwnedViewMixin.",
+    )
+
+
+def _owner_fields(field: Any, path: str) -> Iterator[str]:
+    """The fields of a serializer, and of those inside it, that a client can write the owner by."""
+    if field.read_only or isinstance(field, HiddenField):
+        return
+    if (many := getattr(field, "child", None)) is not None:
+        yield from _owner_fields(many, path)
+    for name, inner in getattr(field, "fields", {}).items():
+        yield from _owner_fields(inner, f"{path}.{name}" if path else name)
+    if (field.source or "").rpartition(".")[2] == OWNER:
+        yield path

@@ -68,7 +68,7 @@ def socket_routes() -> Iterator[Route]:
 
     What cannot be looked into is taken for a route that nothing stands before.
     """
-    application = looked_at(getattr(settings, "ASGI_APPLICATION", None))
+    application = looked_at(settings.ASGI_APPLICATION)
     if application is not None:
         yield from _walk_application(application, "", ())
 
@@ -97,16 +97,12 @@ def _walk_application(application: Any, before: str, passed: tuple[Any, ...]) ->
         for pattern in patterns:
             regex = before + pattern.pattern.regex.pattern.removeprefix("^")
             yield from _walk_application(pattern.callback, regex, passed)
+    elif inner := getattr(application, "inner", getattr(application, "application", None)):
+        yield from _walk_application(inner, before, (*passed, application))  # a middleware
     else:
-        # What an ASGI middleware passes on to, by the names that Channels and others give it.
-        names = ("inner", "application", "app")
-        inner = next(filter(None, (getattr(application, name, None) for name in names)), None)
-        if inner is not None:
-            yield from _walk_application(inner, before, (*passed, application))
-        else:
-            yield _route(before, None, application)._replace(passed=passed)
+        yield _route(before, None, application, passed)
 
 
-def _route(regex: str, name: str | None, callback: Any) -> Route:
+def _route(regex: str, name: str | None, callback: Any, passed: tuple[Any, ...] = ()) -> Route:
     template, parameters = normalize(regex)[0]
-    return Route(template, tuple(parameters), name, callback)
+    return Route(template, tuple(parameters), name, callback, passed)
