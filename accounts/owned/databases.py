@@ -14,13 +14,11 @@ def on_postgresql() -> bool:
 
 
 def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of one statement.
+    """The rows of one statement, by `connection.fetch` where the database backend has that.
 
-    A database backend may offer a shorter way than a cursor, as a method of this name and signature
-    (`todolist.serving.postgresql` does). Raises what a cursor raises.
+    Raises what a cursor raises.
     """
-    shorter = getattr(connection, "fetch", None)
-    if shorter is not None:
+    if shorter := getattr(connection, "fetch", None):
         rows: list[tuple[Any, ...]] = shorter(sql, values)
         return rows
     with connection.cursor() as cursor:
@@ -29,11 +27,7 @@ def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 def fetch_again(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of a statement that only reads.
-
-    Where the server closed the connection at this very moment, which nobody can see beforehand, it
-    is asked once more over a new one.
-    """
+    """The rows of a statement that only reads, over a new connection where the server closed ours."""
     try:
         return fetch(sql, values)
     except (InterfaceError, OperationalError):

@@ -37,16 +37,11 @@ class OwnerPolicy(BaseConstraint):
             return None
         return ";".join(_open_up(model._meta.db_table))
 
-    def validate(
-        self, model: Any, instance: Any, exclude: Any = None, using: str = "default"
-    ) -> None:
+    def validate(self, *args: Any, **kwargs: Any) -> None:
         """Whom a row belongs to is no question of its fields."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OwnerPolicy) and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
 
 
 def exists(model: type[models.Model], pk: Any) -> bool:
@@ -58,7 +53,9 @@ def exists(model: type[models.Model], pk: Any) -> bool:
 
 def _secure(table: str, schema_editor: Any, *, tells_existence: bool) -> list[str]:
     everyone = schema_editor.quote_value(EVERYONE)
-    mine = _mine(everyone)
+    # Written so that the planner expects nearly all rows to pass. Of `user_id = … OR …` it would
+    # expect next to none, and sort all of an owner's rows rather than read a page from its index.
+    mine = f"CASE {ACTING_FOR} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
     statements = [
         f'DROP POLICY IF EXISTS owner ON "{table}"',
         f'CREATE POLICY owner ON "{table}" USING ({mine}) WITH CHECK ({mine})',
@@ -95,22 +92,8 @@ def _open_up(table: str) -> list[str]:
     ]
 
 
-def _mine(everyone: str) -> str:
-    """The condition of a policy: the row belongs to whom the database acts for.
-
-    Written so that the planner expects nearly all rows to pass. Of `user_id = … OR …` it would
-    expect next to none, and sort all of an owner's rows rather than read a page from its index.
-    """
-    return f"CASE {ACTING_FOR} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
-
-
-# Operations of migrations that were written before the policy was a constraint.
-
-
 class SecureRows(Operation):
-    """What `OwnerPolicy` does now."""
-
-    reversible = True
+    """What `OwnerPolicy` does, in migrations that were written before it was a constraint."""
 
     def __init__(self, table: str, *, tells_existence: bool = False) -> None:
         self.table = table
@@ -119,44 +102,29 @@ class SecureRows(Operation):
     def state_forwards(self, app_label: str, state: Any) -> None:
         """A policy was no part of a model."""
 
-    def database_forwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            for statement in _secure(
-                self.table, schema_editor, tells_existence=self.tells_existence
-            ):
-                schema_editor.execute(statement)
+            for sql in _secure(self.table, schema_editor, tells_existence=self.tells_existence):
+                schema_editor.execute(sql)
 
-    def database_backwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            for statement in _open_up(self.table):
-                schema_editor.execute(statement)
-
-    def describe(self) -> str:
-        return f"Row-level security on {self.table}"
+            for sql in _open_up(self.table):
+                schema_editor.execute(sql)
 
 
 class RenewPolicy(SecureRows):
     """The policy of a table as it is written now, where it was written otherwise before."""
 
-    def database_backwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         """It means the same as before."""
 
 
 class SecuredBefore(SecureRows):
     """Where migrations go back past the constraint: what `SecureRows` did stands again."""
 
-    def database_forwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         """It stands already."""
 
-    def database_backwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
-        super().database_forwards(app_label, schema_editor, from_state, to_state)
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        super().database_forwards(app_label, schema_editor, *states)
