@@ -88,16 +88,14 @@ class Call(NamedTuple):
             serializer_class = view.get_serializer_class()
         return serializer_class and serializer_class(context={"request": view.request})
 
-    def lets_in(self, user: object) -> bool:
+    def lets_in(self, user: object, *, to: object = None) -> bool:
+        """Whether the permissions of the view let `user` in, and hand an object out to them."""
+        view = self.by(user)
         try:
-            self.by(user).check_permissions(self.view.request)
-        except APIException:
-            return False
-        return True
-
-    def hands_out(self, thing: object, *, to: object) -> bool:
-        try:
-            self.by(to).check_object_permissions(self.view.request, thing)
+            if to is None:
+                view.check_permissions(view.request)
+            else:
+                view.check_object_permissions(view.request, to)
         except APIException:
             return False
         return True

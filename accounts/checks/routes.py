@@ -4,7 +4,7 @@ Views are judged by what they do when somebody made up asks them, on each route 
 the database is never asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -24,6 +24,12 @@ from accounts.owned.viewsets import OwnedViewMixin
 from accounts.signin.authentication import BearerAuthentication
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware
 
+USE_THE_MIXIN = (
+    "Name accounts.owned.viewsets.OwnedViewMixin first among its bases, and call super() where you "
+    "override what it does."
+)
+OR_OPEN = " Where everybody may see this, inherit accounts.owned.public.PublicView."
+
 STAFF = User(pk=1, username=SOMEBODY.id, is_staff=True, is_superuser=True)
 
 
@@ -34,20 +40,23 @@ def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
         for route in http_routes():
             found: dict[str | None, CheckMessage] = {}
             for judge in (judge_declarations, judge_access, judge_rows, judge_serializers):
-                try:
-                    for message in judge(route):
-                        found.setdefault(message.id, message)
-                except Exception as error:  # noqa: BLE001  a view may fail in any way
-                    message = fault(
-                        114,
-                        route,
-                        f"cannot be judged: its view raises {type(error).__name__} when it is "
-                        f"asked about permissions, rows or serializer ({error})",
-                        "Let get_queryset, get_permissions and get_serializer_class depend on "
-                        "nothing but the request, its user and the URL.",
-                    )
+                for message in _outcome(judge, route):
                     found.setdefault(message.id, message)
             yield from found.values()
+
+
+def _outcome(judge: Callable[[Route], Iterator[Error]], route: Route) -> Iterator[Error]:
+    try:
+        yield from judge(route)
+    except Exception as error:  # noqa: BLE001  a view may fail in any way
+        yield fault(
+            114,
+            route,
+            f"cannot be judged: its view raises {type(error).__name__} when it is asked about "
+            f"permissions, rows or serializer ({error})",
+            "Let get_queryset, get_permissions and get_serializer_class depend on nothing but the "
+            "request, its user and the URL.",
+        )
 
 
 @register
@@ -108,9 +117,7 @@ def judge_access(route: Route) -> Iterator[Error]:
         authenticators = call.view.get_authenticators()
         if any(isinstance(one, SessionAuthentication) for one in authenticators):
             yield call.fault(
-                103,
-                "takes a session for a person of the API",
-                "Take SessionAuthentication out: a staff session must never become an owner.",
+                103, "takes a session for a person of the API", "Take SessionAuthentication out."
             )
         if call.is_open:
             continue
@@ -118,15 +125,11 @@ def judge_access(route: Route) -> Iterator[Error]:
             yield call.fault(
                 102,
                 "does not ask for a token first",
-                "Leave authentication_classes as in settings.REST_FRAMEWORK, or inherit "
-                "accounts.owned.public.PublicView if everybody may see this.",
+                "Leave authentication_classes alone." + OR_OPEN,
             )
         if any(call.lets_in(nobody) for nobody in (None, AnonymousUser(), STAFF)):
             yield call.fault(
-                104,
-                "lets in who has shown no token",
-                "Begin its permission_classes with accounts.owned.permissions.IsSignedIn or "
-                "IsOwner, or inherit accounts.owned.public.PublicView if everybody may see this.",
+                104, "lets in who has shown no token", "Ask for IsSignedIn or IsOwner." + OR_OPEN
             )
 
 
@@ -145,8 +148,7 @@ def judge_rows(route: Route) -> Iterator[Error]:
                 105,
                 f"{shows}, and {view_class.__name__} does not inherit OwnedViewMixin before REST "
                 "framework's own classes",
-                "Name accounts.owned.viewsets.OwnedViewMixin first among its bases, and call "
-                "super() where you override what it does.",
+                USE_THE_MIXIN,
             )
         if (
             getattr(view_class, "create", None) is CreateModelMixin.create
@@ -155,20 +157,18 @@ def judge_rows(route: Route) -> Iterator[Error]:
             yield call.fault(
                 115,
                 f"{shows}, and {view_class.__name__} creates them without an owner",
-                "Name OwnedViewMixin first among its bases: its perform_create sets the owner.",
+                USE_THE_MIXIN,
             )
         people = (SOMEBODY, SOMEBODY_ELSE)
-        if not (
-            all(is_narrowed_to(person.id, call.rows_for(person)) for person in people)
-            and all(is_empty(call.rows_for(nobody)) for nobody in (None, STAFF))
-        ):
+        theirs = all(is_narrowed_to(person.id, call.rows_for(person)) for person in people)
+        if not (theirs and all(is_empty(call.rows_for(nobody)) for nobody in (None, STAFF))):
             yield call.fault(
                 106,
                 f"{shows} of other people: what get_queryset of {view_class.__name__} answers is "
                 "not narrowed to the caller",
-                "Start from super().get_queryset() of OwnedViewMixin and only narrow it more.",
+                USE_THE_MIXIN,
             )
-        if call.hands_out(model(user_id=SOMEBODY_ELSE.id), to=SOMEBODY):
+        if call.lets_in(SOMEBODY, to=model(user_id=SOMEBODY_ELSE.id)):
             yield call.fault(
                 107,
                 f"{shows}, and its permissions would hand out another person's",
@@ -177,10 +177,7 @@ def judge_rows(route: Route) -> Iterator[Error]:
 
 
 def judge_serializers(route: Route) -> Iterator[Error]:
-    """What clients may write: not the owner, and no id of somebody else's row.
-
-    Such an id would tell whether somebody else has the row, or refer to it.
-    """
+    """What clients may write: not the owner, and no id of a row that is not theirs."""
     for call in calls(route):
         serializer = call.serializer
         if serializer is None:
@@ -202,8 +199,7 @@ def judge_serializers(route: Route) -> Iterator[Error]:
                     118,
                     f"looks for the ids in {path} of {name} among everybody's "
                     f"{rows.model._meta.verbose_name_plural}",
-                    "Let get_queryset of the field answer owned_by(request.user), as "
-                    "tasks.resources.fields.OwnedKeyField does.",
+                    "Let get_queryset of the field answer owned_by(request.user).",
                 )
 
 
@@ -212,7 +208,7 @@ def _open_with_owned_rows(route: Route) -> Error:
         112,
         route,
         "is open to everybody and shows rows which belong to somebody",
-        "Make it a REST framework view with accounts.owned.viewsets.OwnedViewMixin.",
+        USE_THE_MIXIN,
     )
 
 

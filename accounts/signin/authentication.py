@@ -17,13 +17,13 @@ from accounts.users import CurrentUser
 
 
 class TryAgainLater(APIException):
-    """503 with `Retry-After`: nothing is known against the token, it just cannot be checked."""
+    """503: nothing is known against the token, it just cannot be checked."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
 
     def __init__(self, error: KeysUnavailable) -> None:
         super().__init__(str(error), code="keys_unavailable")
-        self.wait = error.retry_after  # REST framework makes the header of it
+        self.wait = error.retry_after  # REST framework makes `Retry-After` of it
 
 
 class BearerAuthentication(BaseAuthentication):

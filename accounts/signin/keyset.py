@@ -1,9 +1,7 @@
 """The key set of the Better Auth server: fetched when needed, cached, refreshed (RFC 7517).
 
-- A request whose key is cached never waits for the network.
-- An unknown key is worth one fetch, but made-up key ids cause at most one fetch per `COOLDOWN`,
-  whether it succeeds or fails.
-- Cached keys go on verifying while the key server is away, up to `MAX_STALE`.
+A request whose key is cached never waits for the network. Made-up key ids cause at most one fetch per
+`COOLDOWN`. Cached keys go on verifying while the key server is away, up to `MAX_STALE`.
 """
 
 import http.client
@@ -11,10 +9,11 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from accounts.signin.errors import FetchError, KeysUnavailable, MustWait
@@ -32,12 +31,11 @@ FETCH_TIMEOUT = 3.0  # for connecting, and again for the whole answer
 MAX_BODY_SIZE = 256 * 1024  # bytes; a key set is a few hundred
 
 
-class Snapshot:
-    """The keys of one fetch, and when it started (by the key set's clock); equal to itself alone."""
+class Snapshot(NamedTuple):
+    """The keys of one fetch, and when it started (by the key set's clock)."""
 
-    def __init__(self, keys: tuple[PublishedKey, ...], fetched_at: float) -> None:
-        self.keys = keys
-        self.fetched_at = fetched_at
+    fetched_at: float
+    keys: tuple[PublishedKey, ...]
 
     def find(self, kid: str | None, algorithm: str) -> tuple[PublishedKey, ...]:
         """The keys that may have signed a token; those of its algorithm where it names none."""
@@ -97,7 +95,7 @@ class KeySet:
         self._last_start = now = self._clock()
         self._refresh_at = now + RETRY_REFRESH_AFTER
         body, date = _get(self.url)
-        self._snapshot = Snapshot(parse_keys(body), fetched_at=now)
+        self._snapshot = Snapshot(now, parse_keys(body))
         self._refresh_at = now + REFRESH_AFTER
         try:  # RFC 9110 section 6.6.1
             self.clock_lead = parsedate_to_datetime(date).timestamp() - time.time()
@@ -149,10 +147,18 @@ def _get(url: str) -> tuple[bytes, str]:
         https = parts.scheme == "https"
         connection_class = http.client.HTTPSConnection if https else http.client.HTTPConnection
         connection = connection_class(parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT)
-        with closing(connection), _shut_down_after_timeout(connection, overdue):
-            connection.request("GET", target, headers={"Accept": "application/json"})
-            response = connection.getresponse()
-            body = response.read(MAX_BODY_SIZE + 1)
+        with closing(connection):
+            connection.connect()
+            # The timeout of a socket bounds each of its operations, not a server that keeps sending
+            # a byte now and then. And http.client forgets the socket once the headers are read.
+            timer = threading.Timer(FETCH_TIMEOUT, _shut_down, [connection.sock, overdue])
+            timer.start()
+            try:
+                connection.request("GET", target, headers={"Accept": "application/json"})
+                response = connection.getresponse()
+                body = response.read(MAX_BODY_SIZE + 1)
+            finally:
+                timer.cancel()
     except (OSError, http.client.HTTPException, ValueError) as error:
         if overdue.is_set() or isinstance(error, TimeoutError):
             raise FetchError(f"no answer within {FETCH_TIMEOUT:.0f} s") from error
@@ -166,27 +172,7 @@ def _get(url: str) -> tuple[bytes, str]:
     return body, response.headers["Date"]
 
 
-@contextmanager
-def _shut_down_after_timeout(
-    connection: http.client.HTTPConnection, overdue: threading.Event
-) -> Iterator[None]:
-    """Connect, and bound the whole answer by time.
-
-    The timeout of a socket bounds each of its operations, not a server that keeps sending a byte now
-    and then.
-    """
-    connection.connect()
-    opened = connection.sock  # http.client forgets it once the headers are read
-
-    def shut_down() -> None:
-        overdue.set()
-        with suppress(OSError):
-            opened.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(FETCH_TIMEOUT, shut_down)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+def _shut_down(opened: socket.socket, overdue: threading.Event) -> None:
+    overdue.set()
+    with suppress(OSError):
+        opened.shutdown(socket.SHUT_RDWR)

@@ -21,11 +21,7 @@ SUBPROTOCOL = "bearer"
 
 
 class OriginMiddleware:
-    """Refuse, at the handshake, pages of origins outside `CORS_ORIGINS`.
-
-    A browser always sends `Origin`; whoever sends none is not a browser and needs no protection
-    from cross-site pages.
-    """
+    """Refuse, at the handshake, pages of origins outside `CORS_ORIGINS`; only browsers send one."""
 
     def __init__(self, inner: ASGIApplication) -> None:
         self.inner = inner
@@ -41,8 +37,7 @@ class OriginMiddleware:
 class TokenMiddleware:
     """Let only sockets with a good token through, as `scope["user"]` and `scope["token"]`.
 
-    The others are accepted and then closed with 4001: closed before that, they would reach a
-    browser as 1006, which no page can tell from network trouble.
+    The others are accepted and then closed, with a code that a page can see (docs/api.md section 5).
     """
 
     def __init__(self, inner: ASGIApplication) -> None:
@@ -67,11 +62,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def close_code_and_reason(error: TokenError | KeysUnavailable) -> tuple[int, str]:
-    """How a socket whose token cannot be accepted is closed.
-
-    The reason says no more than a page needs to know, and servers older than ASGI 2.3, such as
-    daphne, cannot send it: the code alone must tell.
-    """
+    """How a socket is closed whose token cannot be accepted."""
     if isinstance(error, KeysUnavailable):
         return CLOSE_TRY_AGAIN_LATER, "Try again later"
     return CLOSE_UNAUTHORIZED, str(error) if isinstance(error, ExpiredToken) else "Unauthorized"
