@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, NoReturn
 from uuid import UUID
 
-from django.core.checks import Error
 from django.db import connections
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -47,9 +46,6 @@ class Call(NamedTuple):
         self.view.request.user = user
         return self.view
 
-    def fault(self, number: int, says: str, hint: str) -> Error:
-        return fault(number, self.route, f"{says} ({self.method})", hint)
-
     @property
     def is_open(self) -> bool:
         """Whether the view is declared as open to everybody."""
@@ -58,12 +54,9 @@ class Call(NamedTuple):
     @property
     def owned_model(self) -> type[OwnedModel] | None:
         """The owned model whose rows this view shows, told by its queryset or its serializer."""
-        for found in (
-            getattr(getattr(self.view, "queryset", None), "model", None),
-            getattr(self.rows_for(SOMEBODY), "model", None),
-            getattr(getattr(self.serializer, "Meta", None), "model", None),
-            getattr(self.view, "model", None),
-        ):
+        rows = getattr(self.view, "queryset", None), self.rows_for(SOMEBODY)
+        for source in (*rows, getattr(self.serializer, "Meta", None), self.view):
+            found = getattr(source, "model", None)
             if isinstance(found, type) and issubclass(found, Model):
                 return found if issubclass(found, OwnedModel) else None
         return None
@@ -109,24 +102,17 @@ def calls(route: Route) -> Iterator[Call]:
     """The view behind a route of the API, asked by `SOMEBODY`, once for each of its methods."""
     if not is_api(route):
         return
-    callback, view_class = route.callback, route.view_class
-    actions: dict[str, str] = getattr(callback, "actions", None) or {}
-    options = getattr(callback, "initkwargs", None) or getattr(callback, "view_initkwargs", {})
+    view_class, actions = route.view_class, getattr(route.callback, "actions", None) or {}
     names = [name for name in view_class.http_method_names if hasattr(view_class, name)]
     for method in actions or names:
-        view = view_class(**options)
-        view.action_map = actions
-        view.args, view.kwargs = (), dict.fromkeys(route.parameters, str(UUID(int=0)))
-        view.format_kwarg = None
-        if actions:
-            view.action = actions[method]
         http = HttpRequest()
         http.method = method.upper()
         http.META = {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "REQUEST_METHOD": http.method}
+        view = view_class(**route.callback.initkwargs)
+        view.setup(http, **dict.fromkeys(route.parameters, str(UUID(int=0))))
+        view.action_map, view.format_kwarg = actions, None
+        if actions:
+            view.action = actions[method]
         view.request = view.initialize_request(http)
         view.request.user = SOMEBODY
         yield Call(route, http.method, view)
-
-
-def fault(number: int, route: Route, says: str, hint: str) -> Error:
-    return Error(f"{route} {says}.", hint=hint, id=f"accounts.E{number}")

@@ -4,7 +4,7 @@ Views are judged by what they do when somebody made up asks them, on each route 
 the database is never asked.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -15,7 +15,14 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import CreateModelMixin
 from rest_framework.serializers import HiddenField, RelatedField
 
-from accounts.checks.asking import SOMEBODY, SOMEBODY_ELSE, calls, fault, is_api, without_database
+from accounts.checks.asking import (
+    SOMEBODY,
+    SOMEBODY_ELSE,
+    Call,
+    calls,
+    is_api,
+    without_database,
+)
 from accounts.checks.narrowing import OWNER, is_empty, is_narrowed_to
 from accounts.checks.walk import Route, http_routes, socket_routes
 from accounts.owned.models import OwnedModel
@@ -24,11 +31,14 @@ from accounts.owned.viewsets import OwnedViewMixin
 from accounts.signin.authentication import BearerAuthentication
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware
 
+Fault = tuple[int, str, str]  # the number of its id, what a route does, a hint
+
 USE_THE_MIXIN = (
     "Name accounts.owned.viewsets.OwnedViewMixin first among its bases, and call super() where you "
     "override what it does."
 )
-OR_OPEN = " Where everybody may see this, inherit accounts.owned.public.PublicView."
+OPEN_WITH_OWNED_ROWS = "is open to everybody and shows rows which belong to somebody"
+OR_OPEN = "or inherit accounts.owned.public.PublicView if everybody may see this."
 
 STAFF = User(pk=1, username=SOMEBODY.id, is_staff=True, is_superuser=True)
 
@@ -38,25 +48,148 @@ def check_routes(**kwargs: Any) -> Iterator[CheckMessage]:
     """Each mistake is reported once per route."""
     with without_database():
         for route in http_routes():
-            found: dict[str | None, CheckMessage] = {}
-            for judge in (judge_declarations, judge_access, judge_rows, judge_serializers):
-                for message in _outcome(judge, route):
-                    found.setdefault(message.id, message)
+            found: dict[int, CheckMessage] = {}
+            for number, says, hint in _faults(route):
+                error = Error(f"{route} {says}.", hint=hint, id=f"accounts.E{number}")
+                found.setdefault(number, error)
             yield from found.values()
 
 
-def _outcome(judge: Callable[[Route], Iterator[Error]], route: Route) -> Iterator[Error]:
+def _faults(route: Route) -> Iterator[Fault]:
     try:
-        yield from judge(route)
+        yield from judge_route(route)
+        for call in calls(route):
+            for judge in (judge_access, judge_rows, judge_serializer):
+                for number, says, hint in judge(call):
+                    yield number, f"{says} ({call.method})", hint
     except Exception as error:  # noqa: BLE001  a view may fail in any way
-        yield fault(
+        yield (
             114,
-            route,
             f"cannot be judged: its view raises {type(error).__name__} when it is asked about "
             f"permissions, rows or serializer ({error})",
             "Let get_queryset, get_permissions and get_serializer_class depend on nothing but the "
             "request, its user and the URL.",
         )
+
+
+def judge_route(route: Route) -> Iterator[Fault]:
+    """What knows nothing of tokens says that it is open to everybody, and why, or is the admin's."""
+    why, site = why_open(route.callback), route.admin_site
+    if why is None and site is None and not is_api(route):
+        yield (
+            101,
+            "is answered by a view outside REST framework, which lets everybody in",
+            "Make it a REST framework view, wrap it in the admin's admin_view, or declare it with "
+            "accounts.owned.public.open_to_everybody and the reason.",
+        )
+    if why is not None and not (isinstance(why, str) and why.strip()):
+        yield (
+            112,
+            "is declared open to everybody without a reason",
+            "Say in open_to_everybody why nobody's data can come out of it.",
+        )
+    if why is not None:  # of views outside the API, those are known that name their model
+        queryset = getattr(route.view_class, "queryset", None)
+        model = getattr(route.view_class, "model", None) or getattr(queryset, "model", None)
+        if isinstance(model, type) and issubclass(model, OwnedModel):
+            yield 112, OPEN_WITH_OWNED_ROWS, USE_THE_MIXIN
+    for user in (AnonymousUser(), User(is_active=True), User(is_staff=True, is_active=False)):
+        request = HttpRequest()
+        request.user = user
+        if site is not None and site.has_permission(request):
+            yield (
+                113,
+                "belongs to an admin site that lets in people who are not staff",
+                "Let has_permission of the site ask for is_active and is_staff.",
+            )
+
+
+def judge_access(call: Call) -> Iterator[Fault]:
+    """Who is let in: the bearer of a token, and nobody else."""
+    authenticators = call.view.get_authenticators()
+    if any(isinstance(one, SessionAuthentication) for one in authenticators):
+        yield 103, "takes a session for a person of the API", "Take SessionAuthentication out."
+    if call.is_open:
+        return
+    if not isinstance(next(iter(authenticators), None), BearerAuthentication):
+        yield 102, "does not ask for a token first", f"Inherit authentication_classes, {OR_OPEN}"
+    if any(call.lets_in(nobody) for nobody in (None, AnonymousUser(), STAFF)):
+        yield 104, "lets in who has shown no token", f"Ask for IsSignedIn or IsOwner, {OR_OPEN}"
+
+
+def judge_rows(call: Call) -> Iterator[Fault]:
+    """Whose rows are shown: the caller's, by what `OwnedViewMixin` does."""
+    model, view_class = call.owned_model, type(call.view)
+    if model is None:
+        return
+    if call.is_open:
+        yield 112, OPEN_WITH_OWNED_ROWS, USE_THE_MIXIN
+    shows = f"shows {model._meta.verbose_name_plural}"
+    bypassed = getattr(view_class, "get_object", None) is GenericAPIView.get_object
+    if bypassed or not issubclass(view_class, OwnedViewMixin):
+        yield (
+            105,
+            f"{shows}, and {view_class.__name__} does not inherit OwnedViewMixin before REST "
+            "framework's own classes",
+            USE_THE_MIXIN,
+        )
+    if (
+        getattr(view_class, "create", None) is CreateModelMixin.create
+        and view_class.perform_create is CreateModelMixin.perform_create
+    ):
+        yield 115, f"{shows}, and creates them without an owner", USE_THE_MIXIN
+    people = (SOMEBODY, SOMEBODY_ELSE)
+    theirs = all(is_narrowed_to(person.id, call.rows_for(person)) for person in people)
+    if not (theirs and all(is_empty(call.rows_for(nobody)) for nobody in (None, STAFF))):
+        yield (
+            106,
+            f"{shows} of other people: what get_queryset of {view_class.__name__} answers is not "
+            "narrowed to the caller",
+            USE_THE_MIXIN,
+        )
+    if call.lets_in(SOMEBODY, to=model(user_id=SOMEBODY_ELSE.id)):
+        yield (
+            107,
+            f"{shows}, and its permissions would hand out another person's",
+            "Keep accounts.owned.permissions.IsOwner among its permission_classes.",
+        )
+
+
+def judge_serializer(call: Call) -> Iterator[Fault]:
+    """What clients may write: not the owner, and no id of a row that is not theirs."""
+    serializer = call.serializer
+    if serializer is None:
+        return
+    name = type(serializer).__name__
+    for path in _owner_fields(serializer, ""):
+        yield (
+            108,
+            f"lets the client write the owner, by {path} of {name}",
+            "Make the field read-only; the view sets the owner, from the token.",
+        )
+    for path, field in getattr(serializer, "fields", {}).items():
+        related = getattr(field, "child_relation", field)
+        if field.read_only or not isinstance(related, RelatedField):
+            continue
+        rows: Any = related.get_queryset()
+        if issubclass(rows.model, OwnedModel) and not is_narrowed_to(SOMEBODY.id, rows):
+            yield (
+                118,
+                f"looks for the ids in {path} of {name} among everybody's",
+                "Let get_queryset of the field answer owned_by(request.user).",
+            )
+
+
+def _owner_fields(field: Any, path: str) -> Iterator[str]:
+    """The fields of a serializer, and of those inside it, that a client can write the owner by."""
+    if field.read_only or isinstance(field, HiddenField):
+        return
+    if (many := getattr(field, "child", None)) is not None:
+        yield from _owner_fields(many, path)
+    for name, inner in getattr(field, "fields", {}).items():
+        yield from _owner_fields(inner, f"{path}.{name}" if path else name)
+    if (field.source or "").rpartition(".")[2] == OWNER:
+        yield path
 
 
 @register
@@ -73,152 +206,3 @@ def check_sockets(**kwargs: Any) -> Iterator[CheckMessage]:
                     hint=f"Route it inside {middleware.__name__} in the ASGI application.",
                     id=f"accounts.E{number}",
                 )
-
-
-def judge_declarations(route: Route) -> Iterator[Error]:
-    """What knows nothing of tokens says that it is open to everybody, and why, or is the admin's."""
-    why, site = why_open(route.callback), route.admin_site
-    if why is None and site is None and not is_api(route):
-        yield fault(
-            101,
-            route,
-            "is answered by a view outside REST framework, which lets everybody in",
-            "Make it a REST framework view, wrap it in the admin's admin_view, or declare it with "
-            "accounts.owned.public.open_to_everybody and the reason.",
-        )
-    if why is not None and not (isinstance(why, str) and why.strip()):
-        yield fault(
-            112,
-            route,
-            "is declared open to everybody without a reason",
-            "Say in open_to_everybody why nobody's data can come out of it.",
-        )
-    if why is not None and not is_api(route):
-        # Of views outside the API, those are known that name their model, as Django's own do.
-        queryset = getattr(route.view_class, "queryset", None)
-        model = getattr(route.view_class, "model", None) or getattr(queryset, "model", None)
-        if isinstance(model, type) and issubclass(model, OwnedModel):
-            yield _open_with_owned_rows(route)
-    for user in (AnonymousUser(), User(is_active=True), User(is_staff=True, is_active=False)):
-        request = HttpRequest()
-        request.user = user
-        if site is not None and site.has_permission(request):
-            yield fault(
-                113,
-                route,
-                "belongs to an admin site that lets in people who are not staff",
-                "Let has_permission of the site ask for is_active and is_staff.",
-            )
-
-
-def judge_access(route: Route) -> Iterator[Error]:
-    """Who is let in: the bearer of a token, and nobody else."""
-    for call in calls(route):
-        authenticators = call.view.get_authenticators()
-        if any(isinstance(one, SessionAuthentication) for one in authenticators):
-            yield call.fault(
-                103, "takes a session for a person of the API", "Take SessionAuthentication out."
-            )
-        if call.is_open:
-            continue
-        if not isinstance(next(iter(authenticators), None), BearerAuthentication):
-            yield call.fault(
-                102,
-                "does not ask for a token first",
-                "Leave authentication_classes alone." + OR_OPEN,
-            )
-        if any(call.lets_in(nobody) for nobody in (None, AnonymousUser(), STAFF)):
-            yield call.fault(
-                104, "lets in who has shown no token", "Ask for IsSignedIn or IsOwner." + OR_OPEN
-            )
-
-
-def judge_rows(route: Route) -> Iterator[Error]:
-    """Whose rows are shown: the caller's, by what `OwnedViewMixin` does."""
-    for call in calls(route):
-        model, view_class = call.owned_model, type(call.view)
-        if model is None:
-            continue
-        if call.is_open:
-            yield _open_with_owned_rows(route)
-        shows = f"shows {model._meta.verbose_name_plural}"
-        bypassed = getattr(view_class, "get_object", None) is GenericAPIView.get_object
-        if bypassed or not issubclass(view_class, OwnedViewMixin):
-            yield call.fault(
-                105,
-                f"{shows}, and {view_class.__name__} does not inherit OwnedViewMixin before REST "
-                "framework's own classes",
-                USE_THE_MIXIN,
-            )
-        if (
-            getattr(view_class, "create", None) is CreateModelMixin.create
-            and view_class.perform_create is CreateModelMixin.perform_create
-        ):
-            yield call.fault(
-                115,
-                f"{shows}, and {view_class.__name__} creates them without an owner",
-                USE_THE_MIXIN,
-            )
-        people = (SOMEBODY, SOMEBODY_ELSE)
-        theirs = all(is_narrowed_to(person.id, call.rows_for(person)) for person in people)
-        if not (theirs and all(is_empty(call.rows_for(nobody)) for nobody in (None, STAFF))):
-            yield call.fault(
-                106,
-                f"{shows} of other people: what get_queryset of {view_class.__name__} answers is "
-                "not narrowed to the caller",
-                USE_THE_MIXIN,
-            )
-        if call.lets_in(SOMEBODY, to=model(user_id=SOMEBODY_ELSE.id)):
-            yield call.fault(
-                107,
-                f"{shows}, and its permissions would hand out another person's",
-                "Keep accounts.owned.permissions.IsOwner among its permission_classes.",
-            )
-
-
-def judge_serializers(route: Route) -> Iterator[Error]:
-    """What clients may write: not the owner, and no id of a row that is not theirs."""
-    for call in calls(route):
-        serializer = call.serializer
-        if serializer is None:
-            continue
-        name = type(serializer).__name__
-        for path in _owner_fields(serializer, ""):
-            yield call.fault(
-                108,
-                f"lets the client write the owner, by {path} of {name}",
-                "Make the field read-only; the view sets the owner, from the token.",
-            )
-        for path, field in getattr(serializer, "fields", {}).items():
-            related = getattr(field, "child_relation", field)
-            if field.read_only or not isinstance(related, RelatedField):
-                continue
-            rows: Any = related.get_queryset()
-            if issubclass(rows.model, OwnedModel) and not is_narrowed_to(SOMEBODY.id, rows):
-                yield call.fault(
-                    118,
-                    f"looks for the ids in {path} of {name} among everybody's "
-                    f"{rows.model._meta.verbose_name_plural}",
-                    "Let get_queryset of the field answer owned_by(request.user).",
-                )
-
-
-def _open_with_owned_rows(route: Route) -> Error:
-    return fault(
-        112,
-        route,
-        "is open to everybody and shows rows which belong to somebody",
-        USE_THE_MIXIN,
-    )
-
-
-def _owner_fields(field: Any, path: str) -> Iterator[str]:
-    """The fields of a serializer, and of those inside it, that a client can write the owner by."""
-    if field.read_only or isinstance(field, HiddenField):
-        return
-    if (many := getattr(field, "child", None)) is not None:
-        yield from _owner_fields(many, path)
-    for name, inner in getattr(field, "fields", {}).items():
-        yield from _owner_fields(inner, f"{path}.{name}" if path else name)
-    if (field.source or "").rpartition(".")[2] == OWNER:
-        yield path

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from django.db import connection, models, transaction
 from django.db.models.expressions import RawSQL
 
-from accounts.owned.databases import on_postgresql
+from accounts.owned.databases import fetch, on_postgresql
 from accounts.owned.ownership import owner_id
 
 SETTING = "todolist.acting_as"
@@ -25,6 +25,8 @@ EVERYONE = "\x01everyone"
 # A condition, always true, that makes its statement act for the person with the id `%s`. It refers to
 # no row, so PostgreSQL evaluates it once, before it reads rows and applies their policies.
 ACTING = f"(SELECT set_config('{SETTING}', %s, true)) IS NOT NULL"
+
+TELL = f"SELECT current_setting('{SETTING}', true), set_config('{SETTING}', %s, true)"
 
 _thread = threading.local()
 _acting_for: ContextVar[str] = ContextVar("acting_for", default="")
@@ -74,15 +76,7 @@ def _told(value: str) -> Iterator[None]:
     """A transaction in which PostgreSQL is told for whom it is asked."""
     part_of_another = connection.in_atomic_block
     with transaction.atomic():
-        before = _tell(value)
+        ((before, _),) = fetch(TELL, [value])
         yield
         if part_of_another:  # which goes on for whom it acted
-            _tell(before)
-
-
-def _tell(value: str) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT current_setting('{SETTING}', true), set_config('{SETTING}', %s, true)", [value]
-        )
-        return cursor.fetchone()[0] or ""
+            fetch(TELL, [before or ""])

@@ -159,12 +159,9 @@ def _fault(reason: str, header: Claims, claims: Claims) -> tuple[str, str]:
             fault = "The token was not signed with the published key it names, or changed since."
             cure = ASK_ITS_SERVER
         case "wrong issuer" | "missing iss" | "wrong audience" | "missing aud":
-            issuer, audience = conf.pinned(published=not shared)
-            claim, name, expected = (
-                ("iss", "issuer", issuer)
-                if reason in ("wrong issuer", "missing iss")
-                else ("aud", "audience", audience)
-            )
+            which = 0 if "iss" in reason else 1
+            claim, name = (("iss", "issuer"), ("aud", "audience"))[which]
+            expected = conf.pinned(published=not shared)[which]
             fault = f"The token's {name} is {_quote(claims.get(claim))}, expected is {expected!r}."
             cure = (
                 f"Make them equal: here by BETTER_AUTH_URL or BETTER_AUTH_{name.upper()}, there by "

@@ -45,13 +45,12 @@ def parse_keys(body: bytes) -> tuple[PublishedKey, ...]:
     Raises `FetchError` where there is no such set, or no usable key in it.
     """
     try:
-        document = json.loads(body)
+        entries = json.loads(body)["keys"][:MAX_KEYS]
     except (ValueError, RecursionError) as error:
         raise FetchError("the answer is not JSON") from error
-    entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list):
-        raise FetchError('the answer is not a key set: it has no list "keys"')
-    keys = tuple(key for entry in entries[:MAX_KEYS] if (key := _load(entry)) is not None)
+    except (LookupError, TypeError) as error:
+        raise FetchError('the answer is not a key set: it has no list "keys"') from error
+    keys = tuple(filter(None, map(_load, entries)))
     if not keys:
         raise FetchError("the key set holds no usable key")
     return keys
