@@ -7,7 +7,7 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error, register
 from django.db.models import Model
 
-from accounts.checks.narrowing import OWNER
+from accounts.checks.asking import OWNER
 from accounts.owned.models import OwnedModel
 from accounts.owned.row_security import OwnerPolicy
 

@@ -37,11 +37,6 @@ class Snapshot(NamedTuple):
     fetched_at: float
     keys: tuple[PublishedKey, ...]
 
-    def find(self, kid: str | None, algorithm: str) -> tuple[PublishedKey, ...]:
-        """The keys that may have signed a token; those of its algorithm where it names none."""
-        fitting = (key for key in self.keys if algorithm in key.algorithms)
-        return tuple(key for key in fitting if kid is None or key.kid == kid)
-
 
 class KeySet:
     """The keys behind one URL, for all threads of this process."""
@@ -61,22 +56,22 @@ class KeySet:
         Raises `KeysUnavailable` where no keys are cached and none can be fetched, and `MustWait`
         instead of waiting for a fetch where `wait` is false.
         """
-        snapshot = self.snapshot()
-        if snapshot is not None and (found := snapshot.find(kid, algorithm)):
-            return found
-        if (fetching := self._start_fetch()) is not None:
-            if not wait:
-                raise MustWait
-            fetching.join(FETCH_TIMEOUT)
-        snapshot = self._usable_snapshot()
-        if snapshot is None:
+        if not (found := self._cached(kid, algorithm)):
+            if (fetching := self._start_fetch()) is not None:
+                if not wait:
+                    raise MustWait
+                fetching.join(FETCH_TIMEOUT)
+            found = self._cached(kid, algorithm)
+        if found is None:
             raise KeysUnavailable(self._last_start + COOLDOWN - self._clock())
-        return snapshot.find(kid, algorithm)
+        return found
 
     def snapshot(self) -> Snapshot | None:
         """The cached keys, unless they are too stale; starts a refresh where one is due."""
-        snapshot = self._usable_snapshot()
-        if snapshot is not None and self._clock() >= self._refresh_at:
+        snapshot, now = self._snapshot, self._clock()
+        if snapshot is None or now - snapshot.fetched_at > MAX_STALE:
+            return None
+        if now >= self._refresh_at:
             self._start_fetch()  # in the background
         return snapshot
 
@@ -102,11 +97,15 @@ class KeySet:
         except (TypeError, ValueError, OverflowError):  # missing or malformed
             self.clock_lead = None
 
-    def _usable_snapshot(self) -> Snapshot | None:
-        snapshot = self._snapshot
-        if snapshot is None or self._clock() - snapshot.fetched_at > MAX_STALE:
+    def _cached(self, kid: str | None, algorithm: str) -> tuple[PublishedKey, ...] | None:
+        """What `find` returns, of the cached keys; `None` where there are none.
+
+        A token that names no key may be signed with any of its algorithm.
+        """
+        if (snapshot := self.snapshot()) is None:
             return None
-        return snapshot
+        fitting = (key for key in snapshot.keys if algorithm in key.algorithms)
+        return tuple(key for key in fitting if kid is None or key.kid == kid)
 
     def _start_fetch(self) -> threading.Thread | None:
         """The fetch that is running, or a new one; `None` during the cooldown."""
