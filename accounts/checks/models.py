@@ -13,33 +13,12 @@ from accounts.owned.row_security import OwnerPolicy
 
 
 @register
-def check_owned_models(**kwargs: Any) -> Iterator[CheckMessage]:
-    owned = [model for model in apps.get_models() if issubclass(model, OwnedModel)]
-    for model in owned:
-        if OWNER not in _leading_columns(model):
-            # Every list would read everybody's rows, in a time that others' rows determine.
-            yield Error(
-                f"{model.__name__} has no index that begins with its owner.",
-                hint=f'Add models.Index(fields=["{OWNER}", ...]) for the order it is listed in.',
-                obj=model,
-                id="accounts.E109",
-            )
-        if not any(isinstance(each, OwnerPolicy) for each in model._meta.constraints):
-            # PostgreSQL would show and change the rows of everybody, whoever asks.
-            yield Error(
-                f"The table of {model.__name__} has no policy for row-level security.",
-                hint="Let its Meta inherit OwnedModel.Meta, begin its constraints with "
-                "*OwnedModel.Meta.constraints, and run makemigrations.",
-                obj=model,
-                id="accounts.E117",
-            )
-
-
-@register
-def check_relations_have_owners(**kwargs: Any) -> Iterator[CheckMessage]:
-    """The rows of a many-to-many relation between owned models tell who has what, so they are owned."""
+def check_models(**kwargs: Any) -> Iterator[CheckMessage]:
     for model in apps.get_models():
+        if issubclass(model, OwnedModel):
+            yield from _check_owned_model(model)
         for field in model._meta.local_many_to_many:
+            # The rows of a relation between owned models tell who has what, so they are owned.
             sides: Any = (model, field.related_model, field.remote_field.through)
             if [issubclass(side, OwnedModel) for side in sides] == [True, True, False]:
                 yield Error(
@@ -50,6 +29,26 @@ def check_relations_have_owners(**kwargs: Any) -> Iterator[CheckMessage]:
                     obj=model,
                     id="accounts.E116",
                 )
+
+
+def _check_owned_model(model: type[OwnedModel]) -> Iterator[CheckMessage]:
+    if OWNER not in _leading_columns(model):
+        # Every list would read everybody's rows, in a time that others' rows determine.
+        yield Error(
+            f"{model.__name__} has no index that begins with its owner.",
+            hint=f'Add models.Index(fields=["{OWNER}", ...]) for the order it is listed in.',
+            obj=model,
+            id="accounts.E109",
+        )
+    if not any(isinstance(each, OwnerPolicy) for each in model._meta.constraints):
+        # PostgreSQL would show and change the rows of everybody, whoever asks.
+        yield Error(
+            f"The table of {model.__name__} has no policy for row-level security.",
+            hint="Let its Meta inherit OwnedModel.Meta, begin its constraints with "
+            "*OwnedModel.Meta.constraints, and run makemigrations.",
+            obj=model,
+            id="accounts.E117",
+        )
 
 
 def _leading_columns(model: type[Model]) -> set[str]:

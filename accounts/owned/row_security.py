@@ -15,17 +15,16 @@ ACTING_FOR = f"current_setting('{SETTING}', true)"
 class OwnerPolicy(BaseConstraint):
     """A table whose rows are seen and written only by those who act for their owner.
 
-    As a constraint of the model, so that `makemigrations` writes it; it does nothing on other
-    databases. It holds for the owner of the table as well, but neither for superusers nor for roles
-    with BYPASSRLS. For tables whose keys are UUIDs that clients know, a function tells whether a key
-    exists.
+    A constraint, so that `makemigrations` writes it; it does nothing on other databases. It holds for
+    the owner of the table as well, but neither for superusers nor for roles with BYPASSRLS. For
+    tables whose keys are UUIDs that clients know, a function tells whether a key exists.
     """
 
     def create_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
         if model is None or schema_editor.connection.vendor != "postgresql":
             return None
         has_uuid = isinstance(model._meta.pk, models.UUIDField)
-        return ";".join(_secure(model._meta.db_table, schema_editor, tells_existence=has_uuid))
+        return _secure(model._meta.db_table, schema_editor, tells_existence=has_uuid)
 
     def constraint_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
         """Nothing within CREATE TABLE; what is needed is executed after it."""
@@ -35,7 +34,7 @@ class OwnerPolicy(BaseConstraint):
     def remove_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
         if model is None or schema_editor.connection.vendor != "postgresql":
             return None
-        return ";".join(_open_up(model._meta.db_table))
+        return _open_up(model._meta.db_table)
 
     def validate(self, *args: Any, **kwargs: Any) -> None:
         """Whom a row belongs to is no question of its fields."""
@@ -51,45 +50,42 @@ def exists(model: type[models.Model], pk: Any) -> bool:
     return model._base_manager.filter(pk=pk).exists()
 
 
-def _secure(table: str, schema_editor: Any, *, tells_existence: bool) -> list[str]:
+def _secure(table: str, schema_editor: Any, *, tells_existence: bool) -> str:
     everyone = schema_editor.quote_value(EVERYONE)
     # Written so that the planner expects nearly all rows to pass. Of `user_id = … OR …` it would
     # expect next to none, and sort all of an owner's rows rather than read a page from its index.
     mine = f"CASE {ACTING_FOR} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
-    statements = [
-        f'DROP POLICY IF EXISTS owner ON "{table}"',
-        f'CREATE POLICY owner ON "{table}" USING ({mine}) WITH CHECK ({mine})',
-        f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
-        f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
-    ]
-    if tells_existence:
-        # docs/api.md section 3: another's id is 403 and an unknown one 404, so whether a row exists
-        # has to be told, and nothing else of it.
-        statements.append(
-            f"""
-            CREATE OR REPLACE FUNCTION "{table}_exists"(wanted uuid) RETURNS boolean
-            LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-            DECLARE
-                before text := coalesce({ACTING_FOR}, '');
-                found_one boolean;
-            BEGIN
-                PERFORM set_config('{SETTING}', {everyone}, true);
-                found_one := EXISTS (SELECT 1 FROM "{table}" WHERE id = wanted);
-                PERFORM set_config('{SETTING}', before, true);
-                RETURN found_one;
-            END $$
-            """  # noqa: S608  the name of a table
-        )
-    return statements
+    policy = f"""
+        DROP POLICY IF EXISTS owner ON "{table}";
+        CREATE POLICY owner ON "{table}" USING ({mine}) WITH CHECK ({mine});
+        ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY;
+    """
+    # docs/api.md section 3: another's id is 403 and an unknown one 404, so whether a row exists has
+    # to be told, and nothing else of it.
+    existence = f"""
+        CREATE OR REPLACE FUNCTION "{table}_exists"(wanted uuid) RETURNS boolean
+        LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+        DECLARE
+            before text := coalesce({ACTING_FOR}, '');
+            found_one boolean;
+        BEGIN
+            PERFORM set_config('{SETTING}', {everyone}, true);
+            found_one := EXISTS (SELECT 1 FROM "{table}" WHERE id = wanted);
+            PERFORM set_config('{SETTING}', before, true);
+            RETURN found_one;
+        END $$
+    """  # noqa: S608  the name of a table
+    return policy + existence if tells_existence else policy
 
 
-def _open_up(table: str) -> list[str]:
-    return [
-        f'DROP FUNCTION IF EXISTS "{table}_exists"(uuid)',
-        f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY',
-        f'ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY',
-        f'DROP POLICY owner ON "{table}"',
-    ]
+def _open_up(table: str) -> str:
+    return f"""
+        DROP FUNCTION IF EXISTS "{table}_exists"(uuid);
+        ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY;
+        ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY;
+        DROP POLICY owner ON "{table}"
+    """
 
 
 class SecureRows(Operation):
@@ -104,13 +100,12 @@ class SecureRows(Operation):
 
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            for sql in _secure(self.table, schema_editor, tells_existence=self.tells_existence):
-                schema_editor.execute(sql)
+            sql = _secure(self.table, schema_editor, tells_existence=self.tells_existence)
+            schema_editor.execute(sql, params=None)
 
     def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            for sql in _open_up(self.table):
-                schema_editor.execute(sql)
+            schema_editor.execute(_open_up(self.table), params=None)
 
 
 class RenewPolicy(SecureRows):

@@ -20,6 +20,8 @@ PLACEHOLDER_SECRETS = {
     "better-auth-secret-123456789",
 }
 
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
 
 def is_placeholder(secret: str) -> bool:
     """Whether a secret was copied from an example rather than generated."""
@@ -50,10 +52,8 @@ def check_secrets(**kwargs: Any) -> Iterator[CheckMessage]:
     rotated, mistakes = parse_rotated_secrets(settings.BETTER_AUTH_SECRETS)
     single = [settings.BETTER_AUTH_SECRET] if settings.BETTER_AUTH_SECRET else []
     refused, level = (Warning, "W") if settings.DEBUG else (Error, "E")
-    for variable, secret in [
-        *(("BETTER_AUTH_SECRET", secret) for secret in single),
-        *(("BETTER_AUTH_SECRETS", secret) for secret in rotated),
-    ]:
+    named = [("BETTER_AUTH_SECRET", secret) for secret in single]
+    for variable, secret in (*named, *(("BETTER_AUTH_SECRETS", secret) for secret in rotated)):
         if is_placeholder(secret):
             problem = f"{variable} holds a placeholder that everybody can look up."
             yield refused(problem, hint=GENERATE, id=f"accounts.{level}002")
@@ -81,14 +81,6 @@ def check_urls(**kwargs: Any) -> Iterator[CheckMessage]:
                 hint="Write scheme, host and, where needed, port: https://auth.example.com",
                 id="accounts.E005",
             )
-        elif (
-            origin.scheme == "http"
-            and not settings.DEBUG
-            and origin.hostname not in ("localhost", "127.0.0.1", "::1")
-        ):
-            yield Warning(
-                f"{variable} is a plain http URL: whoever sits between the servers can put "
-                "another key in place of the published one.",
-                hint="Use https.",
-                id="accounts.W006",
-            )
+        elif origin.scheme == "http" and not (settings.DEBUG or origin.hostname in THIS_MACHINE):
+            problem = f"{variable} is a plain http URL: others can put keys in place of those."
+            yield Warning(problem, hint="Use https.", id="accounts.W006")
