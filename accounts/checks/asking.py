@@ -24,7 +24,7 @@ from accounts.owned.viewsets import OwnedViewMixin
 from accounts.users import CurrentUser
 
 OWNER = "user_id"  # the column of `OwnedModel`
-SOMEBODY, SOMEBODY_ELSE = CurrentUser("somebody"), CurrentUser("somebody-else")
+SOMEBODY, ANOTHER = CurrentUser("somebody"), CurrentUser("another")
 
 
 class Call(NamedTuple):
@@ -111,23 +111,18 @@ def calls(route: Route) -> Iterator[Call]:
         yield Call(route, http.method, view)
 
 
-def is_empty(rows: QuerySet[Any] | None) -> bool:
-    """Whether a queryset, if there is one, finds nothing, whatever the table holds (`none()`)."""
-    return rows is None or rows.query.is_empty()
-
-
-def is_narrowed_to(owner: str, rows: QuerySet[Any] | None) -> bool:
-    """Whether a queryset, if there is one, finds nothing but rows of `owner`."""
+def is_narrowed_to(owner: str | None, rows: QuerySet[Any] | None) -> bool:
+    """Whether a queryset, if there is one, finds nothing but rows of `owner`: for `None`, nothing."""
     return rows is None or _finds_only(owner, rows.query)
 
 
-def _finds_only(owner: str, query: Any) -> bool:
+def _finds_only(owner: str | None, query: Any) -> bool:
     if query.combinator:  # a union and the like
         return all(_finds_only(owner, part) for part in query.combined_queries)
     return query.is_empty() or _demands(owner, query.where, query.base_table)
 
 
-def _demands(owner: str, condition: Any, table: str | None) -> bool:
+def _demands(owner: str | None, condition: Any, table: str | None) -> bool:
     """Whether a condition lets through nothing but rows of `owner`."""
     if isinstance(condition, WhereNode):
         if condition.negated or not condition.children:

@@ -16,16 +16,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.mixins import CreateModelMixin
 from rest_framework.serializers import HiddenField, RelatedField
 
-from accounts.checks.asking import (
-    OWNER,
-    SOMEBODY,
-    SOMEBODY_ELSE,
-    Call,
-    calls,
-    is_api,
-    is_empty,
-    is_narrowed_to,
-)
+from accounts.checks.asking import ANOTHER, OWNER, SOMEBODY, Call, calls, is_api, is_narrowed_to
 from accounts.checks.walk import Route, http_routes, socket_routes
 from accounts.owned.models import OwnedModel
 from accounts.owned.public import why_open
@@ -71,8 +62,7 @@ def _faults(route: Route) -> Iterator[Fault]:
     except Exception as error:  # noqa: BLE001  a view may fail in any way
         yield (
             114,
-            f"cannot be judged: its view raises {type(error).__name__} when it is asked about "
-            f"permissions, rows or serializer ({error})",
+            f"cannot be judged: its view raises {type(error).__name__} ({error})",
             "Let get_queryset, get_permissions and get_serializer_class depend on nothing but the "
             "request, its user and the URL.",
         )
@@ -85,8 +75,7 @@ def judge_route(route: Route) -> Iterator[Fault]:
         yield (
             101,
             "is answered by a view outside REST framework, which lets everybody in",
-            "Make it a REST framework view, wrap it in the admin's admin_view, or declare it with "
-            "accounts.owned.public.open_to_everybody and the reason.",
+            "Wrap it in the admin's admin_view, or in accounts.owned.public.open_to_everybody.",
         )
     if why is not None and not (isinstance(why, str) and why.strip()):
         yield (
@@ -144,16 +133,15 @@ def judge_rows(call: Call) -> Iterator[Fault]:
         and view_class.perform_create is CreateModelMixin.perform_create
     ):
         yield 115, f"{shows}, and creates them without an owner", USE_THE_MIXIN
-    people = (SOMEBODY, SOMEBODY_ELSE)
-    theirs = all(is_narrowed_to(person.id, call.rows_for(person)) for person in people)
-    if not (theirs and all(is_empty(call.rows_for(nobody)) for nobody in (None, STAFF))):
+    people = ((SOMEBODY, SOMEBODY.id), (ANOTHER, ANOTHER.id), (None, None), (STAFF, None))
+    if not all(is_narrowed_to(owner, call.rows_for(person)) for person, owner in people):
         yield (
             106,
             f"{shows} of other people: what get_queryset of {view_class.__name__} answers is not "
             "narrowed to the caller",
             USE_THE_MIXIN,
         )
-    if call.lets_in(SOMEBODY, to=model(user_id=SOMEBODY_ELSE.id)):
+    if call.lets_in(SOMEBODY, to=model(user_id=ANOTHER.id)):
         yield (
             107,
             f"{shows}, and its permissions would hand out another person's",

@@ -14,10 +14,7 @@ def on_postgresql() -> bool:
 
 
 def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of one statement, by `connection.fetch` where the database backend has that.
-
-    Raises what a cursor raises.
-    """
+    """The rows of one statement, by `connection.fetch` where the database backend has that."""
     if shorter := getattr(connection, "fetch", None):
         rows: list[tuple[Any, ...]] = shorter(sql, values)
         return rows

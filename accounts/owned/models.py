@@ -48,7 +48,7 @@ class OwnedModel(models.Model):
 
     def is_owned_by(self, user: object) -> bool:
         """Whether this row belongs to `user`."""
-        return owner_id(user) == self.user_id != ""
+        return bool(self.user_id) and self.user_id == owner_id(user)
 
     def require_owner(self) -> None:
         """Give a row without an owner to whoever is acting. Raises `ValueError` where nobody is."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
@@ -17,9 +16,9 @@ from accounts.users import CurrentUser
 
 
 class TryAgainLater(APIException):
-    """503: nothing is known against the token, it just cannot be checked."""
+    """Nothing is known against the token, it just cannot be checked."""
 
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    status_code = 503
 
     def __init__(self, error: KeysUnavailable) -> None:
         super().__init__(str(error), code="keys_unavailable")
@@ -54,10 +53,7 @@ class BearerAuthentication(BaseAuthentication):
 
 
 async def settle_keys(scope: Mapping[str, Any]) -> None:
-    """Wait on the event loop until the keys that the token of a request needs are fetched.
-
-    So no thread has to wait: `BearerAuthentication` finds the keys cached, and judges the token.
-    """
+    """Wait on the event loop, not in a thread, until the keys that a request needs are cached."""
     if not conf.jwks_url:
         return  # shared secrets need no fetch
     for name, value in scope["headers"]:

@@ -82,5 +82,7 @@ def check_urls(**kwargs: Any) -> Iterator[CheckMessage]:
                 id="accounts.E005",
             )
         elif origin.scheme == "http" and not (settings.DEBUG or origin.hostname in THIS_MACHINE):
-            problem = f"{variable} is a plain http URL: others can put keys in place of those."
+            problem = (
+                f"{variable} is a plain http URL: whoever sits in between can replace the keys."
+            )
             yield Warning(problem, hint="Use https.", id="accounts.W006")

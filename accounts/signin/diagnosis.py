@@ -61,7 +61,7 @@ def examine_key_server() -> Iterator[Finding]:
             "error",
             f"No published keys from {keys.url}: {error}.",
             "Check BETTER_AUTH_URL, that the Better Auth server runs, and that its jwt plugin is "
-            "on; with jwks.jwksPath set there, set BETTER_AUTH_JWKS_URL here.",
+            "on; where jwks.jwksPath is set, set BETTER_AUTH_JWKS_URL.",
         )
         return
     yield Finding("keys", "ok", f"Usable keys that {keys.url} publishes: {len(keys.ids)}.")

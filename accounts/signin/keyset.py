@@ -98,10 +98,7 @@ class KeySet:
             self.clock_lead = None
 
     def _cached(self, kid: str | None, algorithm: str) -> tuple[PublishedKey, ...] | None:
-        """What `find` returns, of the cached keys; `None` where there are none.
-
-        A token that names no key may be signed with any of its algorithm.
-        """
+        """The cached keys that fit: of a token without `kid` all of its algorithm; `None` for no keys."""
         if (snapshot := self.snapshot()) is None:
             return None
         fitting = (key for key in snapshot.keys if algorithm in key.algorithms)

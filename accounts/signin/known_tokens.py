@@ -67,10 +67,7 @@ def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
 
 
 async def verify_async(raw: str) -> VerifiedToken:
-    """`verify` for the event loop, which it leaves only to wait for published keys.
-
-    So requests with made-up key ids wait among themselves, and take no thread from the others.
-    """
+    """`verify` for the event loop, which it leaves, for another thread, only to wait for keys."""
     try:
         return verify(raw, wait=False)
     except MustWait:
@@ -80,8 +77,8 @@ async def verify_async(raw: str) -> VerifiedToken:
 def _grounds(*, published: bool) -> tuple[object, ...]:
     """Everything but the clock that the verification of such a token depends on.
 
-    Once a secret is rotated, or the keys are fetched again (`keyset`), they differ from those of an
-    entry, and the signature is checked again. `None` stands for keys that were not fetched yet.
+    Once it differs from that of an entry, the signature is checked again. `None` stands for keys that
+    were not fetched yet.
     """
     pinned = (*conf.pinned(published=published), settings.BETTER_AUTH_LEEWAY)
     if not published:

@@ -54,10 +54,7 @@ class Header(NamedTuple):
 
 
 def read_header(raw: str) -> Header:
-    """The header of a token, checked as far as it can be before the signature is.
-
-    Raises `InvalidToken`.
-    """
+    """The header of a token, checked as far as can be before the signature. Raises `InvalidToken`."""
     _check_form(raw)
     try:
         header = jwt.get_unverified_header(raw)
@@ -79,10 +76,7 @@ def read_header(raw: str) -> Header:
 
 
 def check(raw: str, header: Header, *, wait: bool) -> VerifiedToken:
-    """Check signature and claims of a token whose header is `header`; nothing is cached.
-
-    Raises what `known_tokens.verify` does.
-    """
+    """Check signature and claims, with no cache. Raises what `known_tokens.verify` does."""
     issuer, audience = conf.pinned(published=header.published)
     keys: Sequence[Any] = conf.secrets
     if header.published:
@@ -102,10 +96,7 @@ def check(raw: str, header: Header, *, wait: bool) -> VerifiedToken:
 
 
 def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Header and claims as they are written, with nothing verified: to explain, never to trust.
-
-    Raises `InvalidToken` where they cannot be read.
-    """
+    """Header and claims with nothing verified: to explain, never to trust. Raises `InvalidToken`."""
     _check_form(raw)
     try:
         decoded = jwt.decode_complete(raw, options={"verify_signature": False})
@@ -160,15 +151,9 @@ def _decode(raw: str, key: Any, algorithm: str, issuer: str, audience: str) -> M
     Raises `jwt.InvalidSignatureError` when another key may fit, `InvalidToken` otherwise.
     """
     options: Any = {"verify_iss": bool(issuer), "verify_aud": bool(audience), **_NOT_BY_PYJWT}
+    pinned: Any = {"issuer": issuer or None, "audience": audience or None}
     try:
-        return jwt.decode(
-            raw,
-            key,
-            algorithms=[algorithm],
-            issuer=issuer or None,
-            audience=audience or None,
-            options=options,
-        )
+        return jwt.decode(raw, key, algorithms=[algorithm], options=options, **pinned)
     except jwt.InvalidSignatureError:
         raise
     except jwt.InvalidIssuerError as error:
@@ -182,11 +167,7 @@ def _decode(raw: str, key: Any, algorithm: str, issuer: str, audience: str) -> M
 
 
 def _check_claims(claims: Mapping[str, Any]) -> VerifiedToken:
-    """What the claims must say of time and person (RFC 7519).
-
-    The time comes first, so that an old token of any kind is just "expired". `sub` alone says who it
-    is; e-mail and name are for display.
-    """
+    """What the claims must say: first of time, so that an old token of any kind is just "expired"."""
     now = time.time()
     if "exp" not in claims:
         raise InvalidToken("missing expiry")
