@@ -1,8 +1,4 @@
-"""A view as it is when somebody asks it, built as REST framework does; and whose rows it shows.
-
-Django documents no way of reading a queryset's conditions: what looks into `QuerySet.query` takes
-whatever it does not understand for not narrowed.
-"""
+"""A view as it is when somebody asks it, built as REST framework does; and whose rows it shows."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -54,14 +50,13 @@ class Call(NamedTuple):
                 return found if issubclass(found, OwnedModel) else None
         return None
 
-    def rows_for(self, user: object) -> QuerySet[Any] | None:
+    def rows_for(self, user: object) -> Any:
         """What `get_queryset` answers to `user`; `None` for a view that has no queryset."""
         get_queryset = getattr(type(self.view), "get_queryset", None)
         inherited = get_queryset in (GenericAPIView.get_queryset, OwnedViewMixin.get_queryset)
         if get_queryset is None or (inherited and self.view.queryset is None):
             return None
-        rows: QuerySet[Any] = self.by(user).get_queryset()
-        return rows
+        return self.by(user).get_queryset()
 
     @property
     def serializer(self) -> Any:
@@ -117,6 +112,7 @@ def is_narrowed_to(owner: str | None, rows: QuerySet[Any] | None) -> bool:
 
 
 def _finds_only(owner: str | None, query: Any) -> bool:
+    """Django documents no way of reading conditions: what is not understood is not narrowed."""
     if query.combinator:  # a union and the like
         return all(_finds_only(owner, part) for part in query.combined_queries)
     return query.is_empty() or _demands(owner, query.where, query.base_table)

@@ -36,10 +36,8 @@ class Route(NamedTuple):
 
     @property
     def admin_site(self) -> AdminSite | None:
-        """The admin site that guards this route, if one does.
-
-        Django leaves it on the views of a site and of its model admins; for views that are wrapped
-        in `admin_view` by hand, a site has to do so itself, as `StaffSite` does.
+        """The admin site that guards this route: `StaffSite` leaves it on what it wraps, as Django
+        does on the views of a site and of its model admins.
         """
         callback = self.callback
         if getattr(callback, "__name__", "") == "login":  # the one view that it does not wrap

@@ -25,10 +25,7 @@ _SCHEME = re.compile(r"(authorization:\s*)?bearer\s+", re.IGNORECASE)
 
 _MANY_YEARS = 10 * 365 * 24 * 3600  # seconds; no clock is that wrong
 
-GET_A_JWT = (
-    "Send the JWT from GET /api/auth/token (jwt plugin), or one that a route of yours signs with "
-    "BETTER_AUTH_SECRET."
-)
+GET_A_JWT = "Send a JWT: of GET /api/auth/token, or of a route that signs with BETTER_AUTH_SECRET."
 NAME_THE_USER = f"{GET_A_JWT} If that route made it, let it put the user's id into sub."
 ASK_ITS_SERVER = "Check that BETTER_AUTH_URL is the server that signed the token."
 
@@ -54,29 +51,20 @@ def examine_key_server() -> Iterator[Finding]:
         return
     keys = key_set(conf.jwks_url)
     try:
-        keys.refresh()
+        found = keys.refresh().keys
     except FetchError as error:
-        yield Finding(
-            "keys",
-            "error",
-            f"No published keys from {keys.url}: {error}.",
-            "Check BETTER_AUTH_URL, that the Better Auth server runs, and that its jwt plugin is "
-            "on; where jwks.jwksPath is set, set BETTER_AUTH_JWKS_URL.",
-        )
+        cure = "Check BETTER_AUTH_URL or BETTER_AUTH_JWKS_URL, and that the jwt plugin runs there."
+        yield Finding("keys", "error", f"No published keys from {keys.url}: {error}.", cure)
         return
-    yield Finding("keys", "ok", f"Usable keys that {keys.url} publishes: {len(keys.ids)}.")
+    yield Finding("keys", "ok", f"Usable keys that {keys.url} publishes: {len(found)}.")
     issuer, audience = conf.pinned(published=True)
     if issuer and audience:  # otherwise a system check complains
         yield Finding("issuer", "ok", f"Tokens must name issuer {issuer} and audience {audience}.")
     ahead = round(keys.clock_lead or 0)
     if abs(ahead) > max(settings.BETTER_AUTH_LEEWAY, 2):
-        yield Finding(
-            "clock",
-            "error",
-            f"This server's clock is {abs(ahead)} seconds {'behind' if ahead > 0 else 'ahead of'} "
-            "the Better Auth server's.",
-            "Set both clocks by NTP.",
-        )
+        than = "behind" if ahead > 0 else "ahead of"
+        says = f"This server's clock is {abs(ahead)} seconds {than} the Better Auth server's."
+        yield Finding("clock", "error", says, "Set both clocks by NTP.")
     elif keys.clock_lead is not None:
         yield Finding("clock", "ok", "This server's clock agrees with the Better Auth server's.")
 
@@ -146,27 +134,23 @@ def _fault(reason: str, header: Claims, claims: Claims) -> tuple[str, str]:
             fault = "The token is signed with a published key, and there is none to check it with."
             cure = "Cure what is wrong with the published keys first."
         case "unknown key":
-            published = ", ".join(map(_quote, key_set(conf.jwks_url).ids))
+            snapshot = key_set(conf.jwks_url).snapshot()
+            published = ", ".join(_quote(key.kid) for key in snapshot.keys) if snapshot else ""
             fault = f"The token's key {_quote(header.get('kid'))} is not published: {published}."
             cure = ASK_ITS_SERVER
         case "signature does not match" if shared:
             fault = "The token was signed with another secret."
-            cure = (
-                "Set BETTER_AUTH_SECRET to the very same text on both servers, without quotes or "
-                "blanks; while rotating, BETTER_AUTH_SECRETS."
-            )
+            cure = "Set BETTER_AUTH_SECRET to the very same text on both servers, without quotes."
         case "signature does not match":
             fault = "The token was not signed with the published key it names, or changed since."
             cure = ASK_ITS_SERVER
         case "wrong issuer" | "missing iss" | "wrong audience" | "missing aud":
-            which = 0 if "iss" in reason else 1
-            claim, name = (("iss", "issuer"), ("aud", "audience"))[which]
-            expected = conf.pinned(published=not shared)[which]
+            issuer, audience = conf.pinned(published=not shared)
+            claim, name, expected = "iss", "issuer", issuer
+            if "aud" in reason:
+                claim, name, expected = "aud", "audience", audience
             fault = f"The token's {name} is {_quote(claims.get(claim))}, expected is {expected!r}."
-            cure = (
-                f"Make them equal: here by BETTER_AUTH_URL or BETTER_AUTH_{name.upper()}, there by "
-                f"baseURL or jwt.{name}."
-            )
+            cure = f"Make BETTER_AUTH_{name.upper()} here equal to jwt.{name} or baseURL there."
         case "missing user ID":
             fault, cure = "The token names no user: it has no sub.", NAME_THE_USER
         case "expired":

@@ -76,26 +76,22 @@ class KeySet:
         return snapshot
 
     @property
-    def ids(self) -> list[str]:
-        """The ids of the cached keys."""
-        return [] if self._snapshot is None else [str(key.kid) for key in self._snapshot.keys]
-
-    @property
     def age(self) -> float | None:
         """Seconds since the keys were fetched; `None` where they never were."""
         return None if self._snapshot is None else self._clock() - self._snapshot.fetched_at
 
-    def refresh(self) -> None:
+    def refresh(self) -> Snapshot:
         """Fetch now, in this thread. Raises `FetchError`, and then keeps what was cached."""
         self._last_start = now = self._clock()
         self._refresh_at = now + RETRY_REFRESH_AFTER
         body, date = _get(self.url)
-        self._snapshot = Snapshot(now, parse_keys(body))
+        self._snapshot = snapshot = Snapshot(now, parse_keys(body))
         self._refresh_at = now + REFRESH_AFTER
         try:  # RFC 9110 section 6.6.1
             self.clock_lead = parsedate_to_datetime(date).timestamp() - time.time()
         except (TypeError, ValueError, OverflowError):  # missing or malformed
             self.clock_lead = None
+        return snapshot
 
     def _cached(self, kid: str | None, algorithm: str) -> tuple[PublishedKey, ...] | None:
         """The cached keys that fit: of a token without `kid` all of its algorithm; `None` for no keys."""

@@ -445,6 +445,7 @@ def test_a_published_key_that_did_not_sign(key_server, key):
 def test_issuer_and_audience_of_a_shared_secret(settings):
     settings.BETTER_AUTH_ISSUER, settings.BETTER_AUTH_AUDIENCE = "https://a", "https://b"
     assert "None" in fault("token.missing-iss", sign())
+    assert "https://b" in fault("token.missing-aud", sign(iss="https://a"))
     message = fault("token.wrong-audience", sign(iss="https://a", aud=["https://c"]))
     assert "https://b" in message and "https://c" in message
 
