@@ -22,10 +22,8 @@ def check_models(**kwargs: Any) -> Iterator[CheckMessage]:
             sides: Any = (model, field.related_model, field.remote_field.through)
             if [issubclass(side, OwnedModel) for side in sides] == [True, True, False]:
                 yield Error(
-                    f"The rows of {model.__name__}.{field.name} belong to nobody: its table has "
-                    "neither owner nor policy.",
-                    hint="Write the model of the relation, as a subclass of OwnedModel with two "
-                    "foreign keys, and name it in through=.",
+                    f"The rows of {model.__name__}.{field.name} belong to nobody.",
+                    hint="Name a subclass of OwnedModel with two foreign keys in through=.",
                     obj=model,
                     id="accounts.E116",
                 )
@@ -44,8 +42,7 @@ def _check_owned_model(model: type[OwnedModel]) -> Iterator[CheckMessage]:
         # PostgreSQL would show and change the rows of everybody, whoever asks.
         yield Error(
             f"The table of {model.__name__} has no policy for row-level security.",
-            hint="Let its Meta inherit OwnedModel.Meta, begin its constraints with "
-            "*OwnedModel.Meta.constraints, and run makemigrations.",
+            hint="Let its Meta inherit OwnedModel.Meta, with its constraints; run makemigrations.",
             obj=model,
             id="accounts.E117",
         )
@@ -56,7 +53,6 @@ def _leading_columns(model: type[Model]) -> set[str]:
     meta: Any = model._meta
     leading = {field.name for field in meta.fields if field.unique or field.db_index}
     leading |= {fields[0] for fields in meta.unique_together if fields}
-    leading |= {field.name for field in meta.pk_fields[:1]}
     for index in (*meta.indexes, *meta.constraints):
         if getattr(index, "condition", None) is not None:
             continue  # holds only some of the rows

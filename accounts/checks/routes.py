@@ -60,29 +60,18 @@ def _faults(route: Route) -> Iterator[Fault]:
                 for number, says, hint in judge(call):
                     yield number, f"{says} ({call.method})", hint
     except Exception as error:  # noqa: BLE001  a view may fail in any way
-        yield (
-            114,
-            f"cannot be judged: its view raises {type(error).__name__} ({error})",
-            "Let get_queryset, get_permissions and get_serializer_class depend on nothing but the "
-            "request, its user and the URL.",
-        )
+        says = f"cannot be judged: its view raises {type(error).__name__} ({error})"
+        yield 114, says, "Let it depend on nothing but the request, its user and the URL."
 
 
 def judge_route(route: Route) -> Iterator[Fault]:
     """What knows nothing of tokens says that it is open to everybody, and why, or is the admin's."""
     why, site = why_open(route.callback), route.admin_site
     if why is None and site is None and not is_api(route):
-        yield (
-            101,
-            "is answered by a view outside REST framework, which lets everybody in",
-            "Wrap it in the admin's admin_view, or in accounts.owned.public.open_to_everybody.",
-        )
+        says = "is answered by a view outside REST framework, which lets everybody in"
+        yield 101, says, "Wrap it in admin_view, or in accounts.owned.public.open_to_everybody."
     if why is not None and not (isinstance(why, str) and why.strip()):
-        yield (
-            112,
-            "is declared open to everybody without a reason",
-            "Say in open_to_everybody why nobody's data can come out of it.",
-        )
+        yield 112, "is open to everybody without a reason", "Say in open_to_everybody why."
     if why is not None:  # of views outside the API, those are known that name their model
         queryset = getattr(route.view_class, "queryset", None)
         model = getattr(route.view_class, "model", None) or getattr(queryset, "model", None)
@@ -92,11 +81,8 @@ def judge_route(route: Route) -> Iterator[Fault]:
         request = HttpRequest()
         request.user = user
         if site is not None and site.has_permission(request):
-            yield (
-                113,
-                "belongs to an admin site that lets in people who are not staff",
-                "Let has_permission of the site ask for is_active and is_staff.",
-            )
+            says = "belongs to an admin site that lets in people who are not staff"
+            yield 113, says, "Let has_permission of the site ask for is_active and is_staff."
 
 
 def judge_access(call: Call) -> Iterator[Fault]:
@@ -122,12 +108,7 @@ def judge_rows(call: Call) -> Iterator[Fault]:
     shows = f"shows {model._meta.verbose_name_plural}"
     bypassed = getattr(view_class, "get_object", None) is GenericAPIView.get_object
     if bypassed or not issubclass(view_class, OwnedViewMixin):
-        yield (
-            105,
-            f"{shows}, and {view_class.__name__} does not inherit OwnedViewMixin before REST "
-            "framework's own classes",
-            USE_THE_MIXIN,
-        )
+        yield 105, f"{shows}, and does not get them by OwnedViewMixin", USE_THE_MIXIN
     if (
         getattr(view_class, "create", None) is CreateModelMixin.create
         and view_class.perform_create is CreateModelMixin.perform_create
@@ -135,18 +116,11 @@ def judge_rows(call: Call) -> Iterator[Fault]:
         yield 115, f"{shows}, and creates them without an owner", USE_THE_MIXIN
     people = ((SOMEBODY, SOMEBODY.id), (ANOTHER, ANOTHER.id), (None, None), (STAFF, None))
     if not all(is_narrowed_to(owner, call.rows_for(person)) for person, owner in people):
-        yield (
-            106,
-            f"{shows} of other people: what get_queryset of {view_class.__name__} answers is not "
-            "narrowed to the caller",
-            USE_THE_MIXIN,
-        )
+        says = f"{shows} of other people: what get_queryset of {view_class.__name__} answers"
+        yield 106, f"{says} is not narrowed to the caller", USE_THE_MIXIN
     if call.lets_in(SOMEBODY, to=model(user_id=ANOTHER.id)):
-        yield (
-            107,
-            f"{shows}, and its permissions would hand out another person's",
-            "Keep accounts.owned.permissions.IsOwner among its permission_classes.",
-        )
+        says = f"{shows}, and its permissions would hand out another person's"
+        yield 107, says, "Keep accounts.owned.permissions.IsOwner in permission_classes."
 
 
 def judge_serializer(call: Call) -> Iterator[Fault]:
@@ -156,22 +130,16 @@ def judge_serializer(call: Call) -> Iterator[Fault]:
         return
     name = type(serializer).__name__
     for path in _owner_fields(serializer, ""):
-        yield (
-            108,
-            f"lets the client write the owner, by {path} of {name}",
-            "Make the field read-only; the view sets the owner, from the token.",
-        )
+        says = f"lets the client write the owner, by {path} of {name}"
+        yield 108, says, "Make the field read-only; the view sets the owner, from the token."
     for path, field in getattr(serializer, "fields", {}).items():
         related = getattr(field, "child_relation", field)
         if field.read_only or not isinstance(related, RelatedField):
             continue
         rows: Any = related.get_queryset()
         if issubclass(rows.model, OwnedModel) and not is_narrowed_to(SOMEBODY.id, rows):
-            yield (
-                118,
-                f"looks for the ids in {path} of {name} among everybody's",
-                "Let get_queryset of the field answer owned_by(request.user).",
-            )
+            says = f"looks for the ids in {path} of {name} among everybody's"
+            yield 118, says, "Let get_queryset of the field answer owned_by(request.user)."
 
 
 def _owner_fields(field: Any, path: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What the code asks the database beside the ORM, and which database it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,9 +15,9 @@ def on_postgresql() -> bool:
 
 def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows of one statement, by `connection.fetch` where the database backend has that."""
-    if shorter := getattr(connection, "fetch", None):
-        rows: list[tuple[Any, ...]] = shorter(sql, values)
-        return rows
+    shorter: Callable[..., list[tuple[Any, ...]]] | None = getattr(connection, "fetch", None)
+    if shorter is not None:
+        return shorter(sql, values)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return list(cursor.fetchall())

@@ -1,6 +1,6 @@
 """What makes a token good: the acceptance rules of docs/api.md section 2 (RFC 7519, RFC 8725).
 
-With `keys` the only module that knows PyJWT. It knows nothing of requests, sockets or statuses.
+With `keys` the only module that knows PyJWT.
 """
 
 import math
@@ -106,10 +106,9 @@ def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 
 def issue(user_id: str, *, email: str = "", name: str = "", lifetime: int) -> str:
-    """Sign a token for `user_id` with the current shared secret, to live `lifetime` seconds.
+    """A token signed with the current shared secret, to live `lifetime` seconds.
 
-    Raises `LookupError` where there is no such secret, and `InvalidToken` for a user id that `verify`
-    would refuse.
+    Raises `LookupError` where there is no secret, and `InvalidToken` where the user id cannot be one.
     """
     _check_user_id(user_id)
     issued_at = int(time.time())
