@@ -25,8 +25,6 @@ EVERYONE = "\x01everyone"
 # no row, so PostgreSQL evaluates it once, before it reads rows and applies their policies.
 ACTING = f"(SELECT set_config('{SETTING}', %s, true)) IS NOT NULL"
 
-TELL = f"SELECT current_setting('{SETTING}', true), set_config('{SETTING}', %s, true)"
-
 _thread = threading.local()
 _acting_for: ContextVar[str] = ContextVar("acting_for", default="")
 
@@ -75,7 +73,12 @@ def _told(value: str) -> Iterator[None]:
     """A transaction in which PostgreSQL is told for whom it is asked."""
     part_of_another = connection.in_atomic_block
     with transaction.atomic():
-        ((before, _),) = fetch(TELL, [value])
+        before = _tell(value)
         yield
         if part_of_another:  # which goes on for whom it acted
-            fetch(TELL, [before or ""])
+            _tell(before)
+
+
+def _tell(value: str) -> str:
+    sql = f"SELECT current_setting('{SETTING}', true), set_config('{SETTING}', %s, true)"
+    return fetch(sql, [value])[0][0] or ""
