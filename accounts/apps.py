@@ -7,5 +7,5 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts.checks import models, routes, sockets  # noqa: F401  register themselves
+        from accounts.checks import models, routes  # noqa: F401  register themselves
         from accounts.signin import checks  # noqa: F401  likewise

@@ -1,17 +1,16 @@
-"""A view as it is when somebody asks it: built as REST framework does, and without a database."""
+"""A view as it is when somebody asks it, built as REST framework does; and whose rows it shows."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.core.checks import Error
-from django.db import connections
 from django.db.models import Model, QuerySet
+from django.db.models.expressions import Col
+from django.db.models.lookups import Exact
+from django.db.models.sql.where import AND, NothingNode, WhereNode
 from django.http import HttpRequest
 from rest_framework.exceptions import APIException
 from rest_framework.generics import GenericAPIView
-from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from accounts.checks.walk import Route
@@ -20,24 +19,8 @@ from accounts.owned.public import why_open
 from accounts.owned.viewsets import OwnedViewMixin
 from accounts.users import CurrentUser
 
-SOMEBODY, SOMEBODY_ELSE = CurrentUser("somebody"), CurrentUser("somebody-else")
-
-
-class DatabaseAsked(Exception):
-    """A view that is being judged wanted to read or write the database."""
-
-
-@contextmanager
-def without_database() -> Iterator[None]:
-    """Let no query of this thread reach a database."""
-
-    def refuse(*args: Any) -> NoReturn:
-        raise DatabaseAsked("it asks the database")
-
-    with ExitStack() as stack:
-        for connection in connections.all():
-            stack.enter_context(connection.execute_wrapper(refuse))
-        yield
+OWNER = "user_id"  # the column of `OwnedModel`
+SOMEBODY, ANOTHER = CurrentUser("somebody"), CurrentUser("another")
 
 
 class Call(NamedTuple):
@@ -45,15 +28,12 @@ class Call(NamedTuple):
 
     route: Route
     method: str  # "GET"
-    view: APIView
+    view: Any
 
-    def by(self, user: object) -> "Call":
-        """The same, asked by `user`."""
-        self.view.request.user = user  # type: ignore[assignment]
-        return self
-
-    def fault(self, number: int, says: str, *, hint: str) -> Error:
-        return fault(number, self.route, f"{says} ({self.method})", hint=hint)
+    def by(self, user: object) -> Any:
+        """The view, asked by `user`."""
+        self.view.request.user = user
+        return self.view
 
     @property
     def is_open(self) -> bool:
@@ -61,88 +41,94 @@ class Call(NamedTuple):
         return why_open(self.route.callback) is not None
 
     @property
-    def model(self) -> type[Model] | None:
-        """The model whose rows this view shows, told by its queryset or its serializer."""
-        for found in (
-            getattr(getattr(self.view, "queryset", None), "model", None),
-            getattr(self.rows_for(self.view.request.user), "model", None),
-            getattr(getattr(self.serializer_class, "Meta", None), "model", None),
-            getattr(self.view, "model", None),
-        ):
+    def owned_model(self) -> type[OwnedModel] | None:
+        """The owned model whose rows this view shows, told by its queryset or its serializer."""
+        rows = getattr(self.view, "queryset", None), self.rows_for(SOMEBODY)
+        for source in (*rows, getattr(self.serializer, "Meta", None), self.view):
+            found = getattr(source, "model", None)
             if isinstance(found, type) and issubclass(found, Model):
-                return found
+                return found if issubclass(found, OwnedModel) else None
         return None
 
-    @property
-    def owned_model(self) -> type[OwnedModel] | None:
-        """The same where its rows belong to somebody."""
-        model = self.model
-        return model if model is not None and issubclass(model, OwnedModel) else None
-
-    def rows_for(self, user: object) -> QuerySet[Any] | None:
+    def rows_for(self, user: object) -> Any:
         """What `get_queryset` answers to `user`; `None` for a view that has no queryset."""
-        view = self.by(user).view
-        if not hasattr(view, "get_queryset"):
+        get_queryset = getattr(type(self.view), "get_queryset", None)
+        inherited = get_queryset in (GenericAPIView.get_queryset, OwnedViewMixin.get_queryset)
+        if get_queryset is None or (inherited and self.view.queryset is None):
             return None
-        if getattr(view, "queryset", None) is None and (
-            type(view).get_queryset in (GenericAPIView.get_queryset, OwnedViewMixin.get_queryset)
-        ):
-            return None
-        return cast("QuerySet[Any]", view.get_queryset())
+        return self.by(user).get_queryset()
 
     @property
-    def serializer_class(self) -> type[BaseSerializer[Any]] | None:
-        view: Any = self.view
-        if not isinstance(view, GenericAPIView):
-            return getattr(view, "serializer_class", None)
-        if view.serializer_class is None and (
-            type(view).get_serializer_class is GenericAPIView.get_serializer_class
-        ):
-            return None
-        return view.get_serializer_class()
+    def serializer(self) -> Any:
+        """The serializer as `SOMEBODY` gets it; `None` for a view that has none."""
+        view = self.by(SOMEBODY)
+        default = GenericAPIView.get_serializer_class
+        if getattr(type(view), "get_serializer_class", default) is default:
+            serializer_class = getattr(view, "serializer_class", None)
+        else:
+            serializer_class = view.get_serializer_class()
+        return serializer_class and serializer_class(context={"request": view.request})
 
-    def lets_in(self, user: object) -> bool:
+    def lets_in(self, user: object, *, to: object = None) -> bool:
+        """Whether the permissions of the view let `user` in, and hand an object out to them."""
+        view = self.by(user)
         try:
-            self.by(user).view.check_permissions(self.view.request)
+            if to is None:
+                view.check_permissions(view.request)
+            else:
+                view.check_object_permissions(view.request, to)
         except APIException:
             return False
         return True
-
-    def hands_out(self, thing: object, *, to: object) -> bool:
-        try:
-            self.by(to).view.check_object_permissions(self.view.request, thing)
-        except APIException:
-            return False
-        return True
-
-
-def calls(route: Route) -> Iterator[Call]:
-    """The view behind a route of the API, asked by `SOMEBODY`, once for each of its methods."""
-    actions: dict[str, str] = getattr(route.callback, "actions", None) or {}
-    options = getattr(route.callback, "initkwargs", None) or getattr(
-        route.callback, "view_initkwargs", {}
-    )
-    view_class = route.view_class
-    methods = actions or [
-        name for name in view_class.http_method_names if hasattr(view_class, name)
-    ]
-    for method in methods:
-        view = view_class(**options)
-        view.action_map = actions
-        view.args, view.kwargs = (), dict.fromkeys(route.parameters, str(UUID(int=0)))
-        view.format_kwarg = None
-        if actions:
-            view.action = actions[method]
-        http = HttpRequest()
-        http.method = method.upper()
-        http.META = {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "REQUEST_METHOD": http.method}
-        view.request = view.initialize_request(http)
-        yield Call(route, http.method, view).by(SOMEBODY)
 
 
 def is_api(route: Route) -> bool:
     return isinstance(route.view_class, type) and issubclass(route.view_class, APIView)
 
 
-def fault(number: int, route: Route, says: str, *, hint: str) -> Error:
-    return Error(f"{route} {says}.", hint=hint, id=f"accounts.E{number}")
+def calls(route: Route) -> Iterator[Call]:
+    """The view behind a route of the API, asked by `SOMEBODY`, once for each of its methods."""
+    if not is_api(route):
+        return
+    view_class, actions = route.view_class, getattr(route.callback, "actions", None) or {}
+    names = [name for name in view_class.http_method_names if hasattr(view_class, name)]
+    for method in actions or names:
+        http = HttpRequest()
+        http.method = method.upper()
+        http.META = {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "REQUEST_METHOD": http.method}
+        view = view_class(**route.callback.initkwargs)
+        view.setup(http, **dict.fromkeys(route.parameters, str(UUID(int=0))))
+        view.action_map, view.format_kwarg = actions, None
+        if actions:
+            view.action = actions[method]
+        view.request = view.initialize_request(http)
+        view.request.user = SOMEBODY
+        yield Call(route, http.method, view)
+
+
+def is_narrowed_to(owner: str | None, rows: QuerySet[Any] | None) -> bool:
+    """Whether a queryset, if there is one, finds nothing but rows of `owner`: for `None`, nothing."""
+    return rows is None or _finds_only(owner, rows.query)
+
+
+def _finds_only(owner: str | None, query: Any) -> bool:
+    """Django documents no way of reading conditions: what is not understood is not narrowed."""
+    if query.combinator:  # a union and the like
+        return all(_finds_only(owner, part) for part in query.combined_queries)
+    return query.is_empty() or _demands(owner, query.where, query.base_table)
+
+
+def _demands(owner: str | None, condition: Any, table: str | None) -> bool:
+    """Whether a condition lets through nothing but rows of `owner`."""
+    if isinstance(condition, WhereNode):
+        if condition.negated or not condition.children:
+            return False
+        enough = any if condition.connector == AND else all
+        return enough(_demands(owner, child, table) for child in condition.children)
+    return isinstance(condition, NothingNode) or (
+        isinstance(condition, Exact)
+        and isinstance(condition.lhs, Col)
+        and condition.lhs.alias == table
+        and condition.lhs.target.name == OWNER
+        and condition.rhs == owner
+    )

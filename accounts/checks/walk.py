@@ -36,10 +36,8 @@ class Route(NamedTuple):
 
     @property
     def admin_site(self) -> AdminSite | None:
-        """The admin site that guards this route, if one does.
-
-        Django leaves it on the views of a site and of its model admins; for views that are wrapped
-        in `admin_view` by hand, a site has to do so itself, as `StaffSite` does.
+        """The admin site that guards this route: `StaffSite` leaves it on what it wraps, as Django
+        does on the views of a site and of its model admins.
         """
         callback = self.callback
         if getattr(callback, "__name__", "") == "login":  # the one view that it does not wrap
@@ -51,16 +49,8 @@ class Route(NamedTuple):
 
 def http_routes() -> Iterator[Route]:
     """Every route of the URLconf, in the order in which they are tried."""
-    yield from _walk_urls(get_resolver().url_patterns, "")
-
-
-def _walk_urls(patterns: list[Any], before: str) -> Iterator[Route]:
-    for pattern in patterns:
-        regex = before + pattern.pattern.regex.pattern.removeprefix("^")
-        if isinstance(pattern, URLResolver):
-            yield from _walk_urls(pattern.url_patterns, regex)
-        else:
-            yield _route(regex, pattern.name, pattern.callback)
+    for regex, pattern in _walk_patterns(get_resolver().url_patterns, ""):
+        yield _route(regex, pattern.name, pattern.callback)
 
 
 def socket_routes() -> Iterator[Route]:
@@ -68,9 +58,7 @@ def socket_routes() -> Iterator[Route]:
 
     What cannot be looked into is taken for a route that nothing stands before.
     """
-    application = looked_at(getattr(settings, "ASGI_APPLICATION", None))
-    if application is not None:
-        yield from _walk_application(application, "", ())
+    yield from _walk_application(looked_at(settings.ASGI_APPLICATION), "", ())
 
 
 def looked_at(application: str | None) -> Any:
@@ -87,26 +75,29 @@ def being_looked_at() -> bool:
     return _looked_at.get()
 
 
+def _walk_patterns(patterns: list[Any], before: str) -> Iterator[tuple[str, Any]]:
+    """Each pattern that is no resolver, and the regular expression of its whole path."""
+    for pattern in patterns:
+        regex = before + pattern.pattern.regex.pattern.removeprefix("^")
+        if isinstance(pattern, URLResolver):
+            yield from _walk_patterns(pattern.url_patterns, regex)
+        else:
+            yield regex, pattern
+
+
 def _walk_application(application: Any, before: str, passed: tuple[Any, ...]) -> Iterator[Route]:
     if isinstance(application, ProtocolTypeRouter):
         inner = application.application_mapping.get("websocket")
-        if inner is not None:
-            yield from _walk_application(inner, before, passed)
+        yield from _walk_application(inner, before, passed)
     elif isinstance(application, URLRouter):
-        patterns: list[Any] = application.routes
-        for pattern in patterns:
-            regex = before + pattern.pattern.regex.pattern.removeprefix("^")
+        for regex, pattern in _walk_patterns(application.routes, before):
             yield from _walk_application(pattern.callback, regex, passed)
-    else:
-        # What an ASGI middleware passes on to, by the names that Channels and others give it.
-        names = ("inner", "application", "app")
-        inner = next(filter(None, (getattr(application, name, None) for name in names)), None)
-        if inner is not None:
-            yield from _walk_application(inner, before, (*passed, application))
-        else:
-            yield _route(before, None, application)._replace(passed=passed)
+    elif inner := getattr(application, "inner", getattr(application, "application", None)):
+        yield from _walk_application(inner, before, (*passed, application))  # a middleware
+    elif application is not None:
+        yield _route(before, None, application, passed)
 
 
-def _route(regex: str, name: str | None, callback: Any) -> Route:
+def _route(regex: str, name: str | None, callback: Any, passed: tuple[Any, ...] = ()) -> Route:
     template, parameters = normalize(regex)[0]
-    return Route(template, tuple(parameters), name, callback)
+    return Route(template, tuple(parameters), name, callback, passed)

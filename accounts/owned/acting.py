@@ -1,11 +1,8 @@
 """For whom the database is asked: the value that PostgreSQL's row-level security compares.
 
-The second line of isolation, behind the queryset: on PostgreSQL the policies on owned tables
-(`row_security`) let a statement see and write only the rows of the person it acts for. The value
-holds for one transaction, so neither a kept connection nor a pooler hands it on to the next. Threads
-that answer requests act for nobody until they say for whom; commands, and staff in the admin, act
-for everyone. On other databases nothing is sent, but whoever acts is known all the same: a new row
-without an owner becomes theirs (`models.OwnedModel`).
+It holds for one transaction, so neither a kept connection nor a pooler hands it on. Threads that
+answer requests act for nobody until they say for whom; commands and the admin act for everyone. On
+other databases nothing is sent, but a new row without an owner becomes the acting person's too.
 """
 
 import threading
@@ -16,7 +13,7 @@ from contextvars import ContextVar
 from django.db import connection, models, transaction
 from django.db.models.expressions import RawSQL
 
-from accounts.owned.databases import on_postgresql
+from accounts.owned.databases import fetch, on_postgresql
 from accounts.owned.ownership import owner_id
 
 SETTING = "todolist.acting_as"
@@ -24,9 +21,8 @@ SETTING = "todolist.acting_as"
 # No person has this id: ids hold no control characters (docs/api.md section 2).
 EVERYONE = "\x01everyone"
 
-# A condition for a statement of its own, always true, that makes the rest of the statement act for
-# the person with the id `%s`. It refers to no row, so PostgreSQL evaluates it once, before it reads
-# rows and applies their policies.
+# A condition, always true, that makes its statement act for the person with the id `%s`. It refers to
+# no row, so PostgreSQL evaluates it once, before it reads rows and applies their policies.
 ACTING = f"(SELECT set_config('{SETTING}', %s, true)) IS NOT NULL"
 
 _thread = threading.local()
@@ -34,10 +30,7 @@ _acting_for: ContextVar[str] = ContextVar("acting_for", default="")
 
 
 def act_for_nobody() -> None:
-    """Let the connections that this thread opens from now on act for nobody, unless it says for whom.
-
-    For the threads that answer requests or read for sockets.
-    """
+    """Let the connections that this thread opens from now on act for nobody by default."""
     _thread.for_nobody = True
 
 
@@ -47,7 +40,7 @@ def acts_for_nobody() -> bool:
 
 
 def acting_owner() -> str:
-    """The id of the person for whom the code that is running acts; "" where it is not one person."""
+    """The id of the person for whom the running code acts; "" where it is not one person."""
     return _acting_for.get()
 
 
@@ -87,8 +80,5 @@ def _told(value: str) -> Iterator[None]:
 
 
 def _tell(value: str) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT current_setting('{SETTING}', true), set_config('{SETTING}', %s, true)", [value]
-        )
-        return cursor.fetchone()[0] or ""
+    sql = f"SELECT current_setting('{SETTING}', true), set_config('{SETTING}', %s, true)"
+    return fetch(sql, [value])[0][0] or ""

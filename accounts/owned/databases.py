@@ -1,6 +1,6 @@
 """What the code asks the database beside the ORM, and which database it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,26 +14,17 @@ def on_postgresql() -> bool:
 
 
 def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of one statement.
-
-    A database backend may offer a shorter way than a cursor, as a method of this name and signature
-    (`todolist.serving.postgresql` does). Raises what a cursor raises.
-    """
-    shorter = getattr(connection, "fetch", None)
+    """The rows of one statement, by `connection.fetch` where the database backend has that."""
+    shorter: Callable[..., list[tuple[Any, ...]]] | None = getattr(connection, "fetch", None)
     if shorter is not None:
-        rows: list[tuple[Any, ...]] = shorter(sql, values)
-        return rows
+        return shorter(sql, values)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return list(cursor.fetchall())
 
 
 def fetch_again(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of a statement that only reads.
-
-    Where the server closed the connection at this very moment, which nobody can see beforehand, it
-    is asked once more over a new one.
-    """
+    """The rows of a statement that only reads, over a new connection where the server closed ours."""
     try:
         return fetch(sql, values)
     except (InterfaceError, OperationalError):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from django.db import models
 
 from accounts.owned.acting import acting_owner
-from accounts.owned.ownership import owner_id, owns
+from accounts.owned.ownership import owner_id
 from accounts.owned.row_security import OwnerPolicy
 
 Owned = TypeVar("Owned", bound="OwnedModel", covariant=True)
@@ -48,7 +48,7 @@ class OwnedModel(models.Model):
 
     def is_owned_by(self, user: object) -> bool:
         """Whether this row belongs to `user`."""
-        return owns(user, self.user_id)
+        return bool(self.user_id) and self.user_id == owner_id(user)
 
     def require_owner(self) -> None:
         """Give a row without an owner to whoever is acting. Raises `ValueError` where nobody is."""

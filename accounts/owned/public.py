@@ -9,13 +9,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class PublicView(APIView):
-    """A view for everybody: it does not even look at `Authorization`.
+    """A view for everybody: it does not even look at `Authorization`."""
 
-    Subclasses say why nobody's data can come out of them.
-    """
-
-    open_to_everybody: ClassVar[str]
-
+    open_to_everybody: ClassVar[str]  # why nobody's data can come out of it
     authentication_classes = []
     permission_classes = []
 

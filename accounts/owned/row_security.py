@@ -15,17 +15,16 @@ ACTING_FOR = f"current_setting('{SETTING}', true)"
 class OwnerPolicy(BaseConstraint):
     """A table whose rows are seen and written only by those who act for their owner.
 
-    As a constraint of the model, so that `makemigrations` writes it; it does nothing on other
-    databases. It holds for the owner of the table as well, but neither for superusers nor for roles
-    with BYPASSRLS. For tables whose keys are UUIDs that clients know, a function tells whether a key
-    exists.
+    A constraint, so that `makemigrations` writes it; it does nothing on other databases. It holds for
+    the owner of the table as well, but neither for superusers nor for roles with BYPASSRLS. For
+    tables whose keys are UUIDs that clients know, a function tells whether a key exists.
     """
 
     def create_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
         if model is None or schema_editor.connection.vendor != "postgresql":
             return None
         has_uuid = isinstance(model._meta.pk, models.UUIDField)
-        return ";".join(_secure(model._meta.db_table, schema_editor, tells_existence=has_uuid))
+        return _secure(model._meta.db_table, schema_editor, tells_existence=has_uuid)
 
     def constraint_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
         """Nothing within CREATE TABLE; what is needed is executed after it."""
@@ -35,18 +34,13 @@ class OwnerPolicy(BaseConstraint):
     def remove_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
         if model is None or schema_editor.connection.vendor != "postgresql":
             return None
-        return ";".join(_open_up(model._meta.db_table))
+        return _open_up(model._meta.db_table)
 
-    def validate(
-        self, model: Any, instance: Any, exclude: Any = None, using: str = "default"
-    ) -> None:
+    def validate(self, *args: Any, **kwargs: Any) -> None:
         """Whom a row belongs to is no question of its fields."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OwnerPolicy) and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
 
 
 def exists(model: type[models.Model], pk: Any) -> bool:
@@ -56,61 +50,46 @@ def exists(model: type[models.Model], pk: Any) -> bool:
     return model._base_manager.filter(pk=pk).exists()
 
 
-def _secure(table: str, schema_editor: Any, *, tells_existence: bool) -> list[str]:
+def _secure(table: str, schema_editor: Any, *, tells_existence: bool) -> str:
     everyone = schema_editor.quote_value(EVERYONE)
-    mine = _mine(everyone)
-    statements = [
-        f'DROP POLICY IF EXISTS owner ON "{table}"',
-        f'CREATE POLICY owner ON "{table}" USING ({mine}) WITH CHECK ({mine})',
-        f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
-        f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
-    ]
-    if tells_existence:
-        # docs/api.md section 3: another's id is 403 and an unknown one 404, so whether a row exists
-        # has to be told, and nothing else of it.
-        statements.append(
-            f"""
-            CREATE OR REPLACE FUNCTION "{table}_exists"(wanted uuid) RETURNS boolean
-            LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-            DECLARE
-                before text := coalesce({ACTING_FOR}, '');
-                found_one boolean;
-            BEGIN
-                PERFORM set_config('{SETTING}', {everyone}, true);
-                found_one := EXISTS (SELECT 1 FROM "{table}" WHERE id = wanted);
-                PERFORM set_config('{SETTING}', before, true);
-                RETURN found_one;
-            END $$
-            """  # noqa: S608  the name of a table
-        )
-    return statements
-
-
-def _open_up(table: str) -> list[str]:
-    return [
-        f'DROP FUNCTION IF EXISTS "{table}_exists"(uuid)',
-        f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY',
-        f'ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY',
-        f'DROP POLICY owner ON "{table}"',
-    ]
-
-
-def _mine(everyone: str) -> str:
-    """The condition of a policy: the row belongs to whom the database acts for.
-
-    Written so that the planner expects nearly all rows to pass. Of `user_id = … OR …` it would
-    expect next to none, and sort all of an owner's rows rather than read a page from its index.
+    # Written so that the planner expects nearly all rows to pass. Of `user_id = … OR …` it would
+    # expect next to none, and sort all of an owner's rows rather than read a page from its index.
+    mine = f"CASE {ACTING_FOR} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
+    policy = f"""
+        DROP POLICY IF EXISTS owner ON "{table}";
+        CREATE POLICY owner ON "{table}" USING ({mine}) WITH CHECK ({mine});
+        ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY;
     """
-    return f"CASE {ACTING_FOR} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
+    # docs/api.md section 3: another's id is 403 and an unknown one 404, so whether a row exists has
+    # to be told, and nothing else of it.
+    existence = f"""
+        CREATE OR REPLACE FUNCTION "{table}_exists"(wanted uuid) RETURNS boolean
+        LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+        DECLARE
+            before text := coalesce({ACTING_FOR}, '');
+            found_one boolean;
+        BEGIN
+            PERFORM set_config('{SETTING}', {everyone}, true);
+            found_one := EXISTS (SELECT 1 FROM "{table}" WHERE id = wanted);
+            PERFORM set_config('{SETTING}', before, true);
+            RETURN found_one;
+        END $$
+    """  # noqa: S608  the name of a table
+    return policy + existence if tells_existence else policy
 
 
-# Operations of migrations that were written before the policy was a constraint.
+def _open_up(table: str) -> str:
+    return f"""
+        DROP FUNCTION IF EXISTS "{table}_exists"(uuid);
+        ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY;
+        ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY;
+        DROP POLICY owner ON "{table}"
+    """
 
 
 class SecureRows(Operation):
-    """What `OwnerPolicy` does now."""
-
-    reversible = True
+    """What `OwnerPolicy` does, in migrations that were written before it was a constraint."""
 
     def __init__(self, table: str, *, tells_existence: bool = False) -> None:
         self.table = table
@@ -119,44 +98,28 @@ class SecureRows(Operation):
     def state_forwards(self, app_label: str, state: Any) -> None:
         """A policy was no part of a model."""
 
-    def database_forwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            for statement in _secure(
-                self.table, schema_editor, tells_existence=self.tells_existence
-            ):
-                schema_editor.execute(statement)
+            sql = _secure(self.table, schema_editor, tells_existence=self.tells_existence)
+            schema_editor.execute(sql, params=None)
 
-    def database_backwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            for statement in _open_up(self.table):
-                schema_editor.execute(statement)
-
-    def describe(self) -> str:
-        return f"Row-level security on {self.table}"
+            schema_editor.execute(_open_up(self.table), params=None)
 
 
 class RenewPolicy(SecureRows):
     """The policy of a table as it is written now, where it was written otherwise before."""
 
-    def database_backwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         """It means the same as before."""
 
 
 class SecuredBefore(SecureRows):
     """Where migrations go back past the constraint: what `SecureRows` did stands again."""
 
-    def database_forwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         """It stands already."""
 
-    def database_backwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
-    ) -> None:
-        super().database_forwards(app_label, schema_editor, from_state, to_state)
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        super().database_forwards(app_label, schema_editor, *states)

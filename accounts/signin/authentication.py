@@ -4,27 +4,25 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from rest_framework import status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts.signin.bearer import bearer_token
 from accounts.signin.conf import conf
 from accounts.signin.errors import KeysUnavailable, TokenError
-from accounts.signin.known_tokens import verify, verify_async
+from accounts.signin.known_tokens import bearer_token, verify, verify_async
 from accounts.signin.tokens import VerifiedToken
 from accounts.users import CurrentUser
 
 
 class TryAgainLater(APIException):
-    """503 with `Retry-After`: nothing is known against the token, it just cannot be checked."""
+    """Nothing is known against the token, it just cannot be checked."""
 
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    status_code = 503
 
     def __init__(self, error: KeysUnavailable) -> None:
         super().__init__(str(error), code="keys_unavailable")
-        self.wait = error.retry_after  # REST framework makes the header of it
+        self.wait = error.retry_after  # REST framework makes `Retry-After` of it
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -55,11 +53,7 @@ class BearerAuthentication(BaseAuthentication):
 
 
 async def settle_keys(scope: Mapping[str, Any]) -> None:
-    """Wait on the event loop until the keys that the token of a request needs are fetched.
-
-    So the thread that answers the request does not have to wait: `BearerAuthentication` finds the
-    keys cached, and says what becomes of the token.
-    """
+    """Wait on the event loop, not in a thread, until the keys that a request needs are cached."""
     if not conf.jwks_url:
         return  # shared secrets need no fetch
     for name, value in scope["headers"]:

@@ -4,11 +4,10 @@ With `tokens` the only module that knows PyJWT.
 """
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from accounts.signin.errors import FetchError
 
@@ -24,21 +23,19 @@ _KINDS = {
     ("EC", "P-256"): (frozenset({"ES256"}), ("crv", "x", "y")),
     ("EC", "P-384"): (frozenset({"ES384"}), ("crv", "x", "y")),
     ("EC", "P-521"): (frozenset({"ES512"}), ("crv", "x", "y")),
-    ("RSA", ""): (frozenset({"RS256", "PS256"}), ("n", "e")),
+    ("RSA", None): (frozenset({"RS256", "PS256"}), ("n", "e")),
 }
 PUBLISHED_ALGORITHMS = frozenset[str]().union(*(algorithms for algorithms, _ in _KINDS.values()))
 
-# PyJWT knows Ed25519 only under its older name.
-if "Ed25519" not in jwt.PyJWS().get_algorithms():
+with suppress(ValueError):  # once PyJWT knows Ed25519 under its newer name
     jwt.register_algorithm("Ed25519", jwt.get_algorithm_by_name("EdDSA"))
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedKey:
+class PublishedKey(NamedTuple):
     """A public key, its id, and the algorithms it may be used with."""
 
     kid: str | None
-    key: Any = field(repr=False)
+    key: Any
     algorithms: frozenset[str]
 
 
@@ -48,13 +45,12 @@ def parse_keys(body: bytes) -> tuple[PublishedKey, ...]:
     Raises `FetchError` where there is no such set, or no usable key in it.
     """
     try:
-        document = json.loads(body)
+        entries = json.loads(body)["keys"][:MAX_KEYS]
     except (ValueError, RecursionError) as error:
         raise FetchError("the answer is not JSON") from error
-    entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list):
-        raise FetchError('the answer is not a key set: it has no list "keys"')
-    keys = tuple(key for entry in entries[:MAX_KEYS] if (key := _load(entry)) is not None)
+    except (LookupError, TypeError) as error:
+        raise FetchError('the answer is not a key set: it has no list "keys"') from error
+    keys = tuple(filter(None, map(_load, entries)))
     if not keys:
         raise FetchError("the key set holds no usable key")
     return keys
@@ -62,28 +58,19 @@ def parse_keys(body: bytes) -> tuple[PublishedKey, ...]:
 
 def _load(entry: Any) -> PublishedKey | None:
     """The key in one entry of a set; `None` if it cannot verify tokens."""
-    if not isinstance(entry, dict):
-        return None
-    kty, curve = str(entry.get("kty")), str(entry.get("crv"))
-    algorithms, members = _KINDS.get((kty, "" if kty == "RSA" else curve), (frozenset(), ()))
-    declared = entry.get("alg")
-    if declared is not None and not (algorithms == _EDDSA and declared in ("EdDSA", "Ed25519")):
-        algorithms = frozenset(name for name in algorithms if name == declared)
-    kid, operations = entry.get("kid"), entry.get("key_ops", ["verify"])
-    if (
-        not algorithms
-        or not isinstance(kid, str | None)
-        or entry.get("use", "sig") != "sig"
-        or not (isinstance(operations, list) and "verify" in operations)
-    ):
-        return None
-    public = {"kty": kty, **{member: entry.get(member) for member in members}}
     try:
-        # PyJWK knows only the older name; for loading a key the names are the same.
-        name = "EdDSA" if algorithms == _EDDSA else min(algorithms)
-        key = jwt.PyJWK.from_dict(public, algorithm=name).key
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError):
+        kty, kid, alg = entry["kty"], entry.get("kid"), entry.get("alg")
+        algorithms, members = _KINDS[kty, None if kty == "RSA" else entry["crv"]]
+        key = jwt.PyJWK({"kty": kty, **{member: entry[member] for member in members}}).key
+        usable = (
+            isinstance(kid, str | None)
+            and (alg is None or alg in algorithms)
+            and entry.get("use", "sig") == "sig"
+            and "verify" in entry.get("key_ops", ["verify"])
+            and (kty != "RSA" or key.key_size >= MINIMUM_RSA_BITS)
+        )
+    except (jwt.PyJWTError, LookupError, TypeError, ValueError, AttributeError):
         return None
-    if isinstance(key, RSAPublicKey) and key.key_size < MINIMUM_RSA_BITS:
+    if not usable:
         return None
-    return PublishedKey(kid, key, algorithms)
+    return PublishedKey(kid, key, algorithms if alg in (None, *_EDDSA) else frozenset({alg}))

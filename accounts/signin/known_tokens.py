@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 
 from accounts.signin.conf import conf
-from accounts.signin.errors import ExpiredToken, MustWait
+from accounts.signin.errors import ExpiredToken, InvalidToken, MustWait
 from accounts.signin.keyset import key_set
 from accounts.signin.tokens import VerifiedToken, check, read_header
 
@@ -21,11 +21,24 @@ class KnownToken(NamedTuple):
 
     token: VerifiedToken
     published: bool  # signed with a published key, not with the shared secret
-    grounds: Sequence[object]
+    grounds: tuple[object, ...]
 
 
 _known: dict[bytes, KnownToken] = {}  # by SHA-256: the tokens themselves are not kept
 _lock = threading.Lock()
+
+
+def bearer_token(header: bytes) -> str | None:
+    """The token in the value of an `Authorization` header (RFC 6750 section 2.1).
+
+    `None` for none or another scheme. Raises `InvalidToken` where not one token follows ours.
+    """
+    parts = header.split()
+    if not parts or parts[0].lower() != b"bearer":
+        return None
+    if len(parts) != 2:
+        raise InvalidToken("not one token after Bearer")
+    return parts[1].decode("latin-1")
 
 
 def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
@@ -45,7 +58,7 @@ def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
     # Before the check: keys that are fetched meanwhile make the entry outdated, never the reverse.
     grounds = _grounds(published=header.published)
     token = check(raw, header, wait=wait)
-    if all(ground is not None for ground in grounds):
+    if None not in grounds:
         with _lock:
             if len(_known) >= MAX_KNOWN:
                 del _known[next(iter(_known))]  # the oldest entry
@@ -54,25 +67,21 @@ def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
 
 
 async def verify_async(raw: str) -> VerifiedToken:
-    """`verify` for the event loop, which it leaves only to wait for published keys.
-
-    So requests with made-up key ids wait among themselves, and take no thread from the others.
-    """
+    """`verify` for the event loop, which it leaves, for another thread, only to wait for keys."""
     try:
         return verify(raw, wait=False)
     except MustWait:
         return await sync_to_async(verify, thread_sensitive=False)(raw)
 
 
-def _grounds(*, published: bool) -> Sequence[object]:
+def _grounds(*, published: bool) -> tuple[object, ...]:
     """Everything but the clock that the verification of such a token depends on.
 
-    An entry counts for as long as its grounds are equal to these: once a secret is rotated, or the
-    keys are fetched again (every few minutes, `keyset`), the signature is checked again. `None`
-    stands for keys that have not been fetched yet.
+    Once it differs from that of an entry, the signature is checked again. `None` stands for keys that
+    were not fetched yet.
     """
-    if published:
-        url = conf.jwks_url
-        snapshot = key_set(url).snapshot() if url else None
-        return (snapshot, conf.issuer, conf.audience, conf.leeway)
-    return (*conf.secrets, conf.shared_secret_issuer, conf.shared_secret_audience, conf.leeway)
+    pinned = (*conf.pinned(published=published), settings.BETTER_AUTH_LEEWAY)
+    if not published:
+        return (*conf.secrets, *pinned)
+    url = conf.jwks_url
+    return (key_set(url).snapshot() if url else None, *pinned)

@@ -1,10 +1,12 @@
 """What makes a token good: the acceptance rules of docs/api.md section 2 (RFC 7519, RFC 8725).
 
-With `keys` the only module that knows PyJWT. It knows nothing of requests, sockets or statuses.
+With `keys` the only module that knows PyJWT.
 """
 
+import math
 import re
 import time
+import unicodedata
 from base64 import urlsafe_b64decode
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
@@ -13,20 +15,26 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jwt
+from django.conf import settings
 
-from accounts.signin.claims import check_times, check_user_id, user_from
 from accounts.signin.conf import conf
-from accounts.signin.errors import InvalidToken
+from accounts.signin.errors import ExpiredToken, InvalidToken
 from accounts.signin.keys import PUBLISHED_ALGORITHMS
 from accounts.signin.keyset import key_set
 from accounts.users import CurrentUser
 
 SHARED_SECRET_ALGORITHM = "HS256"  # noqa: S105  a name, not a secret
 MAX_TOKEN_LENGTH = 16_384  # characters; HTTP servers stop headers at about the same length
+MAX_USER_ID_LENGTH = 255  # characters; the width of the owner columns
+FAR_AWAY = 1e15  # seconds; JSON numbers have no bounds, but the time that is left must be a float
 
 # RFC 7515 section 3.1: three base64url parts. Checked before any decoding, so that blanks, padding
 # and bytes outside the alphabet never reach a more lenient parser.
 _COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+
+# Issuer and audience are PyJWT's to check. Times and subject are checked here, more strictly than
+# by PyJWT, which takes "12" for a time.
+_NOT_BY_PYJWT = {f"verify_{claim}": False for claim in ("exp", "iat", "nbf", "sub", "jti")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,7 @@ class Header(NamedTuple):
 
 
 def read_header(raw: str) -> Header:
-    """The header of a token as received, checked as far as it can be before the signature is.
-
-    Raises `InvalidToken`.
-    """
+    """The header of a token, checked as far as can be before the signature. Raises `InvalidToken`."""
     _check_form(raw)
     try:
         header = jwt.get_unverified_header(raw)
@@ -71,48 +76,45 @@ def read_header(raw: str) -> Header:
 
 
 def check(raw: str, header: Header, *, wait: bool) -> VerifiedToken:
-    """Check signature and claims of a token whose header is `header`; nothing is cached.
-
-    Raises what `known_tokens.verify` does.
-    """
-    claims = _verified_claims(raw, header, wait=wait)
-    # The time comes before the person, so that an old token of any kind is just "expired".
-    expires_at = check_times(claims)
-    return VerifiedToken(user_from(claims), expires_at)
+    """Check signature and claims, with no cache. Raises what `known_tokens.verify` does."""
+    issuer, audience = conf.pinned(published=header.published)
+    keys: Sequence[Any] = conf.secrets
+    if header.published:
+        if not conf.jwks_url:
+            raise InvalidToken("no published keys are configured")
+        if not (issuer and audience):
+            # The same keys sign tokens for other uses; only these two claims tell them apart.
+            raise InvalidToken("no issuer and audience are configured")
+        found = key_set(conf.jwks_url).find(header.kid, header.algorithm, wait=wait)
+        keys = [published.key for published in found]
+    if not keys:
+        raise InvalidToken("unknown key" if header.published else "no shared secret is configured")
+    for key in keys:
+        with suppress(jwt.InvalidSignatureError):  # another key may fit, as during a rotation
+            return _check_claims(_decode(raw, key, header.algorithm, issuer, audience))
+    raise InvalidToken("signature does not match")
 
 
 def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Header and claims as they are written, with nothing verified: to explain, never to trust.
-
-    Raises `InvalidToken` where they cannot be read.
-    """
+    """Header and claims with nothing verified: to explain, never to trust. Raises `InvalidToken`."""
     _check_form(raw)
     try:
-        header = jwt.get_unverified_header(raw)
-        return header, jwt.decode(raw, options={"verify_signature": False})
+        decoded = jwt.decode_complete(raw, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise InvalidToken("malformed") from error
+    return decoded["header"], decoded["payload"]
 
 
-def issue(
-    user_id: str, *, email: str = "", name: str = "", lifetime: int, now: float | None = None
-) -> str:
-    """Sign a token for `user_id` with the current shared secret, to live `lifetime` seconds.
+def issue(user_id: str, *, email: str = "", name: str = "", lifetime: int) -> str:
+    """A token signed with the current shared secret, to live `lifetime` seconds.
 
-    Raises `InvalidToken` for a user id that `verify` would refuse and `LookupError` where no
-    shared secret is configured.
+    Raises `LookupError` where there is no secret, and `InvalidToken` where the user id cannot be one.
     """
-    check_user_id(user_id)
-    if not conf.secrets:
-        raise LookupError("no shared secret is configured")
-    issued_at = int(time.time() if now is None else now)
-    claims: dict[str, Any] = {"sub": user_id, "iat": issued_at, "exp": issued_at + lifetime}
-    optional = {
-        "email": email,
-        "name": name,
-        "iss": conf.shared_secret_issuer,
-        "aud": conf.shared_secret_audience,
-    }
+    _check_user_id(user_id)
+    issued_at = int(time.time())
+    issuer, audience = conf.pinned(published=False)
+    optional = {"email": email, "name": name, "iss": issuer, "aud": audience}
+    claims = {"sub": user_id, "iat": issued_at, "exp": issued_at + lifetime}
     claims |= {claim: value for claim, value in optional.items() if value}
     return jwt.encode(claims, conf.secrets[0], algorithm=SHARED_SECRET_ALGORITHM)
 
@@ -142,48 +144,15 @@ def _check_form(raw: str) -> None:
             raise InvalidToken("malformed")
 
 
-def _verified_claims(raw: str, header: Header, *, wait: bool) -> Mapping[str, Any]:
-    """The claims of a token that one of the keys of its kind has signed."""
-    keys: Sequence[Any]
-    if header.published:
-        issuer, audience = conf.issuer, conf.audience
-        if not conf.jwks_url:
-            raise InvalidToken("no published keys are configured")
-        if not (issuer and audience):
-            # The same keys sign tokens for other uses; only these two claims tell them apart.
-            raise InvalidToken("no issuer and audience are configured")
-        published = key_set(conf.jwks_url).find(header.kid, header.algorithm, wait=wait)
-        if not published:
-            raise InvalidToken("unknown key")
-        keys = [each.key for each in published]
-    else:
-        issuer, audience = conf.shared_secret_issuer, conf.shared_secret_audience
-        keys = conf.secrets
-        if not keys:
-            raise InvalidToken("no shared secret is configured")
-    for key in keys:
-        with suppress(jwt.InvalidSignatureError):  # another key may fit, as during a rotation
-            return _decode(raw, key, header.algorithm, issuer=issuer, audience=audience)
-    raise InvalidToken("signature does not match")
-
-
-def _decode(raw: str, key: Any, algorithm: str, *, issuer: str, audience: str) -> Mapping[str, Any]:
+def _decode(raw: str, key: Any, algorithm: str, issuer: str, audience: str) -> Mapping[str, Any]:
     """Let PyJWT check signature, issuer and audience; "" leaves one unchecked.
 
     Raises `jwt.InvalidSignatureError` when another key may fit, `InvalidToken` otherwise.
     """
-    options: Any = {"verify_iss": bool(issuer), "verify_aud": bool(audience)}
-    # Times and subject are stricter in `claims` than in PyJWT, which takes "12" for a time.
-    options |= {f"verify_{claim}": False for claim in ("exp", "iat", "nbf", "sub", "jti")}
+    options: Any = {"verify_iss": bool(issuer), "verify_aud": bool(audience), **_NOT_BY_PYJWT}
+    pinned: Any = {"issuer": issuer or None, "audience": audience or None}
     try:
-        return jwt.decode(
-            raw,
-            key,
-            algorithms=[algorithm],
-            issuer=issuer or None,
-            audience=audience or None,
-            options=options,
-        )
+        return jwt.decode(raw, key, algorithms=[algorithm], options=options, **pinned)
     except jwt.InvalidSignatureError:
         raise
     except jwt.InvalidIssuerError as error:
@@ -194,3 +163,49 @@ def _decode(raw: str, key: Any, algorithm: str, *, issuer: str, audience: str) -
         raise InvalidToken(f"missing {error.claim}") from error
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise InvalidToken("malformed") from error
+
+
+def _check_claims(claims: Mapping[str, Any]) -> VerifiedToken:
+    """What the claims must say: first of time, so that an old token of any kind is just "expired"."""
+    now = time.time()
+    if "exp" not in claims:
+        raise InvalidToken("missing expiry")
+    expires_at = _numeric_date(claims, "exp")
+    if now >= expires_at:  # RFC 7519 section 4.1.4: expired on that very second
+        raise ExpiredToken
+    for claim in ("iat", "nbf"):
+        if claim in claims and _numeric_date(claims, claim) > now + settings.BETTER_AUTH_LEEWAY:
+            raise InvalidToken("not valid yet")
+    user_id = _check_user_id(claims.get("sub"))
+    email, name = _display_text(claims.get("email")), _display_text(claims.get("name"))
+    return VerifiedToken(CurrentUser(user_id, email, name), min(expires_at, FAR_AWAY))
+
+
+def _numeric_date(claims: Mapping[str, Any], claim: str) -> float:
+    """A NumericDate (RFC 7519 section 2): a JSON number of seconds since the epoch."""
+    value = claims[claim]
+    # Python's JSON reader takes 1e999 and NaN for numbers, and a bool is an int.
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return value
+    raise InvalidToken(f"{claim} is not a time")
+
+
+def _check_user_id(value: object) -> str:
+    """Return `value` when it may be a user id, byte for byte; raise `InvalidToken` otherwise."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise InvalidToken("missing user ID")
+    if not isinstance(value, str):
+        raise InvalidToken("user ID is not a string")
+    if len(value) > MAX_USER_ID_LENGTH:
+        raise InvalidToken("user ID is too long")
+    # Cc: control characters. Cs: lone surrogates, which no database and no UTF-8 text can hold.
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise InvalidToken("user ID holds characters that are not allowed")
+    return value
+
+
+def _display_text(value: object) -> str:
+    """`value` if it is text that UTF-8 can carry, which lone surrogates are not; else ""."""
+    if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
+        return ""
+    return value

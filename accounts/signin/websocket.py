@@ -1,7 +1,4 @@
-"""The door for sockets: which pages may open one, and whose it is.
-
-Both are ASGI middleware for the websocket scope. They keep no state of their own.
-"""
+"""The door for sockets, as ASGI middleware: which pages may open one, and whose it is."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -9,9 +6,8 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 
-from accounts.signin.bearer import bearer_token
 from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
-from accounts.signin.known_tokens import verify_async
+from accounts.signin.known_tokens import bearer_token, verify_async
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -25,11 +21,7 @@ SUBPROTOCOL = "bearer"
 
 
 class OriginMiddleware:
-    """Refuse, at the handshake, pages of origins outside `CORS_ORIGINS`.
-
-    A browser always sends `Origin`; whoever sends none is not a browser and needs no protection
-    from cross-site pages.
-    """
+    """Refuse, at the handshake, pages of origins outside `CORS_ORIGINS`; only browsers send one."""
 
     def __init__(self, inner: ASGIApplication) -> None:
         self.inner = inner
@@ -45,8 +37,7 @@ class OriginMiddleware:
 class TokenMiddleware:
     """Let only sockets with a good token through, as `scope["user"]` and `scope["token"]`.
 
-    The others are accepted and then closed with 4001: closed before that, they would reach a
-    browser as 1006, which no page can tell from network trouble.
+    The others are accepted and then closed, with a code that a page can see (docs/api.md section 5).
     """
 
     def __init__(self, inner: ASGIApplication) -> None:
@@ -71,11 +62,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def close_code_and_reason(error: TokenError | KeysUnavailable) -> tuple[int, str]:
-    """How a socket whose token cannot be accepted is closed.
-
-    The reason says no more than a page needs to know, and servers older than ASGI 2.3, such as
-    daphne, cannot send it: the code alone must tell.
-    """
+    """How a socket is closed whose token cannot be accepted."""
     if isinstance(error, KeysUnavailable):
         return CLOSE_TRY_AGAIN_LATER, "Try again later"
     return CLOSE_UNAUTHORIZED, str(error) if isinstance(error, ExpiredToken) else "Unauthorized"

@@ -22,7 +22,7 @@ def frozen_clock(monkeypatch):
     """Set this server's clock, to the fraction of a second."""
 
     def freeze(moment: float) -> None:
-        monkeypatch.setattr("accounts.signin.claims.time.time", lambda: moment)
+        monkeypatch.setattr("accounts.signin.tokens.time.time", lambda: moment)
 
     freeze(NOON)
     return freeze

@@ -342,7 +342,7 @@ def test_values_that_make_no_sense_are_findings_too(environment):
 def test_a_url_that_only_the_client_refuses(settings):
     settings.BETTER_AUTH_JWKS_URL = "http://a b/"
     settings.BETTER_AUTH_ISSUER = settings.BETTER_AUTH_AUDIENCE = "https://a"
-    assert "cannot be used" in fault("keys", SigningKey("EdDSA").sign("https://a"))
+    assert "InvalidURL" in fault("keys", SigningKey("EdDSA").sign("https://a"))
 
 
 def test_why_the_database_does_not_answer(monkeypatch):
@@ -445,6 +445,7 @@ def test_a_published_key_that_did_not_sign(key_server, key):
 def test_issuer_and_audience_of_a_shared_secret(settings):
     settings.BETTER_AUTH_ISSUER, settings.BETTER_AUTH_AUDIENCE = "https://a", "https://b"
     assert "None" in fault("token.missing-iss", sign())
+    assert "https://b" in fault("token.missing-aud", sign(iss="https://a"))
     message = fault("token.wrong-audience", sign(iss="https://a", aud=["https://c"]))
     assert "https://b" in message and "https://c" in message
 

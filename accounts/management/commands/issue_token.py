@@ -19,28 +19,18 @@ class Command(BaseCommand):
         parser.add_argument("user_id", metavar="USER_ID", help="whom the token speaks for (sub)")
         parser.add_argument("--email", default="", help="e-mail address to put into the token")
         parser.add_argument("--name", default="", help="display name to put into the token")
-        parser.add_argument(
-            "--minutes", type=int, default=60, help="how long it is good (default: 60)"
-        )
+        parser.add_argument("--minutes", type=int, default=60, help="how long it is good (60)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
-            raise CommandError(
-                "issue_token works only while DEBUG is on: in earnest, tokens come from Better Auth."
-            )
+            raise CommandError("It works only while DEBUG is on: else Better Auth issues tokens.")
         if not 1 <= options["minutes"] <= MAX_MINUTES:
             raise CommandError(f"--minutes must be between 1 and {MAX_MINUTES}.")
+        display = {"email": options["email"], "name": options["name"]}
         try:
-            token = issue(
-                options["user_id"],
-                email=options["email"],
-                name=options["name"],
-                lifetime=options["minutes"] * 60,
-            )
+            token = issue(options["user_id"], lifetime=options["minutes"] * 60, **display)
         except InvalidToken as error:
             raise CommandError(f"USER_ID: {error}") from error
         except LookupError as error:
-            raise CommandError(
-                "No shared secret is configured: set BETTER_AUTH_SECRET to sign tokens with."
-            ) from error
+            raise CommandError("No shared secret is configured: set BETTER_AUTH_SECRET.") from error
         self.stdout.write(token)
