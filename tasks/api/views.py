@@ -129,8 +129,7 @@ class EventsView(APIView):
         result = replay(owner_id(request.user), since, limit + 1)
         if not result.complete:
             raise EventsGone
-        events = result.events[:limit]
-        response = Response(f"[{','.join(event.text for event in events)}]".encode())
+        response = Response(f"[{','.join(result.events[:limit])}]".encode())
         if len(result.events) > limit:
-            response["Link"] = link_to_next(request, "since", str(events[-1].seq))
+            response["Link"] = link_to_next(request, "since", str(since + limit))
         return response

@@ -5,10 +5,10 @@ from typing import Any, cast
 from django.urls import re_path
 
 from accounts.signin.websocket import refuse
-from tasks.events.consumers import NotificationConsumer
+from tasks.events.consumers import notifications
 
 # Any: the stubs know only views that answer HTTP.
 websocket_urlpatterns: list[Any] = [
-    re_path(r"^ws/notifications/?$", cast("Any", NotificationConsumer.as_asgi())),
+    re_path(r"^ws/notifications/?$", cast("Any", notifications)),
     re_path(r"", cast("Any", refuse)),  # Channels would answer an unknown path with a 500
 ]

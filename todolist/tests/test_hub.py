@@ -22,7 +22,7 @@ from conftest import ALICE, BOB, sign
 from tasks.events.bell import Bell
 from tasks.events.consumers import NotificationConsumer
 from tasks.events.hub import Hub, current_hub
-from tasks.events.record import EventMessage, Replay, newest_seqs
+from tasks.events.record import Replay, newest_seqs
 from tasks.models import Task
 from todolist.tests.in_process import (  # noqa: F401  fixtures among them
     NEVER,
@@ -157,7 +157,7 @@ async def test_an_echo_of_what_was_sent_starts_nothing():
         assert isinstance(socket, NotificationConsumer) and socket.task is not None
         await asyncio.wait([socket.task], timeout=PATIENCE)
         task = socket.task
-        current_hub().deliver(ALICE, EventMessage(event["seq"], json.dumps(event)))
+        current_hub().deliver(ALICE, event["seq"], json.dumps(event))
         assert socket.task is task and not socket.outbox.queue
 
 
