@@ -20,7 +20,7 @@ from django.db.models import F
 from django.db.models.fields.tuple_lookups import TupleGreaterThan
 
 from tasks.models import Notification, Task
-from tasks.rules.reminders import Kind, State, due, upcoming, wording
+from tasks.rules.reminders import OFFSETS, Kind, State, due, upcoming, wording
 
 # Tasks at once. While a batch commits, the owners in it wait with their own changes, so small.
 BATCH = 200
@@ -50,7 +50,10 @@ def send_due(now: datetime) -> Iterator[int]:
 
 def _make_notifications(tasks: list[Task], now: datetime) -> int:
     """Make what is due of these tasks, and let each wait for its next moment."""
-    made = _made_kinds(tasks)
+    made: dict[UUID, set[Kind]] = defaultdict(set)  # of their present deadlines
+    told = Notification.objects.filter(task__in=tasks, deadline=F("task__deadline"))
+    for task_id, name in told.values_list("task_id", "type"):
+        made[task_id].add(Kind(name))
     notifications = []
     waiting: dict[Kind | None, list[UUID]] = defaultdict(list)
     for task in tasks:
@@ -61,19 +64,12 @@ def _make_notifications(tasks: list[Task], now: datetime) -> int:
             state = state._replace(made=state.made | {kind})
         waiting[next(iter(upcoming(state)), None)].append(task.pk)
     for next_kind, ids in waiting.items():
-        Task.objects.filter(pk__in=ids).wait_for(next_kind)
+        at = None if next_kind is None else F("deadline") + OFFSETS[next_kind]
+        # No change of the task: nobody is told, and `updated_at` stays.
+        Task.objects.filter(pk__in=ids).update_unrecorded(next_reminder_at=at)
     # Last, because this locks the owners' streams, in their order.
     Notification.objects.bulk_create(notifications)
     return len(notifications)
-
-
-def _made_kinds(tasks: list[Task]) -> dict[UUID, set[Kind]]:
-    """The kinds that each of these tasks has for its present deadline."""
-    kinds: dict[UUID, set[Kind]] = defaultdict(set)
-    present = Notification.objects.filter(task__in=tasks, deadline=F("task__deadline"))
-    for task_id, kind in present.values_list("task_id", "type"):
-        kinds[task_id].add(Kind(kind))
-    return kinds
 
 
 def _notification(task: Task, kind: Kind) -> Notification:

@@ -77,13 +77,12 @@ class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin
     @action(detail=False, methods=["post"], url_path="read-all")
     @in_own_transactions
     def read_all(self, request: Request) -> Response:
-        updated = 0
-        while True:
+        updated, marked = 0, 1
+        while marked:
             with acting_as(request.user, atomic=True):  # a batch at a time: nobody waits for long
                 marked = self._own().mark_read()
             updated += marked
-            if not marked:
-                return Response({"updated": updated})
+        return Response({"updated": updated})
 
     def _own(self) -> NotificationQuerySet:
         return cast("NotificationQuerySet", self.get_queryset())

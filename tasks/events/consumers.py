@@ -105,14 +105,13 @@ class NotificationConsumer:
             message = json.loads(text or "")
         except (ValueError, RecursionError):
             message = None
-        if not isinstance(message, dict):
-            await self.say(type="error", detail="Messages are JSON objects")
-        elif message.get("type") == "ping":
-            await self.say(type="pong")
-        elif message.get("type") == "auth":
-            await self.renew(message.get("token"))
-        else:
-            await self.say(type="error", detail="Unknown message type")
+        match message:
+            case {"type": "ping"}:
+                await self.say(type="pong")
+            case {"type": "auth"}:
+                await self.renew(message.get("token"))
+            case _:
+                await self.say(type="error", detail='Send {"type": "ping"} or {"type": "auth", …}')
 
     # Events
 

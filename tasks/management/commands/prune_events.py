@@ -17,9 +17,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        dropped = 0
-        for count in prune(before=timezone.now() - timedelta(days=KEPT_DAYS)):
-            dropped += count
+        dropped = sum(prune(before=timezone.now() - timedelta(days=KEPT_DAYS)))
         self.stdout.write(f"{dropped} events dropped")
         if dropped := sum(answers.prune(now=timezone.now())):
             self.stdout.write(f"{dropped} answers of Idempotency-Keys dropped")

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import Error, connection
+from django.template.defaultfilters import pluralize
 from rest_framework.exceptions import ValidationError
 
 from tasks.due import send_due
@@ -57,7 +58,7 @@ class Command(BaseCommand):
                 signal.signal(number, self.stop)
             self.loop(ahead, options["interval"])
         else:
-            self.report(self.one_pass(ahead))
+            self.one_pass(ahead)
 
     def stop(self, *_: object) -> None:
         """Let the batch at hand be finished, then end the command."""
@@ -67,23 +68,20 @@ class Command(BaseCommand):
         while not self.stopping:
             following = time.monotonic() + interval
             try:
-                if made := self.one_pass(ahead):
-                    self.report(made)
+                self.one_pass(ahead, quiet=True)
             except Error:
                 logger.exception("Reminders: the database failed; trying again at the next pass")
                 connection.close()  # one of before an outage is broken
             while not self.stopping and time.monotonic() < following:
                 time.sleep(NAP)
 
-    def one_pass(self, ahead: timedelta) -> int:
+    def one_pass(self, ahead: timedelta, *, quiet: bool = False) -> None:
         """Make everything that is due, or as much as there is time for before a signal."""
         total = 0
         for made in send_due(datetime.now(UTC) + ahead):
             total += made
             if self.stopping:
                 break
-        return total
-
-    def report(self, made: int) -> None:
-        self.stdout.write(f"{made} notification{'' if made == 1 else 's'} made")
-        self.stdout.flush()
+        if total or not quiet:
+            self.stdout.write(f"{total} notification{pluralize(total)} made")
+            self.stdout.flush()
