@@ -1,9 +1,8 @@
 """Making the notifications that are due, a batch at a time, on any number of machines at once.
 
-A batch is one transaction: it locks tasks that nobody else has locked, makes what the rule in
-`reminders` says, and moves the tasks on to their next moment. So whatever kills a worker, a batch
-has happened or it has not. Tasks that somebody holds, another worker or a request that is changing
-them, are passed over: the other worker makes theirs, and the next pass looks at the rest.
+A batch is one transaction, so whatever kills a worker, it has happened or it has not. Tasks that
+somebody else has locked, another worker or a request that is changing them, are passed over: the
+other worker makes theirs, and the next pass looks at the rest.
 
 Locks are taken in the order of everybody: tasks (skipping, never waiting), then notifications (new
 ones, unknown to others), then the owners' streams in the order of their ids, so that workers never

@@ -1,10 +1,8 @@
 """Telling the sockets of every server process that there is an event.
 
-It is publish/subscribe without any guarantee. The event is on record already, and a socket that the
-bell does not reach finds it there within seconds, so a writer never waits for delivery.
-
-The hub of this process is called directly. Other processes receive every event through the channel
-layer, in one group, since they alone know who has sockets there.
+It is publish/subscribe without any guarantee: a socket that the bell does not reach finds the event
+on record within seconds, so a writer never waits for delivery. The hub of this process is called
+directly; the others receive every event in one group of the channel layer.
 """
 
 import asyncio
@@ -84,7 +82,13 @@ class Bell:
 
     async def _send_all(self) -> None:
         """Send to the channel layer, until nothing is left to send. One task, which keeps the order."""
-        while events := self._take():
+        while True:
+            with self._lock:
+                events = list(self._waiting)
+                self._waiting.clear()
+                if not events:
+                    self._sender = None
+                    return
             if self._failing or len(events) > EVENTS_AT_MOST:
                 message: dict[str, Any] = {"type": "bell.look"}  # the record has what was dropped
             else:
@@ -99,14 +103,6 @@ class Bell:
             else:
                 self._failing = False
             await asyncio.sleep(PAUSE)
-
-    def _take(self) -> list[Event]:
-        with self._lock:
-            events = list(self._waiting)
-            self._waiting.clear()
-            if not events:
-                self._sender = None
-            return events
 
 
 def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> None:

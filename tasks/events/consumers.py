@@ -192,7 +192,6 @@ class NotificationConsumer:
             return
         self.token = token
         self.warned = False
-        self.outbox.notice = None  # of the old one's expiry
         await self.say(type="auth.ok", expires_at=self.expires_at())
         self.watch_expiry()
 
@@ -215,7 +214,8 @@ class NotificationConsumer:
             return
         if left <= WARN_BEFORE and not self.warned:
             self.warned = True
-            self.outbox.notice = encode({"type": "auth.expiring", "expires_at": self.expires_at()})
+            warning = {"type": "auth.expiring", "expires_at": self.expires_at()}
+            self.outbox.queue.appendleft(encode(warning))
             self.wake_up()
         pause = left if self.warned else left - WARN_BEFORE
         self.expiry = loop.call_later(min(pause, CLOCK_CHECK), self.watch_expiry)

@@ -1,8 +1,7 @@
 """Where events meet the sockets of this server process.
 
-The hub is told of events by `bell`: directly of what this process writes, and by the channel layer
-of what others write. As either may fail, it also compares everybody who has sockets here with the
-record every few seconds.
+The hub hears of events from the bell of this process and, by the channel layer, from those of others.
+As either may fail, it also compares everybody who has sockets here with the record every few seconds.
 """
 
 import asyncio
@@ -94,10 +93,7 @@ class Hub:
         return await self._read(replay, user_id, since, limit)
 
     async def last_seq(self, user_id: str) -> int:
-        """The number of somebody's newest event, 0 before the first.
-
-        Calls that come while a query runs share the next one.
-        """
+        """The number of somebody's newest event; calls that come while a query runs share the next."""
         if self._next is None:
             people: list[str] = []
             self._next = people, asyncio.create_task(self._ask(people))
@@ -158,7 +154,4 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 def current_hub() -> Hub:
     """The hub of the running event loop; a server process has one."""
-    loop = asyncio.get_running_loop()
-    if loop not in _hubs:
-        _hubs[loop] = Hub()
-    return _hubs[loop]
+    return _hubs.setdefault(asyncio.get_running_loop(), Hub())

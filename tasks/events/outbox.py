@@ -16,7 +16,7 @@ class Outbox:
     them. Where that is not at hand, the socket is `behind`, until it has caught up with the record.
     """
 
-    __slots__ = ("_hub", "_missed", "_user_id", "behind", "notice", "position", "queue")
+    __slots__ = ("_hub", "_missed", "_user_id", "behind", "position", "queue")
 
     def __init__(self, user_id: str, hub: Hub) -> None:
         self._user_id = user_id
@@ -25,7 +25,6 @@ class Outbox:
         self.behind = True
         self.position = -1  # before `start`
         self.queue: deque[str] = deque()
-        self.notice: str | None = None  # a text that goes before all events
 
     def start(self, position: int, newest: int) -> None:
         """Begin after the event of number `position`, where `newest` is the newest on record."""
@@ -43,13 +42,10 @@ class Outbox:
             self.behind = True
 
     def has_more(self) -> bool:
-        return self.position >= 0 and bool(self.queue or self.notice or self.behind)
+        return self.position >= 0 and bool(self.queue or self.behind)
 
     async def take(self) -> str | None:
         """The next text to send; `None` where there is none by now. By one caller at a time."""
-        if self.notice is not None:
-            notice, self.notice = self.notice, None
-            return notice
         while self.behind and not self.queue:
             self._missed = False
             result = await self._hub.replay(self._user_id, self.position, REPLAY_BATCH)

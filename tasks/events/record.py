@@ -1,7 +1,6 @@
 """The record of events: how a change is put on it, and how it is read (docs/api.md section 5).
 
-Whatever writes a recorded model (`tasks.resources.models`) puts the change on record in the same
-transaction. The record is the truth; the channel layer only tells that there is something new.
+The record is the truth; the bell only tells that there is something new.
 """
 
 import json
@@ -30,10 +29,8 @@ def record(user_id: str, event_type: str, data: dict[str, Any], at: datetime | N
 
     From here to the end of the transaction other writers of the same owner wait, so this comes
     after whatever other rows a transaction has to lock. After the commit the owner's sockets are
-    told. `data` is the object as REST shows it; it is taken as it is now. `at` is the moment that the
-    event bears, by default now.
-
-    Raises `TransactionManagementError` outside a transaction.
+    told. `data` is the object as REST shows it. Raises `TransactionManagementError` outside a
+    transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
@@ -74,9 +71,8 @@ def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -
                 [user_id, at, json.dumps(data), event_type],
             )
             return int(cursor.fetchone()[0])
-    stream, _ = Stream.objects.select_for_update().get_or_create(
-        pk=user_id, defaults={"last_seq": 0}
-    )
+    # SQLite has one writer at a time.
+    stream, _ = Stream.objects.get_or_create(pk=user_id, defaults={"last_seq": 0})
     stream.last_seq += 1
     stream.save(update_fields=["last_seq"])
     Event.objects.create(user_id=user_id, seq=stream.last_seq, type=event_type, at=at, data=data)

@@ -94,7 +94,7 @@ async def test_where_the_record_does_not_reach_a_resync_takes_the_place_of_event
 async def test_a_notice_goes_before_all_events_that_wait():
     outbox = outbox_at(0, Record(newest=3), newest=3)
     assert await outbox.take() == event(1)
-    outbox.notice = "soon"
+    outbox.queue.appendleft("soon")
     assert await everything(outbox) == ["soon", *texts(2, 3)]
 
 

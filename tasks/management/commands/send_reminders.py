@@ -53,20 +53,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         ahead = options["at"] - datetime.now(UTC) if options["at"] else timedelta(0)
-        if options["loop"]:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self.stop)
-            self.loop(ahead, options["interval"])
-        else:
+        if not options["loop"]:
             self.one_pass(ahead)
-
-    def stop(self, *_: object) -> None:
-        """Let the batch at hand be finished, then end the command."""
-        self.stopping = True
-
-    def loop(self, ahead: timedelta, interval: float) -> None:
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
         while not self.stopping:
-            following = time.monotonic() + interval
+            following = time.monotonic() + options["interval"]
             try:
                 self.one_pass(ahead, quiet=True)
             except Error:
@@ -74,6 +67,10 @@ class Command(BaseCommand):
                 connection.close()  # one of before an outage is broken
             while not self.stopping and time.monotonic() < following:
                 time.sleep(NAP)
+
+    def stop(self, *_: object) -> None:
+        """Let the batch at hand be finished, then end the command."""
+        self.stopping = True
 
     def one_pass(self, ahead: timedelta, *, quiet: bool = False) -> None:
         """Make everything that is due, or as much as there is time for before a signal."""
