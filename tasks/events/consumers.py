@@ -49,8 +49,8 @@ async def notifications(scope: Scope, receive: Receive, send: Send) -> None:
 class NotificationConsumer:
     """Greets, sends events, answers messages, and closes when the token expires.
 
-    Not one of Channels' consumers, which cost each socket a channel, a task that waits for it, and a
-    hop to a thread for each message.
+    Not one of Channels' consumers, which cost each socket a channel, two tasks, and a hop to a thread
+    for each message.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +62,8 @@ class NotificationConsumer:
         self.closed = False
         self.warned = False  # that the token expires soon
         self.expiry: asyncio.TimerHandle | None = None
-        self.task: asyncio.Task[None] | None = None  # sends from the outbox, or closes
+        self.sender: asyncio.Task[None] | None = None
+        self.closing: asyncio.Task[None] | None = None  # a task without a reference may vanish
 
     async def run(self) -> None:
         """Handle one message after the other, up to the disconnect."""
@@ -93,7 +94,7 @@ class NotificationConsumer:
         if since is None:
             await self.say(type="resync", seq=newest)
         self.outbox.start(ready, newest)
-        self.wake_up()
+        self.sender = asyncio.create_task(self.send_events())
         self.watch_expiry()
 
     async def answer(self, text: str | None, data: bytes | None) -> None:
@@ -116,19 +117,13 @@ class NotificationConsumer:
     # Events
 
     def push(self, seq: int, text: str | None = None) -> None:
+        """There is an event, perhaps sent already. Called by the hub."""
         self.outbox.push(seq, text)
-        self.wake_up()
-
-    def wake_up(self) -> None:
-        """Send what is in the outbox, by one task at a time; where there is nothing, by none."""
-        sending = self.task is not None and not self.task.done()
-        if self.outbox.has_more() and not (self.closed or sending):
-            self.task = asyncio.create_task(self.send_events())
 
     async def send_events(self) -> None:
         try:
-            while not self.closed and (text := await self.outbox.take()) is not None:
-                await self.send(text)
+            while not self.closed:
+                await self.send(await self.outbox.take())
         except Exception as error:  # noqa: BLE001
             await self.fail(error)
 
@@ -172,8 +167,9 @@ class NotificationConsumer:
         self.hub.leave(self.user_id, self)
         if self.expiry is not None:
             self.expiry.cancel()
-        if self.task is not None and self.task is not asyncio.current_task():
-            self.task.cancel()
+        if self.sender is not None and self.sender is not asyncio.current_task():
+            self.sender.cancel()
+            self.sender = None  # whose exception refers to this socket
 
     # The token
 
@@ -208,15 +204,12 @@ class NotificationConsumer:
         loop = asyncio.get_running_loop()
         left = self.token.expires_at - time.time()
         if left <= 0:
-            if self.task is not None:
-                self.task.cancel()
-            self.task = loop.create_task(self.close(*close_code_and_reason(ExpiredToken())))
+            self.closing = loop.create_task(self.close(*close_code_and_reason(ExpiredToken())))
             return
         if left <= WARN_BEFORE and not self.warned:
             self.warned = True
             warning = {"type": "auth.expiring", "expires_at": self.expires_at()}
-            self.outbox.queue.appendleft(encode(warning))
-            self.wake_up()
+            self.outbox.push_first(encode(warning))
         pause = left if self.warned else left - WARN_BEFORE
         self.expiry = loop.call_later(min(pause, CLOCK_CHECK), self.watch_expiry)
 

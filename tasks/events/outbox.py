@@ -1,5 +1,6 @@
 """What one socket is still to be sent: events once and in order, live or replayed."""
 
+import asyncio
 from collections import deque
 
 from tasks.events.hub import Hub
@@ -16,14 +17,13 @@ class Outbox:
     them. Where that is not at hand, the socket is `behind`, until it has caught up with the record.
     """
 
-    __slots__ = ("_hub", "_missed", "_user_id", "behind", "position", "queue")
-
     def __init__(self, user_id: str, hub: Hub) -> None:
         self._user_id = user_id
         self._hub = hub
+        self._more = asyncio.Event()
         self._missed = False  # whether there was another event while behind
-        self.behind = True
-        self.position = -1  # before `start`
+        self.behind = True  # up to `start`
+        self.position = 0
         self.queue: deque[str] = deque()
 
     def start(self, position: int, newest: int) -> None:
@@ -32,7 +32,7 @@ class Outbox:
         self.behind = self._missed or position != newest
 
     def push(self, seq: int, text: str | None) -> None:
-        """There is an event of this number, and perhaps its text."""
+        """There is an event of this number, and perhaps its text. It may have been pushed before."""
         if self.behind:
             self._missed = True
         elif seq == self.position + 1 and text is not None and len(self.queue) < QUEUE_LIMIT:
@@ -40,20 +40,30 @@ class Outbox:
             self.position = seq
         elif seq > self.position:
             self.behind = True
+        self._more.set()
 
-    def has_more(self) -> bool:
-        return self.position >= 0 and bool(self.queue or self.behind)
+    def push_first(self, text: str) -> None:
+        """Send this text, which is no event, before all others."""
+        self.queue.appendleft(text)
+        self._more.set()
 
-    async def take(self) -> str | None:
-        """The next text to send; `None` where there is none by now. By one caller at a time."""
-        while self.behind and not self.queue:
-            self._missed = False
-            result = await self._hub.replay(self._user_id, self.position, REPLAY_BATCH)
+    async def take(self) -> str:
+        """The next text to send, once there is one. By one caller at a time."""
+        while not self.queue:
+            if self.behind:
+                await self._catch_up()
+            else:
+                self._more.clear()
+                await self._more.wait()
+        return self.queue.popleft()
+
+    async def _catch_up(self) -> None:
+        self._missed = False
+        result = await self._hub.replay(self._user_id, self.position, REPLAY_BATCH)
+        if result.complete:
             self.queue.extend(result.events)
-            self.position = (
-                self.position + len(result.events) if result.complete else result.last_seq
-            )
-            self.behind = self._missed or self.position != result.last_seq
-            if not result.complete:
-                return encode({"type": "resync", "seq": self.position})
-        return self.queue.popleft() if self.queue else None
+            self.position += len(result.events)
+        else:
+            self.position = result.last_seq
+            self.queue.append(encode({"type": "resync", "seq": self.position}))
+        self.behind = self._missed or self.position != result.last_seq
