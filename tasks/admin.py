@@ -1,13 +1,10 @@
-"""Inspection for staff: everybody's tasks, notifications and events (docs/api.md section 10).
-
-Staff are Django accounts, a different kind of people than the owners of tasks: here is the one
-deliberate exception to isolation.
-"""
+"""Inspection for staff: the one deliberate exception to isolation (docs/api.md section 10)."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db import models
 from django.http import HttpRequest
 
 from tasks.models import Event, Notification, Task
@@ -21,12 +18,8 @@ class TaskAdmin(KeysetAdmin):
     list_filter = ["completed", ("deadline", admin.EmptyFieldListFilter), "created_at"]
     search_help_text = "The whole id of an owner, or words of a task."
     readonly_fields = ["id", "user_id", "version", "completed_at", "created_at", "updated_at"]
-
-    def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        kwargs["widgets"] = {"description": forms.Textarea}  # it may have several lines
-        return super().get_form(request, obj, change, **kwargs)
+    # Texts may have several lines.
+    formfield_overrides = {models.CharField: {"widget": forms.Textarea(attrs={"rows": 3})}}
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What goes with these tasks; that notifications are read-only does not keep them."""

@@ -115,14 +115,12 @@ class Task(RecordedModel):
 
 
 class NotificationQuerySet(RecordedQuerySet["Notification"]):
-    BATCH = 100
-
     def unread(self) -> Self:
         return self.filter(read_at__isnull=True)
 
     def mark_read(self) -> int:
-        """Mark up to `BATCH` that are unread; the number of them, 0 when there are no more."""
-        batch = self.unread().order_by("pk").values_list("pk", flat=True)[: self.BATCH]
+        """Mark up to 100 that are unread; the number of them, 0 when there are no more."""
+        batch = self.unread().order_by("pk").values_list("pk", flat=True)[:100]
         return self.unread().filter(pk__in=list(batch)).update(read_at=now())
 
 

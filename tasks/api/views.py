@@ -115,10 +115,7 @@ class EventsView(APIView):
                 {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
                 "The events after `since`, oldest first; `Link` where there are more",
             ),
-            410: OpenApiResponse(
-                {"$ref": "#/components/schemas/Error"},
-                "`since` is older than what is kept, or ahead of what there is: fetch the lists again",
-            ),
+            410: OpenApiResponse({"$ref": "#/components/schemas/Error"}, EventsGone.default_detail),
         },
     )
     def get(self, request: Request) -> Response:

@@ -18,7 +18,7 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 logger = logging.getLogger(__name__)
 
 PROCESSES = "processes"  # the group that every process with sockets is in
-EVENTS_AT_MOST = 100  # in one message; where there are more, all processes read the record instead
+EVENTS_AT_MOST = 1000  # in one message; of those before, other processes hear from the record
 PAUSE = 0.01  # seconds between two messages, so that many events share one
 LAYER_TIMEOUT = 2.0  # seconds that the channel layer may take
 FLUSH_TIMEOUT = 2.0  # seconds that the end of a process may take
@@ -39,7 +39,7 @@ class Bell:
     def __init__(self) -> None:
         self._hub: tuple[asyncio.AbstractEventLoop, Container[str], Deliver] | None = None
         self._lock = threading.Lock()  # guards the three below
-        self._waiting: deque[Event] = deque(maxlen=EVENTS_AT_MOST + 1)
+        self._waiting: deque[Event] = deque(maxlen=EVENTS_AT_MOST)
         self._sender: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # that sends
         self._failing = False
@@ -89,12 +89,9 @@ class Bell:
                 if not events:
                     self._sender = None
                     return
-            if self._failing or len(events) > EVENTS_AT_MOST:
-                message: dict[str, Any] = {"type": "bell.look"}  # the record has what was dropped
-            else:
-                message = {"type": "bell.ring", "texts": events}
             try:
                 async with asyncio.timeout(LAYER_TIMEOUT):
+                    message = {"type": "bell.ring", "texts": events}
                     await shared_layer().group_send(PROCESSES, message)
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
                 if not self._failing:  # logged once, not for every event

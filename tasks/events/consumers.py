@@ -34,9 +34,6 @@ MAX_FRAME_SIZE = 64 * 1024  # bytes
 WARN_BEFORE = 60  # seconds before the token expires
 SEND_TIMEOUT = 10  # seconds that a client may take to read
 CLOCK_CHECK = 60  # seconds; the wall clock, by which tokens expire, may be set meanwhile
-CLOSE_TOO_BIG = 1009
-CLOSE_TOO_SLOW = 1013
-CLOSE_TOO_MANY = 4008
 
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
@@ -83,24 +80,26 @@ class NotificationConsumer:
         subprotocol = chosen_subprotocol(self.scope)
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
         if self.hub.count(self.user_id) >= settings.SOCKETS_PER_USER:
-            await self.close(CLOSE_TOO_MANY, "Too many sockets")
+            await self.close(4008, "Too many sockets")
             return
         # Before the record is asked: of whatever is written after the answer the hub tells.
         self.hub.join(self.user_id, self)
         newest = await self.hub.last_seq(self.user_id)
-        since = requested_since(self.scope, default=newest)
-        ready = newest if since is None else since
-        await self.say(type="ready", seq=ready, expires_at=self.expires_at())
-        if since is None:
+        query = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        since = query.get("since", [str(newest)])[-1]
+        is_number = re.fullmatch("[0-9]{1,18}", since) is not None
+        seq = int(since) if is_number else newest
+        await self.say(type="ready", seq=seq, expires_at=self.expires_at())
+        if not is_number:
             await self.say(type="resync", seq=newest)
-        self.outbox.start(ready, newest)
+        self.outbox.start(seq, newest)
         self.sender = asyncio.create_task(self.send_events())
         self.watch_expiry()
 
     async def answer(self, text: str | None, data: bytes | None) -> None:
         """Answer a message of the client; whatever it is, it is no error of this socket."""
         if len((text or "").encode()) + len(data or b"") > MAX_FRAME_SIZE:
-            await self.close(CLOSE_TOO_BIG, "Message too big")
+            await self.close(1009, "Message too big")
             return
         try:
             message = json.loads(text or "")
@@ -153,7 +152,7 @@ class NotificationConsumer:
     async def fail(self, error: Exception) -> None:
         """Close after an error: a socket that is open delivers."""
         if isinstance(error, TimeoutError):
-            await self.close(CLOSE_TOO_SLOW, "Too slow")
+            await self.close(1013, "Too slow")
         elif isinstance(error, OSError):
             self.leave()  # the client is gone: some servers say so to whoever sends
         else:
@@ -192,11 +191,7 @@ class NotificationConsumer:
         self.watch_expiry()
 
     def watch_expiry(self) -> None:
-        """Warn a minute before the token expires, and close when it does, to the second.
-
-        By a timer, and not by a task that sends: a client that does not read must not outlive its
-        token by that.
-        """
+        """Warn before the token expires, and close when it does, whether the client reads or not."""
         if self.expiry is not None:
             self.expiry.cancel()
         if self.closed:
@@ -212,10 +207,3 @@ class NotificationConsumer:
             self.outbox.push_first(encode(warning))
         pause = left if self.warned else left - WARN_BEFORE
         self.expiry = loop.call_later(min(pause, CLOCK_CHECK), self.watch_expiry)
-
-
-def requested_since(scope: Scope, default: int) -> int | None:
-    """The number in `?since=`, `default` where it was not sent, `None` where it is none."""
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    since = query.get("since", [str(default)])[-1]
-    return int(since) if re.fullmatch("[0-9]{1,18}", since) else None

@@ -137,10 +137,7 @@ class Hub:
                 failing = False
                 self._look_requested.set()  # of what others wrote before, nothing was received
                 while True:
-                    message = await layer.receive(channel)
-                    if message["type"] == "bell.look":
-                        self._look_requested.set()
-                    for event in message.get("texts", ()):
+                    for event in (await layer.receive(channel))["texts"]:
                         self.deliver(*event)
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
                 if not failing:  # logged once, not every second

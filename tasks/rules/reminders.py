@@ -54,10 +54,7 @@ def upcoming(state: State) -> dict[Kind, datetime]:
 
 
 def due(state: State, now: datetime) -> Kind | None:
-    """The one notification to be made now, if any: the latest kind whose moment has come.
-
-    Not if that kind was made for this deadline, nor if a later one was.
-    """
+    """The one notification to be made now, if any: the latest kind whose moment has come."""
     passed = [kind for kind, at in upcoming(state).items() if at <= now]
     return passed[-1] if passed else None
 

@@ -11,10 +11,7 @@ from tasks.resources import answers
 
 
 class Command(BaseCommand):
-    help = (
-        f"Drop events older than {KEPT_DAYS} days, and answers kept for Idempotency-Keys that are "
-        "free again. Run it once a day, while the server runs."
-    )
+    help = "Drop old events, and answers kept for Idempotency-Keys. Run it once a day."
 
     def handle(self, *args: Any, **options: Any) -> None:
         dropped = sum(prune(before=timezone.now() - timedelta(days=KEPT_DAYS)))

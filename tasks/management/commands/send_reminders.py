@@ -30,8 +30,7 @@ def moment(text: str) -> Any:
 
 class Command(BaseCommand):
     help = (
-        "Make the notifications that deadlines call for: one pass, or one every minute. Safe to run"
-        " on several machines at once (with SQLite, on one)."
+        "Make the notifications that deadlines call for; safe to run on several machines at once."
     )
     stopping = False
 
@@ -42,13 +41,10 @@ class Command(BaseCommand):
             type=float,
             default=60,
             metavar="SECONDS",
-            help="with --loop: from the start of one pass to the next (default: 60)",
+            help="of the loop (default: 60)",
         )
         parser.add_argument(
-            "--at",
-            type=moment,
-            metavar="TIMESTAMP",
-            help="pretend that it is this moment, such as 2030-05-01T12:00:00Z (default: now)",
+            "--at", type=moment, help="pretend that it is this moment, such as 2030-05-01T12:00:00Z"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
