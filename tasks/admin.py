@@ -29,10 +29,7 @@ class TaskAdmin(KeysetAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[Any, bool]:
-        """Somebody's tasks when the term is their id, else the tasks that contain it.
-
-        Not both at once: no index serves "this owner's or containing that".
-        """
+        """An owner's tasks, else those that contain the term: no index serves both at once."""
         found, _ = super().get_search_results(request, queryset, search_term)
         if search_term and not found.exists():
             found = queryset.search(search_term)

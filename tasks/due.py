@@ -28,8 +28,7 @@ BATCH = 200
 def send_due(now: datetime) -> Iterator[int]:
     """Make all notifications that are due at `now`; after each batch, the number it made.
 
-    Each task is looked at once, in the order in which they are due, so that a pass ends however
-    many are added meanwhile. Stopping between two batches loses nothing.
+    Each task is looked at once, the longest due first, so that a pass ends however many are added.
     """
     key = F("next_reminder_at"), F("pk")
     remaining = Task.objects.filter(next_reminder_at__lte=now).order_by(*key)
@@ -58,8 +57,18 @@ def _make_notifications(tasks: list[Task], now: datetime) -> int:
     for task in tasks:
         state = State(task.completed, task.deadline, made[task.pk])
         kind = due(state, now)
-        if kind is not None:
-            notifications.append(_notification(task, kind))
+        if kind is not None and task.deadline is not None:
+            title, message = wording(kind, task.text, task.deadline)
+            notifications.append(
+                Notification(
+                    user_id=task.user_id,
+                    task_id=task.pk,
+                    type=kind.value,
+                    title=title,
+                    message=message,
+                    deadline=task.deadline,
+                )
+            )
             state = state._replace(made=state.made | {kind})
         waiting[next(iter(upcoming(state)), None)].append(task.pk)
     for next_kind, ids in waiting.items():
@@ -69,16 +78,3 @@ def _make_notifications(tasks: list[Task], now: datetime) -> int:
     # Last, because this locks the owners' streams, in their order.
     Notification.objects.bulk_create(notifications)
     return len(notifications)
-
-
-def _notification(task: Task, kind: Kind) -> Notification:
-    assert task.deadline is not None  # noqa: S101  else nothing is due
-    title, message = wording(kind, task.text, task.deadline)
-    return Notification(
-        user_id=task.user_id,
-        task_id=task.pk,
-        type=kind.value,
-        title=title,
-        message=message,
-        deadline=task.deadline,
-    )

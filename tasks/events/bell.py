@@ -23,8 +23,7 @@ PAUSE = 0.01  # seconds between two messages, so that many events share one
 LAYER_TIMEOUT = 2.0  # seconds that the channel layer may take
 FLUSH_TIMEOUT = 2.0  # seconds that the end of a process may take
 
-Event = tuple[str, int, str]  # owner, number, and the text that a socket receives
-Deliver = Callable[[str, int, str], None]
+Deliver = Callable[[str, int, str], None]  # owner, number, and the text that a socket receives
 
 
 def shared_layer() -> Any:
@@ -39,7 +38,7 @@ class Bell:
     def __init__(self) -> None:
         self._hub: tuple[asyncio.AbstractEventLoop, Container[str], Deliver] | None = None
         self._lock = threading.Lock()  # guards the three below
-        self._waiting: deque[Event] = deque(maxlen=EVENTS_AT_MOST)
+        self._waiting: deque[tuple[str, int, str]] = deque(maxlen=EVENTS_AT_MOST)
         self._sender: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # that sends
         self._failing = False

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import time
+from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -23,8 +24,7 @@ from accounts.signin.websocket import (
     chosen_subprotocol,
     close_code_and_reason,
 )
-from tasks.events.hub import current_hub
-from tasks.events.outbox import Outbox
+from tasks.events.hub import Hub, current_hub
 from tasks.events.record import encode
 from tasks.rules.moments import as_text
 
@@ -34,8 +34,69 @@ MAX_FRAME_SIZE = 64 * 1024  # bytes
 WARN_BEFORE = 60  # seconds before the token expires
 SEND_TIMEOUT = 10  # seconds that a client may take to read
 CLOCK_CHECK = 60  # seconds; the wall clock, by which tokens expire, may be set meanwhile
+REPLAY_BATCH = 200  # events read from the record at a time
+QUEUE_LIMIT = 100  # live events kept in memory for a socket; the record has the others
 
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
+
+
+class Outbox:
+    """What one socket is still to be sent: events once and in order, live or replayed.
+
+    Events up to number `position` were sent or wait in `queue`, and only the next number ever joins
+    them. Where that is not at hand, the socket is `behind`, until it has caught up with the record.
+    """
+
+    def __init__(self, user_id: str, hub: Hub) -> None:
+        self._user_id = user_id
+        self._hub = hub
+        self._more = asyncio.Event()
+        self._missed = False  # whether there was another event while behind
+        self.behind = True  # up to `start`
+        self.position = 0
+        self.queue: deque[str] = deque()
+
+    def start(self, position: int, newest: int) -> None:
+        """Begin after the event of number `position`, where `newest` is the newest on record."""
+        self.position = position
+        self.behind = self._missed or position != newest
+
+    def push(self, seq: int, text: str | None) -> None:
+        """There is an event of this number, and perhaps its text. It may have been pushed before."""
+        if self.behind:
+            self._missed = True
+        elif seq == self.position + 1 and text is not None and len(self.queue) < QUEUE_LIMIT:
+            self.queue.append(text)
+            self.position = seq
+        elif seq > self.position:
+            self.behind = True
+        self._more.set()
+
+    def push_first(self, text: str) -> None:
+        """Send this text, which is no event, before all others."""
+        self.queue.appendleft(text)
+        self._more.set()
+
+    async def take(self) -> str:
+        """The next text to send, once there is one. By one caller at a time."""
+        while not self.queue:
+            if self.behind:
+                await self._catch_up()
+            else:
+                self._more.clear()
+                await self._more.wait()
+        return self.queue.popleft()
+
+    async def _catch_up(self) -> None:
+        self._missed = False
+        result = await self._hub.replay(self._user_id, self.position, REPLAY_BATCH)
+        if result.complete:
+            self.queue.extend(result.events)
+            self.position += len(result.events)
+        else:
+            self.position = result.last_seq
+            self.queue.append(encode({"type": "resync", "seq": self.position}))
+        self.behind = self._missed or self.position != result.last_seq
 
 
 async def notifications(scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,8 +174,6 @@ class NotificationConsumer:
             case _:
                 await self.say(type="error", detail='Send {"type": "ping"} or {"type": "auth", …}')
 
-    # Events
-
     def push(self, seq: int, text: str | None = None) -> None:
         """There is an event, perhaps sent already. Called by the hub."""
         self.outbox.push(seq, text)
@@ -125,8 +184,6 @@ class NotificationConsumer:
                 await self.send(await self.outbox.take())
         except Exception as error:  # noqa: BLE001
             await self.fail(error)
-
-    # What goes out
 
     async def say(self, **message: Any) -> None:
         await self.send(encode(message))
@@ -169,8 +226,6 @@ class NotificationConsumer:
         if self.sender is not None and self.sender is not asyncio.current_task():
             self.sender.cancel()
             self.sender = None  # whose exception refers to this socket
-
-    # The token
 
     def expires_at(self) -> str:
         """When the token expires; far beyond the calendar, its last second."""

@@ -47,8 +47,6 @@ class Hub:
         # Whom the next query of `last_seq` asks about, and its answer.
         self._next: tuple[list[str], asyncio.Task[dict[str, int]]] | None = None
 
-    # Sockets
-
     def count(self, user_id: str) -> int:
         """How many sockets somebody has open in this process."""
         return len(self._sockets.get(user_id, ()))
@@ -82,8 +80,6 @@ class Hub:
                 task.cancel()
             # Again and again: the Redis client swallows a cancellation while it connects.
             _, tasks = await asyncio.wait(tasks, timeout=0.1)
-
-    # The record
 
     async def _read(self, function: Callable[..., Answer], *args: Any) -> Answer:
         read = database_sync_to_async(function, thread_sensitive=False, executor=_readers)
@@ -122,8 +118,6 @@ class Hub:
             except Exception:
                 logger.exception("The record of events cannot be read")
             await asyncio.sleep(LOOK_INTERVAL)
-
-    # The channel layer
 
     async def _follow_layer(self) -> None:
         """Deliver the events that other processes tell of."""

@@ -118,11 +118,9 @@ def prune(before: datetime) -> Iterator[int]:
     Each batch is one person's. Their stream says first that the events are gone, so whoever
     replays meanwhile is told to fetch the list again.
     """
-    while True:
-        oldest = Event.objects.filter(at__lt=before).order_by("at").first()
-        if oldest is None:
-            return
-        theirs = Event.objects.filter(user_id=oldest.user_id, at__lt=before)
+    old = Event.objects.filter(at__lt=before)
+    while oldest := old.order_by("at").first():
+        theirs = old.filter(user_id=oldest.user_id)
         upto = max(theirs.order_by("seq").values_list("seq", flat=True)[:PRUNE_BATCH], default=0)
         Stream.objects.filter(pk=oldest.user_id, pruned_seq__lt=upto).update(pruned_seq=upto)
         dropped, _ = theirs.filter(seq__lte=upto).delete()
