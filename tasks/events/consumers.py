@@ -36,7 +36,9 @@ SEND_TIMEOUT = 10  # seconds that a client may take to read
 CLOCK_CHECK = 60  # seconds; the wall clock, by which tokens expire, may be set meanwhile
 REPLAY_BATCH = 200  # events read from the record at a time
 QUEUE_LIMIT = 100  # live events kept in memory for a socket; the record has the others
-
+CLOSE_TOO_BIG = 1009
+CLOSE_TOO_SLOW = 1013
+CLOSE_TOO_MANY = 4008
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
 
@@ -141,7 +143,7 @@ class NotificationConsumer:
         subprotocol = chosen_subprotocol(self.scope)
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
         if self.hub.count(self.user_id) >= settings.SOCKETS_PER_USER:
-            await self.close(4008, "Too many sockets")
+            await self.close(CLOSE_TOO_MANY, "Too many sockets")
             return
         # Before the record is asked: of whatever is written after the answer the hub tells.
         self.hub.join(self.user_id, self)
@@ -160,7 +162,7 @@ class NotificationConsumer:
     async def answer(self, text: str | None, data: bytes | None) -> None:
         """Answer a message of the client; whatever it is, it is no error of this socket."""
         if len((text or "").encode()) + len(data or b"") > MAX_FRAME_SIZE:
-            await self.close(1009, "Message too big")
+            await self.close(CLOSE_TOO_BIG, "Message too big")
             return
         try:
             message = json.loads(text or "")
@@ -209,7 +211,7 @@ class NotificationConsumer:
     async def fail(self, error: Exception) -> None:
         """Close after an error: a socket that is open delivers."""
         if isinstance(error, TimeoutError):
-            await self.close(1013, "Too slow")
+            await self.close(CLOSE_TOO_SLOW, "Too slow")
         elif isinstance(error, OSError):
             self.leave()  # the client is gone: some servers say so to whoever sends
         else:

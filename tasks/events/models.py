@@ -8,10 +8,7 @@ from accounts.owned.models import OwnedModel, OwnedQuerySet
 
 
 class Stream(models.Model):
-    """The number of one person's newest event.
-
-    The row is the lock that makes their writers take turns, so that numbers follow the commits.
-    """
+    """The number of one person's newest event; writers lock it, so numbers follow the commits."""
 
     user_id = models.CharField("owner", max_length=255, primary_key=True)
     last_seq = models.BigIntegerField()

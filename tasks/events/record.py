@@ -115,8 +115,7 @@ def replay(user_id: str, since: int, limit: int) -> Replay:
 def prune(before: datetime) -> Iterator[int]:
     """Drop events older than `before`, in batches; yields how many each one dropped.
 
-    Each batch is one person's. Their stream says first that the events are gone, so whoever
-    replays meanwhile is told to fetch the list again.
+    Each is of one person, whose stream first tells those who replay meanwhile to fetch again.
     """
     old = Event.objects.filter(at__lt=before)
     while oldest := old.order_by("at").first():
