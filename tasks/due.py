@@ -1,13 +1,12 @@
 """Making the notifications that are due, a batch at a time, on any number of machines at once.
 
-A batch is one transaction: it locks tasks that nobody else has locked, makes what the rule in
-`reminders` says, and moves the tasks on to their next moment. So whatever kills a worker, a batch
-has happened or it has not. Tasks that somebody holds, another worker or a request that is changing
-them, are passed over: the other worker makes theirs, and the next pass looks at the rest.
+A batch is one transaction, so whatever kills a worker, it has happened or it has not. Tasks that
+somebody else has locked, another worker or a request that is changing them, are passed over: the
+other worker makes theirs, and the next pass looks at the rest.
 
 Locks are taken in the order of everybody: tasks (skipping, never waiting), then notifications (new
-ones, unknown to others), then the owners' streams, here in the order of their ids, so that workers
-never wait for each other in a circle.
+ones, unknown to others), then the owners' streams in the order of their ids, so that workers never
+wait for each other in a circle.
 """
 
 from collections import defaultdict
@@ -20,84 +19,62 @@ from django.db.models import F
 from django.db.models.fields.tuple_lookups import TupleGreaterThan
 
 from tasks.models import Notification, Task
-from tasks.rules.reminders import Kind, State, due, upcoming, wording
+from tasks.rules.reminders import OFFSETS, Kind, State, due, upcoming, wording
 
 # Tasks at once. While a batch commits, the owners in it wait with their own changes, so small.
 BATCH = 200
-
-Place = tuple[datetime, UUID]
 
 
 def send_due(now: datetime) -> Iterator[int]:
     """Make all notifications that are due at `now`; after each batch, the number it made.
 
-    Each task is looked at once, in the order in which they are due, so that a pass ends however
-    many are added meanwhile. Stopping between two batches loses nothing.
+    Each task is looked at once, the longest due first, so that a pass ends however many are added.
     """
-    place: Place | None = None
+    key = F("next_reminder_at"), F("pk")
+    remaining = Task.objects.filter(next_reminder_at__lte=now).order_by(*key)
+    remaining = remaining.only("user_id", "text", "completed", "deadline", "next_reminder_at")
+    skip = connection.features.has_select_for_update_skip_locked
+    tasks = remaining
     while True:
         with transaction.atomic():
-            tasks = _due_tasks(now, place)
-            made = _make_notifications(tasks, now)
-        if not tasks:
+            batch = list(tasks.select_for_update(skip_locked=skip)[:BATCH])
+            made = _make_notifications(batch, now)
+        if not batch:
             return
-        last = tasks[-1]
-        assert last.next_reminder_at is not None  # noqa: S101  it was searched by that
-        place = last.next_reminder_at, last.pk
         yield made
-
-
-def _due_tasks(now: datetime, place: Place | None) -> list[Task]:
-    """The next batch behind `place`, locked."""
-    tasks = Task.objects.filter(next_reminder_at__lte=now)
-    if place is not None:
-        key = (F("next_reminder_at"), F("pk"))
-        tasks = tasks.filter(TupleGreaterThan(key, place))
-    tasks = tasks.order_by("next_reminder_at", "pk")
-    tasks = tasks.only("user_id", "text", "completed", "deadline", "next_reminder_at")
-    skip = connection.features.has_select_for_update_skip_locked
-    return list(tasks.select_for_update(skip_locked=skip)[:BATCH])
+        last = batch[-1].next_reminder_at, batch[-1].pk
+        tasks = remaining.filter(TupleGreaterThan(key, last))
 
 
 def _make_notifications(tasks: list[Task], now: datetime) -> int:
     """Make what is due of these tasks, and let each wait for its next moment."""
-    made = _made_kinds(tasks)
+    made: dict[UUID, set[Kind]] = defaultdict(set)  # of their present deadlines
+    told = Notification.objects.filter(task__in=tasks, deadline=F("task__deadline"))
+    for task_id, name in told.values_list("task_id", "type"):
+        made[task_id].add(Kind(name))
     notifications = []
     waiting: dict[Kind | None, list[UUID]] = defaultdict(list)
     for task in tasks:
         state = State(task.completed, task.deadline, made[task.pk])
         kind = due(state, now)
-        if kind is not None:
-            notifications.append(_notification(task, kind))
+        if kind is not None and task.deadline is not None:
+            title, message = wording(kind, task.text, task.deadline)
+            notifications.append(
+                Notification(
+                    user_id=task.user_id,
+                    task_id=task.pk,
+                    type=kind.value,
+                    title=title,
+                    message=message,
+                    deadline=task.deadline,
+                )
+            )
             state = state._replace(made=state.made | {kind})
-        waiting[upcoming(state)].append(task.pk)
+        waiting[next(iter(upcoming(state)), None)].append(task.pk)
     for next_kind, ids in waiting.items():
-        Task.objects.filter(pk__in=ids).wait_for(next_kind)
-    # Last, because the owners' streams are locked from here on.
-    notifications.sort(key=lambda notification: notification.user_id)
+        at = None if next_kind is None else F("deadline") + OFFSETS[next_kind]
+        # No change of the task: nobody is told, and `updated_at` stays.
+        Task.objects.filter(pk__in=ids).update_unrecorded(next_reminder_at=at)
+    # Last, because this locks the owners' streams, in their order.
     Notification.objects.bulk_create(notifications)
     return len(notifications)
-
-
-def _made_kinds(tasks: list[Task]) -> dict[UUID, frozenset[Kind]]:
-    """The kinds that each of these tasks has for its present deadline."""
-    kinds: dict[UUID, set[Kind]] = {task.pk: set() for task in tasks}
-    deadlines = {task.pk: task.deadline for task in tasks}
-    rows = Notification.objects.filter(task_id__in=kinds).values_list("task_id", "type", "deadline")
-    for task_id, kind, deadline in rows:
-        if deadline == deadlines[task_id]:
-            kinds[task_id].add(Kind(kind))
-    return {task_id: frozenset(found) for task_id, found in kinds.items()}
-
-
-def _notification(task: Task, kind: Kind) -> Notification:
-    assert task.deadline is not None  # noqa: S101  else nothing is due
-    title, message = wording(kind, task.text, task.deadline)
-    return Notification(
-        user_id=task.user_id,
-        task_id=task.pk,
-        type=kind.value,
-        title=title,
-        message=message,
-        deadline=task.deadline,
-    )

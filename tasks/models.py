@@ -10,7 +10,7 @@ from tasks.resources.idempotency import KeptAnswer
 from tasks.resources.models import RecordedModel
 from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.moments import now
-from tasks.rules.reminders import OFFSETS, Kind, State, next_moment
+from tasks.rules.reminders import Kind, State, next_moment
 from tasks.rules.search import fold, searchable
 
 __all__ = ["Event", "KeptAnswer", "Notification", "Stream", "Task"]
@@ -20,14 +20,6 @@ class TaskQuerySet(RecordedQuerySet["Task"]):
     def search(self, term: str) -> Self:
         """Tasks that contain `term` in text or description, in any case; wildcards are literal."""
         return self.filter(search_text__contains=fold(term))
-
-    def wait_for(self, kind: Kind | None) -> None:
-        """Look at these tasks again when `kind` of their deadline comes; at none of them if None.
-
-        Not a change of the task: nobody is told, and `updated_at` stays.
-        """
-        at = None if kind is None else F("deadline") + OFFSETS[kind]
-        self.update_unrecorded(next_reminder_at=at)
 
 
 class Task(RecordedModel):
@@ -40,8 +32,7 @@ class Task(RecordedModel):
     deadline = models.DateTimeField(null=True, blank=True)
     order = models.IntegerField(default=0)
     search_text = models.TextField(editable=False)
-    # When `send_reminders` has to look at the task again. It finds the few that matter now among
-    # millions, and no more: what is due, the rule in `reminders` says. Too early is harmless.
+    # When `send_reminders` has to look at the task again; too early is harmless.
     next_reminder_at = models.DateTimeField(null=True, editable=False)
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
@@ -50,9 +41,8 @@ class Task(RecordedModel):
     compared = ("next_reminder_at",)
 
     class Meta(RecordedModel.Meta):
-        # One index for each way of listing: owner, sort key, id. A b-tree reads both ways, so
-        # descending needs no other. Tasks without a deadline are listed apart, as they come last
-        # both ways.
+        # One index for each way of listing, in both directions: owner, sort key, id. Tasks without
+        # a deadline come last both ways, so they are listed apart.
         indexes = [
             *RecordedModel.Meta.indexes,
             models.Index(fields=["user_id", "updated_at", "id"], name="task_updated"),
@@ -94,12 +84,11 @@ class Task(RecordedModel):
         elif self.completed_at is None:
             self.completed_at = self.updated_at
         self.search_text = searchable(self.text, self.description)
-        self.next_reminder_at = (
+        if before is None or self._moved(before):
             # As if nothing had been made for this deadline: `send_reminders` looks at what was.
-            next_moment(State(self.completed, self.deadline))
-            if before is None or self._moved(before)
-            else before.next_reminder_at
-        )
+            self.next_reminder_at = next_moment(State(self.completed, self.deadline))
+        else:
+            self.next_reminder_at = before.next_reminder_at
 
     def _moved(self, before: "Task") -> bool:
         """Whether notifications of the task as it was may no longer hold."""
@@ -108,8 +97,8 @@ class Task(RecordedModel):
     def follow_up(self, before: Self | None) -> bool:
         """Unread notifications that no longer hold are withdrawn, where there can be any.
 
-        Whoever makes a notification moves the task on (`TaskQuerySet.wait_for`), so of a task that is
-        still to be looked at where its deadline puts it, there is none; nor of one that was done.
+        Whoever makes a notification moves `next_reminder_at` on, so of a task that is still to be
+        looked at where its deadline puts it, there is none; nor of one that was done.
         """
         return (
             before is not None
@@ -126,24 +115,20 @@ class Task(RecordedModel):
 
 
 class NotificationQuerySet(RecordedQuerySet["Notification"]):
-    BATCH = 100
-
     def unread(self) -> Self:
         return self.filter(read_at__isnull=True)
 
     def mark_read(self) -> int:
-        """Mark up to `BATCH` that are unread; the number of them, 0 when there are no more."""
-        batch = self.unread().order_by("pk").values_list("pk", flat=True)[: self.BATCH]
-        unread = NotificationQuerySet(self.model).unread().filter(pk__in=list(batch))
-        return unread.update(read_at=now())
+        """Mark up to 100 that are unread; the number of them, 0 when there are no more."""
+        batch = self.unread().order_by("pk").values_list("pk", flat=True)[:100]
+        return self.unread().filter(pk__in=list(batch)).update(read_at=now())
 
 
 class Notification(RecordedModel):
     """What the owner of a task is told about its deadline.
 
-    It holds while the task is not done and has the deadline it was made for. Where that ends, an
-    unread one is withdrawn; one that was read stays, and keeps its kind from being made again
-    should the deadline come back.
+    It holds while the task is not done and has the deadline it was made for. One that was read stays
+    after that, and keeps its kind from being made again should the deadline come back.
     """
 
     # No index of its own: the constraint's begins with it.
@@ -182,7 +167,7 @@ class Notification(RecordedModel):
         return self.title
 
     def mark_read(self) -> None:
-        """Once: the first time counts, and is the one that its owner's sockets hear of."""
+        """Mark it, once: the first time counts."""
         if self.read_at is None:
             self.read_at = now()
             self.save(update_fields=["read_at"])

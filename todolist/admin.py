@@ -1,7 +1,5 @@
 """Accounts of staff in the admin: Django's own pages, narrowed by their filters only."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -12,10 +10,10 @@ admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class StaffAdmin(OnlyFilters[Any], UserAdmin):  # type: ignore[type-arg]
+class StaffAdmin(OnlyFilters, UserAdmin):  # type: ignore[type-arg]
     pass
 
 
 @admin.register(Group)
-class StaffGroupAdmin(OnlyFilters[Any], GroupAdmin):
+class StaffGroupAdmin(OnlyFilters, GroupAdmin):
     pass

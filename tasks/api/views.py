@@ -78,13 +78,12 @@ class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin
     @action(detail=False, methods=["post"], url_path="read-all")
     @in_own_transactions
     def read_all(self, request: Request) -> Response:
-        updated = 0
-        while True:
+        updated, marked = 0, 1
+        while marked:
             with acting_as(request.user, atomic=True):  # a batch at a time: nobody waits for long
                 marked = self._own().mark_read()
             updated += marked
-            if not marked:
-                return Response({"updated": updated})
+        return Response({"updated": updated})
 
     def _own(self) -> NotificationQuerySet:
         return cast("NotificationQuerySet", self.get_queryset())
@@ -117,10 +116,7 @@ class EventsView(APIView):
                 {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
                 "The events after `since`, oldest first; `Link` where there are more",
             ),
-            410: OpenApiResponse(
-                {"$ref": "#/components/schemas/Error"},
-                "`since` is older than what is kept, or ahead of what there is: fetch the lists again",
-            ),
+            410: OpenApiResponse({"$ref": "#/components/schemas/Error"}, EventsGone.default_detail),
         },
     )
     def get(self, request: Request) -> HttpResponse:
@@ -130,9 +126,8 @@ class EventsView(APIView):
         result = replay(owner_id(request.user), since, limit + 1)
         if not result.complete:
             raise EventsGone
-        events = result.events[:limit]
-        texts = ",".join(event.text for event in events)
+        texts = ",".join(result.events[:limit])
         response = HttpResponse(f"[{texts}]", "application/json")
         if len(result.events) > limit:
-            response["Link"] = link_to_next(request, "since", str(events[-1].seq))
+            response["Link"] = link_to_next(request, "since", str(since + limit))
         return response

@@ -1,30 +1,28 @@
 """Where events meet the sockets of this server process.
 
-The hub is told of events by `bell`: directly of what this process writes, and by the channel layer
-of what others write. It subscribes to the layer once for all sockets, so that a socket that comes
-or goes costs nothing there. As wake-ups may be lost, the hub also compares everybody who has sockets
-here with the record every few seconds: events arrive even while the layer is down, and from
-processes that share no layer with this one.
+The hub hears of events from the bell of this process and, by the channel layer, from those of others.
+As either may fail, it also compares everybody who has sockets here with the record every few seconds.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from django.db import close_old_connections
+from channels.db import database_sync_to_async
 
 from accounts.owned.acting import act_for_nobody
-from tasks.events.bell import LAYER_TIMEOUT, PROCESSES, bell, reason, shared_layer
-from tasks.events.record import EventMessage, Replay, newest_seqs, replay
+from tasks.events.bell import LAYER_TIMEOUT, PROCESSES, bell, shared_layer
+from tasks.events.record import Replay, newest_seqs, replay
 
 logger = logging.getLogger(__name__)
 
-POLL_INTERVAL = 5.0  # seconds in which everybody is compared with the record once
+POLL_INTERVAL = 5.0  # seconds after which everybody is compared with the record
 POLL_BATCH = 500  # people asked about in one query
-LOOK_INTERVAL = 1.0  # seconds between two extra comparisons, however often they are requested
+LOOK_INTERVAL = 1.0  # seconds between two comparisons, however often they are requested
 RETRY_INTERVAL = 1.0  # seconds before a channel layer that failed is tried again
 
 # Threads of the hub alone: what sockets read takes neither threads nor connections from requests.
@@ -33,23 +31,9 @@ _readers = ThreadPoolExecutor(3, thread_name_prefix="hub", initializer=act_for_n
 Answer = TypeVar("Answer")
 
 
-def _read_now(function: Callable[..., Answer], *args: Any) -> Answer:
-    """What `channels.db.database_sync_to_async` does in its thread, without copying a context."""
-    close_old_connections()
-    try:
-        return function(*args)
-    finally:
-        close_old_connections()
-
-
 class Socket(Protocol):
-    """What the hub knows of a socket."""
-
-    def push(self, event: EventMessage) -> None:
-        """Send this event, unless it was sent already."""
-
-    def catch_up(self, newest: int) -> None:
-        """Send what the record holds up to the event of this number, unless it was sent already."""
+    def push(self, seq: int, text: str | None = None) -> None:
+        """There is an event of this number, sent perhaps already; without its text, read it."""
 
 
 class Hub:
@@ -57,13 +41,11 @@ class Hub:
 
     def __init__(self) -> None:
         self._sockets: dict[str, set[Socket]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._look_requested = asyncio.Event()
-        # Callers of `last_seq` that the next query answers.
-        self._asking: dict[str, list[asyncio.Future[int]]] = {}
-        self._asker: asyncio.Task[None] | None = None
-
-    # Sockets
+        self._asking = asyncio.Lock()
+        # Whom the next query of `last_seq` asks about, and its answer.
+        self._next: tuple[list[str], asyncio.Task[dict[str, int]]] | None = None
 
     def count(self, user_id: str) -> int:
         """How many sockets somebody has open in this process."""
@@ -71,7 +53,11 @@ class Hub:
 
     def join(self, user_id: str, socket: Socket) -> None:
         """Push every event of `user_id` to `socket` from now on."""
-        self._start()
+        if not self._tasks:
+            bell.listen(self._sockets, self.deliver)
+            self._tasks.add(asyncio.create_task(self._compare()))
+            if shared_layer() is not None:
+                self._tasks.add(asyncio.create_task(self._follow_layer()))
         self._sockets.setdefault(user_id, set()).add(socket)
 
     def leave(self, user_id: str, socket: Socket) -> None:
@@ -81,101 +67,57 @@ class Hub:
         if not theirs:
             self._sockets.pop(user_id, None)
 
-    def wants(self, user_id: str) -> bool:
-        return user_id in self._sockets
-
-    def deliver(self, user_id: str, event: tuple[int, str]) -> None:
-        message = EventMessage(*event)
+    def deliver(self, user_id: str, seq: int, text: str | None = None) -> None:
         for socket in list(self._sockets.get(user_id, ())):
-            socket.push(message)
-
-    def _start(self) -> None:
-        """Start to listen, with the first socket."""
-        if not self._tasks:
-            bell.listen(self)
-            work = [self._poll(), self._look_on_request()]
-            if shared_layer() is not None:
-                work.append(self._follow_layer())
-            self._tasks = [asyncio.create_task(each) for each in work]
+            socket.push(seq, text)
 
     async def stop(self) -> None:
         """End all tasks of the hub, before the event loop ends."""
         await asyncio.to_thread(bell.flush)
-        tasks, self._tasks = self._tasks, []
+        tasks, self._tasks = self._tasks, set()
         while tasks:
             for task in tasks:
                 task.cancel()
-            # Again and again: a library may swallow a cancellation.
-            _, left = await asyncio.wait(tasks, timeout=0.1)
-            tasks = list(left)
-
-    # The record
+            # Again and again: the Redis client swallows a cancellation while it connects.
+            _, tasks = await asyncio.wait(tasks, timeout=0.1)
 
     async def _read(self, function: Callable[..., Answer], *args: Any) -> Answer:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_readers, _read_now, function, *args)
+        read = database_sync_to_async(function, thread_sensitive=False, executor=_readers)
+        return await read(*args)
 
     async def replay(self, user_id: str, since: int, limit: int) -> Replay:
         return await self._read(replay, user_id, since, limit)
 
     async def last_seq(self, user_id: str) -> int:
-        """The number of somebody's newest event; calls at the same time share a query."""
-        answer = asyncio.get_running_loop().create_future()
-        self._asking.setdefault(user_id, []).append(answer)
-        if self._asker is None or self._asker.done():
-            self._asker = asyncio.create_task(self._ask())
-        seq: int = await answer
-        return seq
+        """The number of somebody's newest event; calls that come while a query runs share the next."""
+        if self._next is None:
+            people: list[str] = []
+            self._next = people, asyncio.create_task(self._ask(people))
+        people, answer = self._next
+        people.append(user_id)
+        # Shielded: whoever leaves does not cancel what others wait for.
+        return (await asyncio.shield(answer)).get(user_id, 0)
 
-    async def _ask(self) -> None:
-        while self._asking:
-            asking, self._asking = self._asking, {}
-            answers = [(user_id, each) for user_id, waiting in asking.items() for each in waiting]
-            try:
-                newest = await self._read(newest_seqs, list(asking))
-            except Exception as error:  # noqa: BLE001  raised by `last_seq`
-                for _, answer in answers:
-                    if not answer.done():
-                        answer.set_exception(error)
-                continue
-            for user_id, answer in answers:
-                if not answer.done():  # cancelled: the socket is gone
-                    answer.set_result(newest.get(user_id, 0))
+    async def _ask(self, people: list[str]) -> dict[str, int]:
+        async with self._asking:
+            self._next = None
+            return await self._read(newest_seqs, people)
 
-    async def _look(self, people: list[str]) -> None:
-        """Compare the sockets of these people with the record, and let them catch up."""
-        try:
-            newest = await self._read(newest_seqs, people)
-        except Exception:
-            logger.exception("The record of events cannot be read")
-            return
-        for user_id, seq in newest.items():
-            for socket in list(self._sockets.get(user_id, ())):
-                socket.catch_up(seq)
-
-    async def _look_at_all(self, *, seconds: float) -> None:
-        """Compare everybody with the record once, in batches spread over that time."""
-        people = list(self._sockets)
-        batches = [
-            people[start : start + POLL_BATCH] for start in range(0, len(people), POLL_BATCH)
-        ]
-        for batch in batches or [[]]:
-            await asyncio.sleep(seconds / max(1, len(batches)))
-            if batch:
-                await self._look(batch)
-
-    async def _poll(self) -> None:
+    async def _compare(self) -> None:
+        """Compare everybody with the record every few seconds, and as soon as that is requested."""
         while True:
-            await self._look_at_all(seconds=POLL_INTERVAL)
-
-    async def _look_on_request(self) -> None:
-        while True:
-            await self._look_requested.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look_requested.wait(), POLL_INTERVAL)
             self._look_requested.clear()
-            await self._look_at_all(seconds=0)
+            people = list(self._sockets)
+            try:
+                for start in range(0, len(people), POLL_BATCH):
+                    batch = people[start : start + POLL_BATCH]
+                    for user_id, seq in (await self._read(newest_seqs, batch)).items():
+                        self.deliver(user_id, seq)
+            except Exception:
+                logger.exception("The record of events cannot be read")
             await asyncio.sleep(LOOK_INTERVAL)
-
-    # The channel layer
 
     async def _follow_layer(self) -> None:
         """Deliver the events that other processes tell of."""
@@ -186,33 +128,16 @@ class Hub:
                 async with asyncio.timeout(LAYER_TIMEOUT):
                     channel = channel or await layer.new_channel()
                     await layer.group_add(PROCESSES, channel)
-                if failing:
-                    logger.warning("The channel layer answers again")
                 failing = False
-                raise_if_cancelled()  # else it would wait for a message that never comes
                 self._look_requested.set()  # of what others wrote before, nothing was received
                 while True:
-                    message = await layer.receive(channel)
-                    if message["type"] == "bell.look":
-                        self._look_requested.set()
-                    for user_id, seq, text in message.get("texts", ()):
-                        self.deliver(user_id, (seq, text))
+                    for event in (await layer.receive(channel))["texts"]:
+                        self.deliver(*event)
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
-                if not failing:  # once, not every second
-                    logger.warning("The channel layer does not answer: %s", reason(error))
+                if not failing:  # logged once, not every second
+                    logger.warning("The channel layer does not answer: %r", error)
                 failing = True
                 await asyncio.sleep(RETRY_INTERVAL)
-            raise_if_cancelled()
-
-
-def raise_if_cancelled() -> None:
-    """Raise `CancelledError` where the current task was cancelled and a library swallowed that.
-
-    The Redis client does, while it connects.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
@@ -220,7 +145,4 @@ _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 def current_hub() -> Hub:
     """The hub of the running event loop; a server process has one."""
-    loop = asyncio.get_running_loop()
-    if loop not in _hubs:
-        _hubs[loop] = Hub()
-    return _hubs[loop]
+    return _hubs.setdefault(asyncio.get_running_loop(), Hub())

@@ -8,11 +8,7 @@ from accounts.owned.models import OwnedModel, OwnedQuerySet
 
 
 class Stream(models.Model):
-    """Where one person's events stand: the number of their newest.
-
-    Its row is the lock that makes their writers take turns, so that numbers are given in the order
-    of the commits and without gaps.
-    """
+    """The number of one person's newest event; writers lock it, so numbers follow the commits."""
 
     user_id = models.CharField("owner", max_length=255, primary_key=True)
     last_seq = models.BigIntegerField()

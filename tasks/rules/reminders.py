@@ -1,10 +1,11 @@
 """Which notification a task's deadline calls for: a pure function of state, clock and what was made.
 
 "Due" is derived, never remembered, so a night without a worker is caught up in one pass: whatever
-is due and not yet made is made, and of several kinds that were missed only the most telling one.
+is due and not yet made is made, and of several kinds that were missed only the latest one.
 """
 
 from collections.abc import Set
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,7 +24,11 @@ OFFSETS = {
     Kind.REACHED: timedelta(0),
     Kind.OVERDUE: timedelta(hours=1),
 }
-_ORDER = tuple(Kind)
+_WORDING = {
+    Kind.REMINDER: ("Due soon", "“{text}” is due at {deadline}."),
+    Kind.REACHED: ("Deadline reached", "“{text}” was due at {deadline}."),
+    Kind.OVERDUE: ("Overdue", "“{text}” was due at {deadline} and is not done yet."),
+}
 
 
 class State(NamedTuple):
@@ -34,63 +39,32 @@ class State(NamedTuple):
     made: Set[Kind] = frozenset()
 
 
-def moment(kind: Kind, deadline: datetime) -> datetime | None:
-    """When `kind` becomes due; nothing where the calendar has no such moment."""
-    try:
-        return deadline + OFFSETS[kind]
-    except OverflowError:
-        return None
+def upcoming(state: State) -> dict[Kind, datetime]:
+    """The kinds after all that were made, in their order, and when each of them becomes due."""
+    moments: dict[Kind, datetime] = {}
+    if state.completed or state.deadline is None:
+        return moments
+    for kind, offset in OFFSETS.items():
+        if kind in state.made:
+            moments.clear()
+        else:
+            with suppress(OverflowError):  # the calendar has no such moment
+                moments[kind] = state.deadline + offset
+    return moments
 
 
 def due(state: State, now: datetime) -> Kind | None:
-    """The one notification to be made now, if any: the latest kind whose moment has come.
-
-    Not if that kind was made for this deadline, nor if a later one was.
-    """
-    found = None
-    for kind in _remaining(state):
-        assert state.deadline is not None  # noqa: S101  else nothing remains
-        at = moment(kind, state.deadline)
-        if at is not None and at <= now:
-            found = kind
-    return found
-
-
-def upcoming(state: State) -> Kind | None:
-    """The next kind that can become due: the first one after all that were made."""
-    for kind in _remaining(state):
-        assert state.deadline is not None  # noqa: S101  else nothing remains
-        if moment(kind, state.deadline) is not None:
-            return kind
-    return None
-
-
-def _remaining(state: State) -> tuple[Kind, ...]:
-    if state.completed or state.deadline is None:
-        return ()
-    passed = max((_ORDER.index(kind) + 1 for kind in state.made), default=0)
-    return _ORDER[passed:]
+    """The one notification to be made now, if any: the latest kind whose moment has come."""
+    passed = [kind for kind, at in upcoming(state).items() if at <= now]
+    return passed[-1] if passed else None
 
 
 def next_moment(state: State) -> datetime | None:
     """From when on the task wants to be looked at again; never, once all is said."""
-    kind = upcoming(state)
-    return None if kind is None or state.deadline is None else moment(kind, state.deadline)
-
-
-_TITLES = {
-    Kind.REMINDER: "Due soon",
-    Kind.REACHED: "Deadline reached",
-    Kind.OVERDUE: "Overdue",
-}
-_MESSAGES = {
-    Kind.REMINDER: "“{text}” is due at {deadline}.",
-    Kind.REACHED: "“{text}” was due at {deadline}.",
-    Kind.OVERDUE: "“{text}” was due at {deadline} and is not done yet.",
-}
+    return next(iter(upcoming(state).values()), None)
 
 
 def wording(kind: Kind, text: str, deadline: datetime) -> tuple[str, str]:
     """Title and message of a notification about a task with this text."""
-    written = f"{deadline:%Y-%m-%d %H:%M} UTC"
-    return _TITLES[kind], _MESSAGES[kind].format(text=text, deadline=written)
+    title, message = _WORDING[kind]
+    return title, message.format(text=text, deadline=f"{deadline:%Y-%m-%d %H:%M} UTC")

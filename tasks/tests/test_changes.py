@@ -13,7 +13,7 @@ from conftest import ALICE
 from tasks.due import send_due
 from tasks.models import Notification, Task
 from tasks.rules.ids import uuid7
-from tasks.rules.reminders import Kind
+from tasks.rules.reminders import OFFSETS, Kind
 from tasks.tests.calls import made
 from tasks.tests.holding import until_somebody_waits
 
@@ -106,7 +106,9 @@ def test_notifications_are_locked_in_the_order_of_their_ids(alice_api):
     ]
     for note in notes:
         note.save()
-    Task.objects.filter(pk=task["id"]).wait_for(Kind.OVERDUE)
+    Task.objects.filter(pk=task["id"]).update_unrecorded(
+        next_reminder_at=noon + OFFSETS[Kind.OVERDUE]
+    )
 
     def finish() -> int:
         try:

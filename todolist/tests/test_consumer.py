@@ -36,7 +36,7 @@ def only_socket_of(user_id: str) -> NotificationConsumer:
     return socket
 
 
-async def test_a_socket_costs_one_task_and_no_channel():
+async def test_a_socket_costs_two_tasks_and_no_channel():
     async with greeted(sign(ALICE)):  # the hub has its tasks from here on
         before = len(asyncio.all_tasks())
         clients = [Client(sign(f"person-{number}")) for number in range(10)]
@@ -44,8 +44,8 @@ async def test_a_socket_costs_one_task_and_no_channel():
             client.start()
             await client.received()
         assert not hasattr(only_socket_of("person-0"), "channel_name")
-        # Besides the server's: one that waits for the client's next message.
-        assert len(asyncio.all_tasks()) - before <= 2 * len(clients)
+        # Besides the server's: one that waits for the client, and one that sends events.
+        assert len(asyncio.all_tasks()) - before <= 3 * len(clients)
         for client in clients:
             await client.leave()
 
@@ -120,7 +120,7 @@ async def test_cancelled_while_something_is_sent_it_is_forgotten(during):
     elif during == "an event":
         await write(ALICE)
         await client.received()
-    sending = only_socket_of(ALICE).task
+    sending = only_socket_of(ALICE).sender
     client.running.cancel()
     await asyncio.wait([client.running], timeout=PATIENCE)
     assert client.running.cancelled()

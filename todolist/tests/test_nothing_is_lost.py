@@ -241,7 +241,7 @@ def test_a_server_is_killed_in_the_middle(two_servers):
     acknowledged = make_changes(lambda: list(alive), token, seed=7)
     trouble.join()
     survivor = alive[0]
-    code = "from tasks.events.record import last_seq; print(last_seq('server-dies'))"
+    code = "from tasks.models import Stream; print(Stream.objects.get(pk='server-dies').last_seq)"
     newest = int(survivor.manage("shell", "-v0", "-c", code).stdout)
     follower.wait_for(newest)
     # A change whose answer never came was made or was not; record and tasks agree on which.

@@ -11,15 +11,10 @@ from tasks.resources import idempotency
 
 
 class Command(BaseCommand):
-    help = (
-        f"Drop events older than {KEPT_DAYS} days, and answers kept for Idempotency-Keys that are "
-        "free again. Run it once a day, while the server runs."
-    )
+    help = "Drop old events, and answers kept for Idempotency-Keys. Run it once a day."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        dropped = 0
-        for count in prune(before=timezone.now() - timedelta(days=KEPT_DAYS)):
-            dropped += count
+        dropped = sum(prune(before=timezone.now() - timedelta(days=KEPT_DAYS)))
         self.stdout.write(f"{dropped} events dropped")
         if dropped := sum(idempotency.prune(now=timezone.now())):
             self.stdout.write(f"{dropped} answers of Idempotency-Keys dropped")

@@ -7,5 +7,5 @@ from tasks.tests.chores.models import Chore
 
 
 @admin.register(Chore)
-class ChoreAdmin(KeysetAdmin[Chore]):
+class ChoreAdmin(KeysetAdmin):
     list_display = ["text", "user_id", "effort"]
