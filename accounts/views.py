@@ -2,7 +2,6 @@
 
 from typing import cast
 
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,9 +23,6 @@ class MeView(LeanView):
     permission_classes = [IsSignedIn]
     answers_at_once = True  # from the token alone (todolist/serving/handler.py)
 
-    @extend_schema(
-        operation_id="getMe", summary="Show who the token speaks for", responses=PersonSerializer
-    )
     def get(self, request: Request) -> Response:
         user = cast("CurrentUser", request.user)  # the permission saw to it
         return Response({"id": user.id, "email": user.email, "name": user.name})

@@ -2,12 +2,6 @@
 
 from typing import cast
 
-from drf_spectacular.utils import (
-    OpenApiParameter,
-    OpenApiResponse,
-    extend_schema,
-    inline_serializer,
-)
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
@@ -27,8 +21,6 @@ from tasks.resources.lists.paging import link_to_next
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parsed_query, query_of
 from tasks.resources.viewsets import RecordedViewMixin, RecordedViewSet
 
-COUNT = serializers.IntegerField(min_value=0)
-
 
 class TaskViewSet(RecordedViewSet[Task]):
     """The caller's tasks (docs/api.md section 4)."""
@@ -46,34 +38,16 @@ class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin
     serializer_class = NotificationSerializer
     filterset_class = NotificationFilters
 
-    @extend_schema(
-        operation_id="countUnreadNotifications",
-        summary="Count unread notifications",
-        responses=inline_serializer("UnreadCount", {"count": COUNT}),
-        filters=False,
-    )
     @action(detail=False, url_path="unread-count")
     def unread_count(self, request: Request) -> Response:
         return Response({"count": self._own().unread().count()})
 
-    @extend_schema(
-        operation_id="readNotification",
-        summary="Mark a notification as read",
-        description="Once more changes nothing: the first time counts.",
-        request=None,
-    )
     @action(detail=True, methods=["post"])
     def read(self, request: Request, pk: str) -> Response:
         notification = self.get_object()
         notification.mark_read()
         return Response(self.get_serializer(notification).data)
 
-    @extend_schema(
-        operation_id="readAllNotifications",
-        summary="Mark all notifications as read",
-        request=None,
-        responses=inline_serializer("UpdatedCount", {"updated": COUNT}),
-    )
     @action(detail=False, methods=["post"], url_path="read-all")
     @in_own_transactions
     def read_all(self, request: Request) -> Response:
@@ -103,25 +77,6 @@ class EventsView(APIView):
     since_field: serializers.IntegerField = WholeNumberParameter(min_value=0, max_value=2**63 - 2)
     limit_field: serializers.IntegerField = WholeNumberParameter(min_value=1, max_value=1000)
 
-    @extend_schema(
-        operation_id="listEvents",
-        summary="List own events after a number",
-        description="For clients that poll; the socket sends the same events as they happen.",
-        parameters=[
-            OpenApiParameter("since", {"type": "integer", "minimum": 0, "default": 0}),
-            OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
-        ],
-        responses={
-            200: OpenApiResponse(
-                {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
-                "The events after `since`, oldest first; `Link` where there are more",
-            ),
-            410: OpenApiResponse(
-                {"$ref": "#/components/schemas/Error"},
-                "`since` is older than what is kept, or ahead of what there is: fetch the lists again",
-            ),
-        },
-    )
     def get(self, request: Request) -> Response:
         query = parsed_query(query_of(request))
         since = parameter(query, "since", self.since_field) or 0

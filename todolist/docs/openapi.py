@@ -28,7 +28,7 @@ from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
 from tasks.resources.viewsets import RecordedViewMixin
 from tasks.resources.wire import form_of, has_form
-from todolist.docs import components
+from todolist.docs import components, operations  # noqa: F401  operations register themselves
 from todolist.docs.components import Schema, ref, string
 from todolist.docs.refusals import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION
 from todolist.docs.refusals import refusals as refusals_of

@@ -5,18 +5,11 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
 from accounts.owned.public import PublicView
-
-MEDIA_TYPES = (
-    *("application/json", "application/vnd.oai.openapi+json"),
-    *("application/yaml", "application/vnd.oai.openapi"),
-)
 
 
 class SchemaView(PublicView):
@@ -29,11 +22,6 @@ class SchemaView(PublicView):
 
         return [renderer() for renderer in RENDERERS]
 
-    @extend_schema(
-        operation_id="getSchema",
-        summary="This document",
-        responses={(200, media_type): OpenApiTypes.OBJECT for media_type in MEDIA_TYPES},
-    )
     def get(self, request: Request) -> HttpResponse:
         from todolist.docs.openapi import document
 
@@ -74,11 +62,6 @@ class DocsView(PublicView):
         )
     )
 
-    @extend_schema(
-        operation_id="getDocs",
-        summary="A page to try this API on",
-        responses={(200, "text/html"): OpenApiTypes.STR},
-    )
     def get(self, request: Request) -> HttpResponse:
         page = render(request._request, "todolist/docs.html")
         page["Content-Security-Policy"] = self.POLICY
