@@ -50,7 +50,7 @@ proof: .venv/installed ## Prove isolation over every route; ISOLATION_EXAMPLES=1
 	$(PY) -m pytest -q todolist/tests/test_isolation_*.py tasks/tests/test_ownership.py
 
 mutants: .venv/installed ## Take the guards of isolation away, and see which tests turn red
-	$(PY) scripts/mutants.py
+	$(PY) -m todolist.tests.mutants
 
 DEMO_PORT ?= 3000
 TOKEN_MODE ?= jwks
