@@ -1,13 +1,13 @@
 """Everything that can be configured, and how the parts are plugged together.
 
 The only reader of the environment. Which variables there are: `.env.example`. What happens to a
-value that makes no sense: `todolist/config/` and `todolist/checks.py`.
+value that makes no sense: `todolist/config.py` and `todolist/checks.py`.
 """
 
 from datetime import timedelta
 from pathlib import Path
 
-from todolist.config.environment import Environment, name_in_redis
+from todolist.config import Environment, name_in_redis
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

@@ -12,7 +12,7 @@ from django.core.checks import run_checks
 
 from conftest import BLANK_ENVIRONMENT, ROOT, SECRET, environment_for, manage
 from todolist.checks import check_connections_do_not_leak, refuse_to_start_while_wrong
-from todolist.config.environment import Environment, name_in_redis
+from todolist.config import Environment, name_in_redis
 from todolist.settings import BASE_DIR
 
 EVERYTHING_WRONG = {
