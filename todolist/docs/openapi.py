@@ -1,7 +1,7 @@
 """How the OpenAPI document is made: drf-spectacular reads views, filters, paginators and serializers.
 
 What these cannot say (conditions, repeats, pages, refusals) follows from what a view is, and is said
-here once for all of them. A view that none of that describes says more by `extend_schema`.
+here once for all of them. A view that none of that describes is in `operations`.
 """
 
 from functools import cache
@@ -22,16 +22,13 @@ from drf_spectacular.renderers import (
 from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
 
-from accounts.owned.viewsets import OwnedViewMixin
 from tasks.resources.lists.filters import ParameterFilter
 from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
 from tasks.resources.viewsets import RecordedViewMixin
 from tasks.resources.wire import form_of, has_form
 from todolist.docs import components, operations  # noqa: F401  operations register themselves
-from todolist.docs.components import Schema, ref, string
-from todolist.docs.refusals import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION
-from todolist.docs.refusals import refusals as refusals_of
+from todolist.docs.components import Schema, ref
 
 # Everything that Python's `str.strip` leaves of a text, and no NUL, which PostgreSQL cannot hold.
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
@@ -52,43 +49,25 @@ class AutoSchema(openapi.AutoSchema):
     """drf-spectacular's, and what follows from the base classes of a view."""
 
     @property
-    def action(self) -> str:
-        return str(getattr(self.view, "action", ""))
-
-    @property
-    def model(self) -> Any:
-        """The model whose rows the view shows, where it is one of those that people own."""
-        queryset = getattr(self.view, "queryset", None)
-        return (
-            queryset.model
-            if isinstance(self.view, OwnedViewMixin) and queryset is not None
-            else None
-        )
+    def named(self) -> tuple[str, str] | None:
+        """Id and summary of one of REST framework's actions upon the rows of a model."""
+        queryset: Any = getattr(self.view, "queryset", None)
+        action: str = getattr(self.view, "action", "")
+        if queryset is None or action not in ACTIONS:
+            return None
+        verb, words = ACTIONS[action]
+        meta = queryset.model._meta
+        name = str(meta.verbose_name_plural if action == "list" else meta.verbose_name)
+        return verb + name.title().replace(" ", ""), f"{words} {name}"
 
     def get_operation_id(self) -> str:
-        if self.model is None or self.action not in ACTIONS:
-            return super().get_operation_id()
-        names = self.model._meta.verbose_name_plural if self.action == "list" else None
-        name = str(names or self.model._meta.verbose_name).title().replace(" ", "")
-        return ACTIONS[self.action][0] + name
+        return self.named[0] if self.named else super().get_operation_id()
 
     def get_summary(self) -> str | None:
-        if self.model is None or self.action not in ACTIONS:
-            return super().get_summary()
-        meta = self.model._meta
-        name = meta.verbose_name_plural if self.action == "list" else meta.verbose_name
-        return f"{ACTIONS[self.action][1]} {name}"
+        return self.named[1] if self.named else super().get_summary()
 
     def get_description(self) -> str:  # type: ignore[override]  # so does its base class
-        return "" if self.action in ACTIONS else str(super().get_description() or "")
-
-    def get_tags(self) -> list[str]:
-        if self.model is not None:
-            return [str(self.model._meta.verbose_name_plural)]
-        return [self.path.strip("/").partition("/")[0]]
-
-    def get_auth(self) -> list[Schema]:
-        return [auth for auth in super().get_auth() if auth]
+        return "" if self.named else str(super().get_description() or "")
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Schema | None:
         operation: Schema | None = super().get_operation(*args, **kwargs)
@@ -96,18 +75,27 @@ class AutoSchema(openapi.AutoSchema):
             return None
         responses = operation["responses"]
         parameters = operation.setdefault("parameters", [])
-        queried = any(one["in"] == "query" for one in parameters)
+        has_query = any(one["in"] == "query" for one in parameters)
+        has_body = "requestBody" in operation
+        signed_in = bool(self.view.authentication_classes)
+        is_page = any("text/html" in one.get("content", ()) for one in responses.values())
         if isinstance(self.view, RecordedViewMixin):
             self._describe_recorded(parameters, responses)
-        responses |= refusals_of(
-            negotiated=not any("text/html" in one.get("content", ()) for one in responses.values()),
-            signed_in=bool(self.view.authentication_classes),
-            somebodys="{" in self.path,
-            queried=queried,
-            has_body="requestBody" in operation,
-            creates=isinstance(self.view, RecordedViewMixin) and self.action == "create",
-            changes=any(one in parameters for one in (IF_MATCH,)),
-        )
+        happens = {
+            "400": has_body or has_query,
+            "401": signed_in,
+            "403": "{" in self.path,
+            "404": "{" in self.path,
+            "406": not is_page,
+            "409": components.IDEMPOTENCY_KEY in parameters,
+            "412": components.IF_MATCH in parameters,
+            "413": has_body,
+            "415": has_body,
+            "422": components.IDEMPOTENCY_KEY in parameters,
+            "503": signed_in,
+        }
+        refusals = components.REFUSALS | ({"400": components.BAD_BODY} if has_body else {})
+        responses |= {status: refusals[status] for status in happens if happens[status]}
         operation["responses"] = dict(sorted(responses.items()))
         if not parameters:
             del operation["parameters"]
@@ -115,26 +103,23 @@ class AutoSchema(openapi.AutoSchema):
 
     def _describe_recorded(self, parameters: list[Schema], responses: Schema) -> None:
         """Versions, repeats and pages: what `RecordedViewMixin` does."""
-        success: Schema = next(iter(responses.values()))
-        headers: Schema = success.setdefault("headers", {})
+        action: str = getattr(self.view, "action", "")
+        headers: Schema = {}
         paging: Any = getattr(self.view, "pagination_class", None)
-        if self.action == "list" and paging and issubclass(paging, KeysetPagination):
-            headers["Link"] = LINK
-        if self.action in ("create", "retrieve", "update", "partial_update"):
-            headers["ETag"] = ETAG
-        if self.action == "create":
-            headers["Location"] = LOCATION
-            parameters.append(IDEMPOTENCY_KEY)
-        if self.action == "retrieve":
-            parameters.append(IF_NONE_MATCH)
-            responses["304"] = {
-                "description": "It is as `If-None-Match` has it",
-                "headers": {"ETag": ETAG},
-            }
-        if self.action in ("update", "partial_update", "destroy"):
-            parameters.append(IF_MATCH)
-        if not headers:
-            del success["headers"]
+        if action == "list" and paging and issubclass(paging, KeysetPagination):
+            headers["Link"] = components.LINK
+        if action in ("create", "retrieve", "update", "partial_update"):
+            headers["ETag"] = components.ETAG
+        if action == "create":
+            headers["Location"] = components.LOCATION
+            parameters.append(components.IDEMPOTENCY_KEY)
+        if headers:
+            next(iter(responses.values()))["headers"] = headers
+        if action == "retrieve":
+            parameters.append(components.IF_NONE_MATCH)
+            responses["304"] = components.NOT_MODIFIED
+        if action in ("update", "partial_update", "destroy"):
+            parameters.append(components.IF_MATCH)
 
     def _insert_field_validators(self, field: Any, schema: Schema) -> None:
         super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
@@ -157,14 +142,8 @@ class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-
             )
             return found
         schema = auto_schema._map_serializer_field(filter_field.parameter, "request")
-        return [
-            build_parameter_type(
-                name=field_name,
-                location="query",
-                schema=schema,
-                description=filter_field.extra.get("help_text"),
-            )
-        ]
+        said = filter_field.extra.get("help_text")
+        return [build_parameter_type(field_name, schema, "query", description=said)]
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -187,7 +166,6 @@ def without_trailing_slashes(endpoints: list[Any]) -> list[Any]:
 
 def complete(result: Schema, **kwargs: Any) -> Schema:
     """Add what no view has: events, errors, examples; and say of answers that nothing is left out."""
-    result["info"]["description"] = components.DESCRIPTION
     schemas = result["components"]["schemas"]
     schemas.update(components.COMPONENTS | events())
     for name, schema in schemas.items():
@@ -200,6 +178,7 @@ def complete(result: Schema, **kwargs: Any) -> Schema:
             schema["required"] = sorted(schema["properties"])
         if example := components.EXAMPLES.get(name):
             schema["examples"] = [example]
+    result["info"]["description"] = components.DESCRIPTION
     result["components"]["schemas"] = dict(sorted(schemas.items()))
     return result
 
@@ -214,7 +193,7 @@ def events() -> dict[str, Schema]:
         types = [kind for what in ("created", "updated") if (kind := model.event_type(what))]
         found[f"{shown}Event"] = components.event(ref(shown), *types)
         if deleted := model.event_type("deleted"):
-            gone = components.record(id=string(format="uuid"))
+            gone = components.record(id=components.string(format="uuid"))
             found[f"{shown}DeletedEvent"] = components.event(gone, deleted)
     return {**found, "Event": {"oneOf": [ref(name) for name in found]}}
 
