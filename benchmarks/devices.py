@@ -109,7 +109,7 @@ DEVICES = [
     # REST framework
     Device("known tokens", "accounts.signin.tokens",
         "assert _remember; _remember = lambda digest, known: None"),
-    Device("negotiation shortcut", "todolist.rest.negotiation",
+    Device("negotiation shortcut", "todolist.rest.formats",
         "del JSONFirst.select_parser, JSONFirst.select_renderer"),
     Device("DirectRequests", "accounts.owned.viewsets",
         "del DirectRequests.initialize_request, DirectRequests.perform_authentication"),

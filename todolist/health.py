@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
+from typing import Any
 
 from asgiref.sync import async_to_sync
-from channels import DEFAULT_CHANNEL_LAYER
-from channels.layers import channel_layers
+from channels.layers import get_channel_layer
 from django.db import Error, connection
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -52,15 +52,16 @@ def database_answers() -> bool:
 
 
 def channel_layer_answers() -> bool:
+    """Send to a group that nobody is in: the layer's store must answer for that to succeed."""
+
+    async def send() -> None:
+        layer: Any = get_channel_layer()
+        async with asyncio.timeout(CHANNEL_LAYER_TIMEOUT):
+            await layer.group_send("health", {"type": "health.check"})
+
     try:
-        async_to_sync(_ring_nobody)()
+        async_to_sync(send)()
     except Exception as error:  # noqa: BLE001  every layer fails in its own way
         logger.error("The channel layer does not answer: %s", error)
         return False
     return True
-
-
-async def _ring_nobody() -> None:
-    """Send to a group that nobody is in: the layer's store must answer for that to succeed."""
-    async with asyncio.timeout(CHANNEL_LAYER_TIMEOUT):
-        await channel_layers[DEFAULT_CHANNEL_LAYER].group_send("health", {"type": "health.check"})

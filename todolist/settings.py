@@ -84,9 +84,9 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.signin.authentication.BearerAuthentication"],
     # Views over tasks say more; a view that says nothing still wants a token.
     "DEFAULT_PERMISSION_CLASSES": ["accounts.owned.permissions.IsSignedIn"],
-    "DEFAULT_PARSER_CLASSES": ["todolist.rest.parsers.LimitedJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["todolist.rest.renderers.ReadyJSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "todolist.rest.negotiation.JSONFirst",
+    "DEFAULT_PARSER_CLASSES": ["todolist.rest.formats.LimitedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["todolist.rest.formats.ReadyJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "todolist.rest.formats.JSONFirst",
     "EXCEPTION_HANDLER": "todolist.rest.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,

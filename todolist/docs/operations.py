@@ -23,12 +23,12 @@ from todolist.docs.components import ref
 COUNT = serializers.IntegerField(min_value=0)
 OK = serializers.ChoiceField(["ok"])
 PART = serializers.ChoiceField(["ok", "unreachable"])
+LIVE = inline_serializer("Live", {"status": OK})
 READY = inline_serializer("Ready", {"status": OK, "database": OK, "channel_layer": OK})
 NOT_READY = inline_serializer(
     "NotReady", {"detail": serializers.CharField(), "database": PART, "channel_layer": PART}
 )
-
-MEDIA_TYPES = (
+DOCUMENT_TYPES = (
     *("application/json", "application/vnd.oai.openapi+json"),
     *("application/yaml", "application/vnd.oai.openapi"),
 )
@@ -37,26 +37,24 @@ MEDIA_TYPES = (
 OPERATIONS: dict[str, dict[str, Any]] = {
     "MeView": {
         "get": extend_schema(
-            operation_id="getMe",
-            summary="Show who the token speaks for",
-            responses=PersonSerializer,
+            "getMe", summary="Show who the token speaks for", responses=PersonSerializer
         )
     },
     "NotificationViewSet": {
         "unread_count": extend_schema(
-            operation_id="countUnreadNotifications",
+            "countUnreadNotifications",
             summary="Count unread notifications",
             responses=inline_serializer("UnreadCount", {"count": COUNT}),
             filters=False,
         ),
         "read": extend_schema(
-            operation_id="readNotification",
+            "readNotification",
             summary="Mark a notification as read",
             description="Once more changes nothing: the first time counts.",
             request=None,
         ),
         "read_all": extend_schema(
-            operation_id="readAllNotifications",
+            "readAllNotifications",
             summary="Mark all notifications as read",
             request=None,
             responses=inline_serializer("UpdatedCount", {"updated": COUNT}),
@@ -64,7 +62,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     },
     "EventsView": {
         "get": extend_schema(
-            operation_id="listEvents",
+            "listEvents",
             summary="List own events after a number",
             description="For clients that poll; the socket sends the same events as they happen.",
             parameters=[
@@ -85,29 +83,25 @@ OPERATIONS: dict[str, dict[str, Any]] = {
         )
     },
     "LiveView": {
-        "get": extend_schema(
-            operation_id="getLive",
-            summary="Whether the process answers",
-            responses=inline_serializer("Live", {"status": OK}),
-        )
+        "get": extend_schema("getLive", summary="Whether the process answers", responses=LIVE)
     },
     "ReadyView": {
         "get": extend_schema(
-            operation_id="getReady",
+            "getReady",
             summary="Whether database and channel layer answer",
             responses={200: READY, 503: NOT_READY},
         )
     },
     "SchemaView": {
         "get": extend_schema(
-            operation_id="getSchema",
+            "getSchema",
             summary="This document",
-            responses={(200, media_type): OpenApiTypes.OBJECT for media_type in MEDIA_TYPES},
+            responses={(200, media_type): OpenApiTypes.OBJECT for media_type in DOCUMENT_TYPES},
         )
     },
     "DocsView": {
         "get": extend_schema(
-            operation_id="getDocs",
+            "getDocs",
             summary="A page to try this API on",
             responses={(200, "text/html"): OpenApiTypes.STR},
         )

@@ -6,7 +6,6 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -53,11 +52,17 @@ def _configured_secrets() -> Iterator[str]:
         return
     yield from conf.secrets
     yield settings.BETTER_AUTH_SECRETS
-    with suppress(ImproperlyConfigured):  # Django refuses to hand out an empty one
-        yield settings.SECRET_KEY
+    yield secret_key()
     for database in settings.DATABASES.values():
         yield database.get("PASSWORD") or ""
     yield urlsplit(settings.REDIS_URL).password or ""
+
+
+def secret_key() -> str:
+    try:
+        return settings.SECRET_KEY
+    except ImproperlyConfigured:  # Django refuses to hand out an empty one
+        return ""
 
 
 @lru_cache(maxsize=64)
