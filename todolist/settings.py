@@ -6,6 +6,7 @@ value that makes no sense: `todolist/config.py` and `todolist/checks.py`.
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from todolist.config import Environment, name_in_redis
 
@@ -117,13 +118,12 @@ CORS_URLS_REGEX = r"^/(?!admin)"  # pages of other origins have no business in t
 
 # Storage: SQLite until a database is configured
 
-DATABASES = {
-    "default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
-}
+DATABASE = env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+DATABASES = {"default": DATABASE}
 # Requests run on a few threads that stay (todolist/serving/handler.py), each with its connection.
-DATABASES["default"]["CONN_MAX_AGE"] = None
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
+DATABASE["CONN_MAX_AGE"] = None
+if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASE["OPTIONS"] = {
         # Writers queue for `timeout` seconds from the start of their transaction; by default SQLite
         # fails at once when two transactions want to become writers.
         "transaction_mode": "IMMEDIATE",
@@ -131,18 +131,16 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         # Readers and a writer do not block each other; safe against a crash of the process.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    DATABASES["default"] |= {
-        "ENGINE": "todolist.serving.postgresql",
-        # A restarted database costs nobody a failed request; this engine checks without asking.
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            "connect_timeout": 5,  # seconds
-            # Statements are parsed and planned once for each connection.
-            "server_side_binding": True,
-            "prepare_threshold": 1,
-            **DATABASES["default"].get("OPTIONS", {}),
-        },
+elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
+    DATABASE["ENGINE"] = "todolist.serving.postgresql"
+    # A restarted database costs nobody a failed request; this engine checks without asking.
+    DATABASE["CONN_HEALTH_CHECKS"] = True
+    DATABASE["OPTIONS"] = {
+        "connect_timeout": 5,  # seconds
+        # Statements are parsed and planned once for each connection.
+        "server_side_binding": True,
+        "prepare_threshold": 1,
+        **DATABASE.get("OPTIONS", {}),
     }
 
 # Row-level security, where PostgreSQL and the role allow it. With a role that is above it the server
@@ -155,42 +153,33 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Shared by several processes with Redis; within one process without
 
 REDIS_URL = env.redis_url("REDIS_URL")
+CHANNEL_LAYERS: dict[str, Any] = {
+    "default": {
+        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        "CONFIG": {"capacity": 1000},  # events waiting for one socket
+    }
+}
+LOCAL_MEMORY = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+CACHES: dict[str, Any] = {
+    "default": LOCAL_MEMORY,
+    # Apart and roomy, so that nothing else, and no flood of made-up names, pushes tries out.
+    "sign-in tries": LOCAL_MEMORY | {"LOCATION": "tries", "OPTIONS": {"MAX_ENTRIES": 100_000}},
+}
 if REDIS_URL:
-    NAME_IN_REDIS = name_in_redis(REDIS_URL, str(DATABASES["default"].get("NAME", "")))
-    CHANNEL_LAYERS = {
-        "default": {
-            # Several times the events per second of `channels_redis.core`, and no lost connections
-            # under load (measured before this project began).
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {
-                "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "socket_timeout": 3}],
-                "prefix": NAME_IN_REDIS,
-            },
-        }
-    }
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": REDIS_URL,
-            "KEY_PREFIX": NAME_IN_REDIS,
-        }
-    }
-    CACHES["sign-in tries"] = CACHES["default"]
-else:
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels.layers.InMemoryChannelLayer",
-            "CONFIG": {"capacity": 1000},  # events waiting for one socket
-        }
-    }
-    CACHES = {
-        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
-        # Apart and roomy, so that nothing else, and no flood of made-up names, pushes tries out.
-        "sign-in tries": {
-            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-            "LOCATION": "sign-in tries",
-            "OPTIONS": {"MAX_ENTRIES": 100_000},  # type: ignore[dict-item]
+    NAME_IN_REDIS = name_in_redis(REDIS_URL, str(DATABASE.get("NAME", "")))
+    CHANNEL_LAYERS["default"] = {
+        # Several times the events per second of `channels_redis.core`, and no lost connections
+        # under load (measured before this project began).
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "socket_timeout": 3}],
+            "prefix": NAME_IN_REDIS,
         },
+    }
+    CACHES["default"] = CACHES["sign-in tries"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": NAME_IN_REDIS,
     }
 
 # Language, time, files of the admin
@@ -219,13 +208,8 @@ AXES_ENABLE_ADMIN = False  # its tables stay empty
 AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = ["username"]  # people type their password there; the address is logged
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": f"django.contrib.auth.password_validation.{rule}Validator"}
+    for rule in ("UserAttributeSimilarity", "MinimumLength", "CommonPassword", "NumericPassword")
 ]
 
 # Transport: TLS ends at a proxy in front of this server
@@ -260,12 +244,12 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        # Loggers that come with handlers of their own, which know nothing of redaction.
-        name: {"handlers": ["console"], "level": "INFO", "propagate": False}
-        for name in ("django", "django.server", "uvicorn", "uvicorn.access", "uvicorn.error")
-    }
-    # The proxy in front writes the access log; a second one costs a tenth of the requests.
-    | {
+        # Not their own handlers, which know nothing of redaction.
+        **{
+            name: {"handlers": ["console"], "level": "INFO", "propagate": False}
+            for name in ("django", "django.server", "uvicorn", "uvicorn.error")
+        },
+        # The proxy in front writes the access log; a second one costs a tenth of the requests.
         "uvicorn.access": {"level": "WARNING"},
         "uvicorn.error.websockets": {"level": "WARNING"},  # not a line for every handshake
     },
