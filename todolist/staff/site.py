@@ -21,23 +21,20 @@ POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancesto
 
 TOO_MANY_TRIES = "Too many tries. Wait a quarter of an hour, then try again."
 
+# What Django's admin and the databases raise over a value that nobody's browser would send.
+UNUSABLE = (ValueError, OverflowError, ValidationError, FieldError, FieldDoesNotExist, DataError)
+
 
 def without_500(view: Any) -> Any:
-    """400 where Django's admin or the database raises over a value that no browser would send.
-
-    Pages are rendered here, where errors are caught: lists are read while they are shown.
-    """
+    """400 for such a value. Pages are rendered here, as lists are read while they are shown."""
 
     @wraps(view)
     def answered(*args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            response = view(*args, **kwargs)
+            response: HttpResponse = view(*args, **kwargs)
             if isinstance(response, SimpleTemplateResponse):
                 response.render()
-        except (
-            *(ValueError, OverflowError),
-            *(ValidationError, FieldError, FieldDoesNotExist, DataError),
-        ) as error:
+        except UNUSABLE as error:
             # With its traceback: should this be a mistake of ours, it must not go unseen.
             logger.warning("Refused a request to the admin", exc_info=error)
             return HttpResponseBadRequest("Bad request", content_type="text/plain")
@@ -51,7 +48,7 @@ class StaffSite(AdminSite):
     """Django's admin, with the two promises above."""
 
     @method_decorator(without_500)
-    def login(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def login(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """429 for a name or an address that was wrong too often; axes counts."""
         try:
             response = super().login(request, *args, **kwargs)
