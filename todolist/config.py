@@ -1,13 +1,14 @@
-"""The environment and `.env`, read through django-environ, with mistakes collected instead of raised.
+"""The environment and `.env`, read through django-environ.
 
-One mistake must not hide the next: a value that cannot be understood is noted under its variable's
-name, its default takes its place, and `todolist.checks` reports all of them together.
+One mistake must not hide the next: the default takes the place of a value that cannot be understood,
+and `todolist.checks` reports all of them together.
 """
 
 import hashlib
 import io
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,21 +53,19 @@ class Environment:
 
     def __init__(self, env_file: Path) -> None:
         self.mistakes: list[Mistake] = []
-        lines: list[str] = []
+        text = ""
         try:
-            lines = env_file.read_text("utf-8-sig").splitlines()
-        except FileNotFoundError:
-            pass
+            text = env_file.read_text("utf-8-sig") if env_file.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
             problem = f"cannot be read ({type(error).__name__})"
             self._note(".env", Mistake(problem, "Save it as UTF-8.", "todolist.E011"))
-        for number, line in enumerate(lines, start=1):
-            # django-environ would log such a line, secret and all.
-            if line.strip() and not _ENV_LINE.match(line):
+        for number, line in enumerate(text.splitlines(), start=1):
+            if _ENV_LINE.match(line):
+                environ.Env.read_env(io.StringIO(line))
+            elif line.strip():  # django-environ would log it, secret and all
                 problem = f"holds a line {number} that is not NAME=value"
                 hint = "Write no spaces around the equals sign."
                 self._note(".env", Mistake(problem, hint, "todolist.E011"))
-        environ.Env.read_env(io.StringIO("\n".join(filter(_ENV_LINE.match, lines))))
 
     def text(self, name: str, default: str = "") -> str:
         """The value as it is. (`Env.str` would take a leading `$` for another variable's name.)"""
@@ -152,25 +151,17 @@ def _database(url: str) -> dict[str, Any]:
     scheme, separator, rest = url.partition("://")
     # SQLAlchemy appends the driver, as in postgresql+asyncpg://; Django brings its own.
     family = scheme.lower().partition("+")[0]
-    try:
-        if not separator or family not in ("postgres", "postgresql", "sqlite"):
-            raise ValueError("scheme")
-        config: dict[str, Any] = environ.Env.db_url_config(f"{family}://{rest}")
-        if not config.get("NAME"):
-            raise ValueError("name")
-    except (ValueError, LookupError):
-        raise Mistake(
-            "is not a database URL that this project supports",
-            "Write postgresql://user:password@host:5432/name or sqlite:////absolute/path.",
-            "todolist.E005",
-        ) from None  # it may hold a password
-    options = config.pop("OPTIONS", {})
+    config: dict[str, Any] = {}
+    if separator and family in ("postgres", "postgresql", "sqlite"):
+        with suppress(ValueError, LookupError):
+            config = environ.Env.db_url_config(f"{family}://{rest}")
+    if not config.get("NAME"):
+        problem = "is not a database URL that this project supports"
+        hint = "Write postgresql://user:password@host:5432/name or sqlite:////absolute/path."
+        raise Mistake(problem, hint, "todolist.E005")
+    options = config["OPTIONS"] = _in_words_of_libpq(config.get("OPTIONS", {}))
     refused = {name.lower() for name in config.keys() - _CONNECTION}  # of Django's
-    if family == "sqlite":  # settings.py says how SQLite is used
-        refused |= options.keys()
-    elif options := _in_words_of_libpq(options):
-        config["OPTIONS"] = options
-        refused |= options.keys() & _BEFORE_THE_QUERY
+    refused |= options.keys() & _BEFORE_THE_QUERY if family != "sqlite" else options.keys()
     hint = "After the ? come libpq's connection parameters, such as sslmode=require; for SQLite nothing."
     _refuse(refused, hint, "todolist.E021")
     return config
@@ -222,9 +213,7 @@ def _refuse(options: Iterable[str], hint: str, id: str) -> None:
 def name_in_redis(redis_url: str, database: str) -> str:
     """The prefix of this deployment's channels and keys in a Redis that others may use too.
 
-    Redis keeps the keys of its numbered databases apart, but a subscriber to a channel receives
-    what is published from any of them. The prefix is derived from the number and the name of the
-    database, which all processes of a deployment share, and not from host names, which may differ.
+    From what all its processes share; channels, unlike keys, are not kept apart by Redis' numbers.
     """
     number = urlsplit(redis_url).path.strip("/") or "0"
     return "todolist-" + hashlib.sha256(f"{number}/{database}".encode()).hexdigest()[:16]

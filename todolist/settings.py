@@ -140,7 +140,7 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
         # Statements are parsed and planned once for each connection.
         "server_side_binding": True,
         "prepare_threshold": 1,
-        **DATABASE.get("OPTIONS", {}),
+        **DATABASE["OPTIONS"],
     }
 
 # Row-level security, where PostgreSQL and the role allow it. With a role that is above it the server
