@@ -1,8 +1,4 @@
-"""Everything that can be configured, and how the parts are plugged together.
-
-The only reader of the environment. Which variables there are: `.env.example`. What happens to a
-value that makes no sense: `todolist/config.py` and `todolist/checks.py`.
-"""
+"""Everything that can be configured (`.env.example`), and how the parts are plugged together."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -109,8 +105,7 @@ SOCKETS_PER_USER = 20  # open at once in one server process
 MAX_BODY_SIZE = 1024 * 1024  # bytes (docs/api.md section 3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE  # the same for forms of the admin
 
-CORS_ORIGINS = env.origins("CORS_ORIGINS", "http://localhost:3000")
-CORS_ALLOWED_ORIGINS = CORS_ORIGINS
+CORS_ORIGINS = CORS_ALLOWED_ORIGINS = env.origins("CORS_ORIGINS", "http://localhost:3000")
 CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match"]
 CORS_ALLOW_METHODS = ["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"]
 CORS_EXPOSE_HEADERS = ["Link", "Location", "ETag", "WWW-Authenticate", "Retry-After"]
@@ -124,8 +119,7 @@ DATABASES = {"default": DATABASE}
 DATABASE["CONN_MAX_AGE"] = None
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     DATABASE["OPTIONS"] = {
-        # Writers queue for `timeout` seconds from the start of their transaction; by default SQLite
-        # fails at once when two transactions want to become writers.
+        # Writers queue for `timeout` seconds from the start; by default one of two fails at once.
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         # Readers and a writer do not block each other; safe against a crash of the process.
@@ -143,8 +137,7 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
         **DATABASE["OPTIONS"],
     }
 
-# Row-level security, where PostgreSQL and the role allow it. With a role that is above it the server
-# warns; with DATABASE_RLS=True it does not start (todolist/checks.py).
+# Row-level security. With a role that is above it the server warns, or does not start (checks.py).
 DATABASE_RLS = env.flag("DATABASE_RLS", default=True)
 DATABASE_RLS_DEMANDED = DATABASE_RLS and bool(env.text("DATABASE_RLS"))
 
@@ -168,8 +161,7 @@ CACHES: dict[str, Any] = {
 if REDIS_URL:
     NAME_IN_REDIS = name_in_redis(REDIS_URL, str(DATABASE.get("NAME", "")))
     CHANNEL_LAYERS["default"] = {
-        # Several times the events per second of `channels_redis.core`, and no lost connections
-        # under load (measured before this project began).
+        # Several times the events per second of `channels_redis.core`.
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {
             "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "socket_timeout": 3}],

@@ -147,10 +147,5 @@ EXAMPLES: dict[str, Schema] = {
     "Notification": _NOTIFICATION,
     "Error": {"detail": "Authentication required"},
     "FieldErrors": {"text": ["This field may not be blank."]},
-    "TaskEvent": {
-        "seq": 42,
-        "type": "task.created",
-        "at": "2030-04-28T08:00:00.123456Z",
-        "data": _TASK,
-    },
+    "TaskEvent": {"seq": 42, "type": "task.created", "at": _TASK["created_at"], "data": _TASK},
 }

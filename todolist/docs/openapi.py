@@ -8,17 +8,11 @@ from functools import cache
 from typing import Any
 
 from django.apps import apps
-from drf_spectacular import openapi
+from drf_spectacular import openapi, renderers
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.plumbing import build_parameter_type
-from drf_spectacular.renderers import (
-    OpenApiJsonRenderer,
-    OpenApiJsonRenderer2,
-    OpenApiYamlRenderer,
-    OpenApiYamlRenderer2,
-)
 from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
 
@@ -136,14 +130,14 @@ class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-
     def resolve_filter_field(
         self, auto_schema: Any, model: Any, filterset_class: Any, field_name: str, filter_field: Any
     ) -> list[Schema]:
-        if not isinstance(filter_field, ParameterFilter):
-            found: list[Schema] = super().resolve_filter_field(  # type: ignore[no-untyped-call]
-                auto_schema, model, filterset_class, field_name, filter_field
-            )
-            return found
-        schema = auto_schema._map_serializer_field(filter_field.parameter, "request")
-        said = filter_field.extra.get("help_text")
-        return [build_parameter_type(field_name, schema, "query", description=said)]
+        if isinstance(filter_field, ParameterFilter):
+            schema = auto_schema._map_serializer_field(filter_field.parameter, "request")
+            said = filter_field.extra.get("help_text")
+            return [build_parameter_type(field_name, schema, "query", description=said)]
+        found: list[Schema] = super().resolve_filter_field(  # type: ignore[no-untyped-call]
+            auto_schema, model, filterset_class, field_name, filter_field
+        )
+        return found
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -198,11 +192,12 @@ def events() -> dict[str, Schema]:
     return {**found, "Event": {"oneOf": [ref(name) for name in found]}}
 
 
+# In the order of preference.
 RENDERERS: list[type[BaseRenderer]] = [
-    OpenApiJsonRenderer2,
-    OpenApiJsonRenderer,
-    OpenApiYamlRenderer2,
-    OpenApiYamlRenderer,
+    renderers.OpenApiJsonRenderer2,
+    renderers.OpenApiJsonRenderer,
+    renderers.OpenApiYamlRenderer2,
+    renderers.OpenApiYamlRenderer,
 ]
 
 
