@@ -68,10 +68,9 @@ LINK: Schema = {
 }
 ETAG = header("The version in quotes, for `If-Match`")
 LOCATION = header("Where the new one is", format="uri")
-RETRY_AFTER = header("Seconds to wait before the next try", pattern="^[0-9]+$")
-CHALLENGE = header(
-    '`Bearer`; with `error="invalid_token"` where a token was sent', pattern="^Bearer"
-)
+RETRY_AFTER = {"Retry-After": header("Seconds to wait before the next try", pattern="^[0-9]+$")}
+SAID = '`Bearer`; with `error="invalid_token"` where a token was sent'
+CHALLENGE = {"WWW-Authenticate": header(SAID, pattern="^Bearer")}
 
 
 def sent(name: str, description: str, **schema: Any) -> Schema:
@@ -99,22 +98,16 @@ NOT_MODIFIED = {"description": "It is as `If-None-Match` has it", "headers": {"E
 BAD_BODY = refused("The body is wrong: what is wrong with which field", "BadBody")
 REFUSALS = {
     "400": refused("A parameter is wrong; the sentence names it"),
-    "401": refused(
-        "No token, or one that is not accepted, and why", headers={"WWW-Authenticate": CHALLENGE}
-    ),
+    "401": refused("No token, or one that is not accepted, and why", headers=CHALLENGE),
     "403": refused("It is somebody else's"),
     "404": refused("There is no such id"),
     "406": refused("`Accept` excludes everything that there is"),
-    "409": refused(
-        "The first request with this key is still running", headers={"Retry-After": RETRY_AFTER}
-    ),
+    "409": refused("The first request with this key is still running", headers=RETRY_AFTER),
     "412": refused("`If-Match` names another version; nothing was changed"),
     "413": refused("The body is larger than 1 MiB"),
     "415": refused("The body is not `application/json`"),
     "422": refused("The key was used with another body"),
-    "503": refused(
-        "What is needed does not answer at the moment", headers={"Retry-After": RETRY_AFTER}
-    ),
+    "503": refused("What is needed does not answer at the moment", headers=RETRY_AFTER),
 }
 
 _TASK = {

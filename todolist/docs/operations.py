@@ -34,78 +34,65 @@ DOCUMENT_TYPES = (
 )
 
 # By the names of view and handler.
-OPERATIONS: dict[str, dict[str, Any]] = {
-    "MeView": {
-        "get": extend_schema(
-            "getMe", summary="Show who the token speaks for", responses=PersonSerializer
-        )
-    },
-    "NotificationViewSet": {
-        "unread_count": extend_schema(
-            "countUnreadNotifications",
-            summary="Count unread notifications",
-            responses=inline_serializer("UnreadCount", {"count": COUNT}),
-            filters=False,
-        ),
-        "read": extend_schema(
-            "readNotification",
-            summary="Mark a notification as read",
-            description="Once more changes nothing: the first time counts.",
-            request=None,
-        ),
-        "read_all": extend_schema(
-            "readAllNotifications",
-            summary="Mark all notifications as read",
-            request=None,
-            responses=inline_serializer("UpdatedCount", {"updated": COUNT}),
-        ),
-    },
-    "EventsView": {
-        "get": extend_schema(
-            "listEvents",
-            summary="List own events after a number",
-            description="For clients that poll; the socket sends the same events as they happen.",
-            parameters=[
-                OpenApiParameter("since", {"type": "integer", "minimum": 0, "default": 0}),
-                OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
-            ],
-            responses={
-                200: OpenApiResponse(
-                    {"type": "array", "items": ref("Event")},
-                    "The events after `since`, oldest first; `Link` where there are more",
-                ),
-                410: OpenApiResponse(
-                    ref("Error"),
-                    "`since` is older than what is kept, or ahead of what there is: fetch the lists "
-                    "again",
-                ),
-            },
-        )
-    },
-    "LiveView": {
-        "get": extend_schema("getLive", summary="Whether the process answers", responses=LIVE)
-    },
-    "ReadyView": {
-        "get": extend_schema(
-            "getReady",
-            summary="Whether database and channel layer answer",
-            responses={200: READY, 503: NOT_READY},
-        )
-    },
-    "SchemaView": {
-        "get": extend_schema(
-            "getSchema",
-            summary="This document",
-            responses={(200, media_type): OpenApiTypes.OBJECT for media_type in DOCUMENT_TYPES},
-        )
-    },
-    "DocsView": {
-        "get": extend_schema(
-            "getDocs",
-            summary="A page to try this API on",
-            responses={(200, "text/html"): OpenApiTypes.STR},
-        )
-    },
+OPERATIONS: dict[tuple[str, str], Any] = {
+    ("MeView", "get"): extend_schema(
+        "getMe", summary="Show who the token speaks for", responses=PersonSerializer
+    ),
+    ("NotificationViewSet", "unread_count"): extend_schema(
+        "countUnreadNotifications",
+        summary="Count unread notifications",
+        responses=inline_serializer("UnreadCount", {"count": COUNT}),
+        filters=False,
+    ),
+    ("NotificationViewSet", "read"): extend_schema(
+        "readNotification",
+        summary="Mark a notification as read",
+        description="Once more changes nothing: the first time counts.",
+        request=None,
+    ),
+    ("NotificationViewSet", "read_all"): extend_schema(
+        "readAllNotifications",
+        summary="Mark all notifications as read",
+        request=None,
+        responses=inline_serializer("UpdatedCount", {"updated": COUNT}),
+    ),
+    ("EventsView", "get"): extend_schema(
+        "listEvents",
+        summary="List own events after a number",
+        description="For clients that poll; the socket sends the same events as they happen.",
+        parameters=[
+            OpenApiParameter("since", {"type": "integer", "minimum": 0, "default": 0}),
+            OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
+        ],
+        responses={
+            200: OpenApiResponse(
+                {"type": "array", "items": ref("Event")},
+                "The events after `since`, oldest first; `Link` where there are more",
+            ),
+            410: OpenApiResponse(
+                ref("Error"),
+                "`since` is older than what is kept, or ahead of what there is: fetch the lists again",
+            ),
+        },
+    ),
+    ("LiveView", "get"): extend_schema(
+        "getLive", summary="Whether the process answers", responses=LIVE
+    ),
+    ("ReadyView", "get"): extend_schema(
+        "getReady",
+        summary="Whether database and channel layer answer",
+        responses={200: READY, 503: NOT_READY},
+    ),
+    ("SchemaView", "get"): extend_schema(
+        "getSchema",
+        summary="This document",
+        responses={(200, media_type): OpenApiTypes.OBJECT for media_type in DOCUMENT_TYPES},
+    ),
+    ("DocsView", "get"): extend_schema(
+        "getDocs",
+        summary="A page to try this API on",
+        responses={(200, "text/html"): OpenApiTypes.STR},
+    ),
 }
 
 
@@ -116,4 +103,5 @@ class DescribedView(OpenApiViewExtension):  # type: ignore[no-untyped-call]
     def view_replacement(self) -> Any:
         name = self.target.__name__
         view = type(name, (self.target,), {"schema": DefaultSchema()})
-        return extend_schema_view(**OPERATIONS.get(name, {}))(view)
+        said = {handler: schema for (of, handler), schema in OPERATIONS.items() if of == name}
+        return extend_schema_view(**said)(view)
