@@ -1,6 +1,6 @@
 """What the OpenAPI document holds besides views and serializers: components, refusals, examples."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.events.record import KEPT_DAYS
 
@@ -87,6 +87,25 @@ IDEMPOTENCY_KEY = sent(
     maxLength=255,
     pattern=r"^[\x20-\x7e]+$",
 )
+
+
+class Action(NamedTuple):
+    """What clients call one of REST framework's actions, and what `RecordedViewMixin` adds to it."""
+
+    verb: str
+    words: str
+    headers: Schema  # of the answer
+    parameters: list[Schema]
+
+
+ACTIONS = {
+    "list": Action("list", "List own", {"Link": LINK}, []),
+    "create": Action("create", "Create a", {"ETag": ETAG, "Location": LOCATION}, [IDEMPOTENCY_KEY]),
+    "retrieve": Action("get", "Show a", {"ETag": ETAG}, [IF_NONE_MATCH]),
+    "update": Action("replace", "Replace a", {"ETag": ETAG}, [IF_MATCH]),
+    "partial_update": Action("change", "Change a", {"ETag": ETAG}, [IF_MATCH]),
+    "destroy": Action("delete", "Delete a", {}, [IF_MATCH]),
+}
 
 
 def refused(description: str, body: str = "Error", **more: Any) -> Schema:

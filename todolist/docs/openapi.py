@@ -17,7 +17,6 @@ from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
 
 from tasks.resources.lists.filters import ParameterFilter
-from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
 from tasks.resources.viewsets import RecordedViewMixin
 from tasks.resources.wire import form_of, has_form
@@ -28,31 +27,24 @@ from todolist.docs.components import Schema, ref
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 NO_NUL = r"^[^\u0000]*$"
 
-# What REST framework's actions are called by clients, and in a sentence.
-ACTIONS = {
-    "list": ("list", "List own"),
-    "create": ("create", "Create a"),
-    "retrieve": ("get", "Show a"),
-    "update": ("replace", "Replace a"),
-    "partial_update": ("change", "Change a"),
-    "destroy": ("delete", "Delete a"),
-}
-
 
 class AutoSchema(openapi.AutoSchema):
     """drf-spectacular's, and what follows from the base classes of a view."""
 
     @property
+    def known(self) -> components.Action | None:
+        return components.ACTIONS.get(getattr(self.view, "action", ""))
+
+    @property
     def named(self) -> tuple[str, str] | None:
         """Id and summary of one of REST framework's actions upon the rows of a model."""
         queryset: Any = getattr(self.view, "queryset", None)
-        action: str = getattr(self.view, "action", "")
-        if queryset is None or action not in ACTIONS:
+        if queryset is None or self.known is None:
             return None
-        verb, words = ACTIONS[action]
         meta = queryset.model._meta
-        name = str(meta.verbose_name_plural if action == "list" else meta.verbose_name)
-        return verb + name.title().replace(" ", ""), f"{words} {name}"
+        many = self.known.verb == "list"
+        name = str(meta.verbose_name_plural if many else meta.verbose_name)
+        return self.known.verb + name.title().replace(" ", ""), f"{self.known.words} {name}"
 
     def get_operation_id(self) -> str:
         return self.named[0] if self.named else super().get_operation_id()
@@ -73,8 +65,12 @@ class AutoSchema(openapi.AutoSchema):
         has_body = "requestBody" in operation
         signed_in = bool(self.view.authentication_classes)
         is_page = any("text/html" in one.get("content", ()) for one in responses.values())
-        if isinstance(self.view, RecordedViewMixin):
-            self._describe_recorded(parameters, responses)
+        if isinstance(self.view, RecordedViewMixin) and self.known:
+            parameters += self.known.parameters
+            if self.known.headers:
+                next(iter(responses.values()))["headers"] = dict(self.known.headers)
+            if components.IF_NONE_MATCH in parameters:
+                responses["304"] = components.NOT_MODIFIED
         happens = {
             "400": has_body or has_query,
             "401": signed_in,
@@ -94,26 +90,6 @@ class AutoSchema(openapi.AutoSchema):
         if not parameters:
             del operation["parameters"]
         return operation
-
-    def _describe_recorded(self, parameters: list[Schema], responses: Schema) -> None:
-        """Versions, repeats and pages: what `RecordedViewMixin` does."""
-        action: str = getattr(self.view, "action", "")
-        headers: Schema = {}
-        paging: Any = getattr(self.view, "pagination_class", None)
-        if action == "list" and paging and issubclass(paging, KeysetPagination):
-            headers["Link"] = components.LINK
-        if action in ("create", "retrieve", "update", "partial_update"):
-            headers["ETag"] = components.ETAG
-        if action == "create":
-            headers["Location"] = components.LOCATION
-            parameters.append(components.IDEMPOTENCY_KEY)
-        if headers:
-            next(iter(responses.values()))["headers"] = headers
-        if action == "retrieve":
-            parameters.append(components.IF_NONE_MATCH)
-            responses["304"] = components.NOT_MODIFIED
-        if action in ("update", "partial_update", "destroy"):
-            parameters.append(components.IF_MATCH)
 
     def _insert_field_validators(self, field: Any, schema: Schema) -> None:
         super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]

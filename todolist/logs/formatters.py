@@ -41,8 +41,6 @@ def redact(text: str, *more: str) -> str:
 
 
 def _configured_secrets() -> Iterator[str]:
-    if not settings.configured:
-        return
     yield from conf.secrets
     yield settings.BETTER_AUTH_SECRETS
     yield secret_key()

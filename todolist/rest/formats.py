@@ -36,11 +36,7 @@ class LimitedJSONParser(BaseParser):
             raise BodyTooLarge
         try:
             return json.loads(body.decode("utf-8"), parse_constant=strict_constant)
-        except UnicodeDecodeError as error:
-            raise ParseError("JSON parse error - the body is not UTF-8") from error
-        except RecursionError as error:
-            raise ParseError("JSON parse error - nested too deeply") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, nested too deeply
             raise ParseError(f"JSON parse error - {error}") from error
 
 
