@@ -61,17 +61,13 @@ def check_rows_are_secured(databases: Any = None, **kwargs: Any) -> Iterator[Che
             )
             (above,) = cursor.fetchone()
     except ProgrammingError as error:  # psycopg does not understand an option of the URL
-        yield Error(
-            f"DATABASE_URL has options that cannot be used: {_on_one_line(error)}.",
-            hint="After the ? come libpq's connection parameters, such as sslmode=require.",
-            id="todolist.E021",
-        )
+        problem = f"DATABASE_URL has options that cannot be used: {_on_one_line(error)}."
+        hint = "After the ? come libpq's connection parameters, such as sslmode=require."
+        yield Error(problem, hint=hint, id="todolist.E021")
     except DatabaseError as error:  # it may come up later: `/health/ready` tells
-        yield Warning(
-            f"The database of DATABASE_URL does not answer: {_on_one_line(error)}.",
-            hint="Check DATABASE_URL, and that what it names is running.",
-            id="todolist.W024",
-        )
+        problem = f"The database of DATABASE_URL does not answer: {_on_one_line(error)}."
+        hint = "Check DATABASE_URL, and that what it names is running."
+        yield Warning(problem, hint=hint, id="todolist.W024")
     else:
         if above and settings.DATABASE_RLS:
             refused, level = (Error, "E") if settings.DATABASE_RLS_DEMANDED else (Warning, "W")

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 from django.conf import settings
-from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -15,9 +14,8 @@ from rest_framework.utils.json import strict_constant
 
 
 class BodyTooLarge(APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    status_code = 413
     default_detail = "Request body is larger than 1 MiB"
-    default_code = "too_large"
 
 
 class LimitedJSONParser(BaseParser):
