@@ -11,7 +11,7 @@ class PytestRunner:
 
     def __init__(self, **options: Any) -> None:
         self.arguments = ["--exitfirst"] * options["failfast"] + ["--reuse-db"] * options["keepdb"]
-        self.arguments += ["--numprocesses", options["parallel"], "-k", options["k"]]
+        self.arguments += ["--numprocesses", str(options["parallel"]), "-k", options["k"]]
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
