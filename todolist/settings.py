@@ -11,7 +11,6 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(BASE_DIR / ".env")
 
 # Django itself
-
 SECRET_KEY = env.text("SECRET_KEY")
 DEBUG = env.flag("DEBUG", default=False)
 ALLOWED_HOSTS = list(env.items("ALLOWED_HOSTS"))
@@ -65,7 +64,6 @@ TEMPLATES = [
 ]
 
 # Sign-in: what tokens are checked with (docs/api.md section 1)
-
 BETTER_AUTH_SECRET = env.text("BETTER_AUTH_SECRET")
 BETTER_AUTH_SECRETS = env.text("BETTER_AUTH_SECRETS")
 BETTER_AUTH_URL = env.text("BETTER_AUTH_URL").strip()
@@ -75,7 +73,6 @@ BETTER_AUTH_AUDIENCE = env.text("BETTER_AUTH_AUDIENCE").strip()
 BETTER_AUTH_LEEWAY = env.whole_number("BETTER_AUTH_LEEWAY", 10, at_most=300)  # seconds
 
 # The API
-
 REST_FRAMEWORK = {
     # No SessionAuthentication: a staff session must never become somebody in the API.
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.signin.authentication.BearerAuthentication"],
@@ -112,7 +109,6 @@ CORS_EXPOSE_HEADERS = ["Link", "Location", "ETag", "WWW-Authenticate", "Retry-Af
 CORS_URLS_REGEX = r"^/(?!admin)"  # pages of other origins have no business in the admin
 
 # Storage: SQLite until a database is configured
-
 DATABASE = env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 DATABASES = {"default": DATABASE}
 # Requests run on a few threads that stay (todolist/serving/handler.py), each with its connection.
@@ -144,7 +140,6 @@ DATABASE_RLS_DEMANDED = DATABASE_RLS and bool(env.text("DATABASE_RLS"))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Shared by several processes with Redis; within one process without
-
 REDIS_URL = env.redis_url("REDIS_URL")
 CHANNEL_LAYERS: dict[str, Any] = {
     "default": {
@@ -175,16 +170,13 @@ if REDIS_URL:
     }
 
 # Language, time, files of the admin
-
 USE_I18N = False
-USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # serve the admin's files from where they are installed
 WHITENOISE_AUTOREFRESH = False
 
 # Staff accounts
-
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # refuses a name or an address that was wrong too often
     "django.contrib.auth.backends.ModelBackend",
@@ -205,9 +197,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # Transport: TLS ends at a proxy in front of this server
-
-SESSION_COOKIE_SECURE = not DEBUG
-CSRF_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
 SILENCED_SYSTEM_CHECKS = [
     # Django's middleware is there, in our own of todolist/serving/middleware.py, where checks do not look.
@@ -220,7 +210,6 @@ SILENCED_SYSTEM_CHECKS = [
 ]
 
 # Logs: to stderr, through formatters that let no token and no secret pass; crash pages likewise
-
 LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"))
 LOGGING = {
     "version": 1,
