@@ -37,10 +37,15 @@ SAID = "A device is switched off."  # by what is there
 ERROR = re.compile(r"[\w.]+(Error|Exception)\b")
 
 
+ALL = tuple(REQUESTS)
+STORED = ("list", "one", "change", "create")  # those that ask the database
+
+
 class Device(NamedTuple):
     name: str
     where: str  # the module it stands in
     how: str  # Python that switches it off, there; it has to fail where the device is gone
+    requests: tuple[str, ...] = ALL  # that it is on the way of
 
 
 DEVICES = [
@@ -61,22 +66,15 @@ DEVICES = [
             async def call(self, function, *args, share=WHOLE):
                 loop = asyncio.get_running_loop()
                 return await loop.run_in_executor(self.pool, function, *args)
-        """),
+        """, STORED),
     Device("a change takes a share of a thread", "todolist.serving.handler",
-        "assert SHARE_OF_A_CHANGE; SHARE_OF_A_CHANGE = WHOLE"),
+        "assert SHARE_OF_A_CHANGE; SHARE_OF_A_CHANGE = WHOLE", ("change", "create")),
     Device("answers at once on the loop", "accounts.views",
-        "del MeView.answers_at_once"),
-    Device("URL matches remembered", "todolist.serving.handler",
+        "del MeView.answers_at_once", ("me",)),
+    Device("URL matches looked up once", "todolist.serving.handler",
         "del OneHopHandler.resolve_request"),
     Device("circles cut", "todolist.serving.handler",
         "assert cut_circles; cut_circles = lambda response: None"),
-    Device("headers read past the mapping", "todolist.serving.handler", """
-        assert wire_headers
-        def wire_headers(response):
-            headers = [(n.encode("ascii"), v.encode("latin-1")) for n, v in response.items()]
-            cookies = response.cookies.values()
-            return headers + [(b"Set-Cookie", c.OutputString().encode("ascii")) for c in cookies]
-        """),
     Device("gc.freeze", "todolist.asgi",
         "assert gc.get_freeze_count(); gc.unfreeze()"),
     Device("gc thresholds", "todolist.asgi",
@@ -84,103 +82,67 @@ DEVICES = [
     Device("pause after a new connection", "todolist.serving.uvicorn_protocols",
         "del LimitedHTTP.connection_made"),
     # Middleware
-    Device("all our middleware", "todolist.settings", """
-        ours = {"SecurityHeaders": ["django.middleware.security.SecurityMiddleware"],
-            "CorsForBrowsers": ["corsheaders.middleware.CorsMiddleware"],
-            "CommonOutsideTheAdmin": ["django.middleware.common.CommonMiddleware"],
-            "FrameOptions": ["django.middleware.clickjacking.XFrameOptionsMiddleware"],
-            "AdminMiddleware": ["django.contrib.sessions.middleware.SessionMiddleware",
-                "django.middleware.csrf.CsrfViewMiddleware",
-                "django.contrib.auth.middleware.AuthenticationMiddleware",
-                "django.contrib.messages.middleware.MessageMiddleware"]}
-        for name, djangos in ours.items():
-            at = MIDDLEWARE.index(f"todolist.serving.middleware.{name}")
-            MIDDLEWARE[at : at + 1] = djangos
+    Device("standing headers", "todolist.settings", """
+        at = MIDDLEWARE.index("todolist.serving.middleware.StandingHeaders")
+        MIDDLEWARE[at : at + 1] = ["django.middleware.security.SecurityMiddleware",
+            "django.middleware.clickjacking.XFrameOptionsMiddleware"]
         """),
     Device("CORS shortcut", "todolist.serving.middleware",
         "del CorsForBrowsers.__call__"),
-    Device("hosts remembered", "todolist.serving.middleware",
-        "assert MAX_HOSTS; MAX_HOSTS = 0"),
-    Device("headers added past the mapping", "todolist.serving.middleware", """
-        assert add_missing
-        def add_missing(response, headers):
-            for name, value in headers.items(): response.headers.setdefault(name, value)
+    Device("slashes looked up in the admin alone", "todolist.serving.middleware",
+        "del CommonOutsideTheAdmin.__call__"),
+    Device("the admin's middleware around the admin", "todolist.settings", """
+        at = MIDDLEWARE.index("todolist.serving.middleware.AdminMiddleware")
+        MIDDLEWARE[at : at + 1] = ["django.contrib.sessions.middleware.SessionMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "django.contrib.messages.middleware.MessageMiddleware"]
         """),
     # REST framework
-    Device("known tokens", "accounts.signin.tokens",
-        "assert _remember; _remember = lambda digest, known: None"),
+    Device("known tokens", "accounts.signin.known_tokens", """
+        assert _known == {}
+        class Forgetful(dict):
+            def __setitem__(self, *known): pass
+        _known = Forgetful()
+        """),
     Device("negotiation shortcut", "todolist.rest.formats",
         "del JSONFirst.select_parser, JSONFirst.select_renderer"),
-    Device("DirectRequests", "accounts.owned.viewsets",
-        "del DirectRequests.initialize_request, DirectRequests.perform_authentication"),
-    Device("AllowWhereAsked", "accounts.owned.viewsets",
-        "del AllowWhereAsked.default_response_headers"),
-    Device("charset known", "accounts.owned.responses",
-        "del Response.charset"),
-    Device("one serializer for all requests", "tasks.api.serializers", """
-        shared = validated
-        def validated(serializer, body):
-            return shared(type(serializer)(partial=serializer.partial), body)
-        """),
-    Device("queries parsed once", "tasks.api.listing",
-        "_common = _common.__wrapped__"),
-    Device("links remembered", "tasks.api.views",
-        "_before_value = _before_value.__wrapped__"),
+    Device("LeanView", "accounts.owned.lean",
+        "del LeanView.initialize_request, LeanView.default_response_headers"),
     # The database
-    Device("JSON by the database", "accounts.owned.reading", """
-        assert own_page and own_row
-        def written(row):
-            import json
-            from tasks.api.serializers import WHOLE_TASK
-            return json.dumps(WHOLE_TASK.to_representation(row))
-        def own_row(user, wire, pk):
-            found = own_object(user, wire.model, pk)
-            return None if found is None else written(found)
-        def own_page(user, wire, conditions, *, order_by, descending, limit):
-            columns = ", ".join(map(_column, wire.model._meta.concrete_fields))
-            keys = ", ".join(f't."{name}"{" DESC" if descending else ""}' for name in order_by)
-            sql = _whole(f'SELECT {columns} FROM "{wire.model._meta.db_table}" AS t'
-                f' WHERE t."user_id" = me.id ORDER BY {keys} LIMIT {limit + 1}')
-            rows = _fetched(sql, [owner_id(user)])
-            names = _attributes(wire.model)
-            texts = [written(wire.model.from_db("default", names, row)) for row in rows[:limit]]
-            last = texts[-1] if texts else None
-            return Page(",".join(texts), len(texts), last, more=len(rows) > limit)
-        """),
-    Device("owner's id as JSON once", "accounts.owned.reading", """
-        for_each = json_of
-        json_of = lru_cache(lambda wire, owner="": for_each(wire))
-        """),
+    Device("the fast way", "tasks.resources.fast", """
+        assert way_of
+        way_of = lambda view, base: None
+        """, STORED),
+    Device("one serializer for all requests", "tasks.resources.fast.writing", """
+        shared = _validated
+        def _validated(form, body):
+            return shared(type(form)(partial=form.partial), body)
+        """, ("change", "create")),
+    Device("statements of lists kept", "tasks.resources.fast.reading",
+        "assert _kept_list; _kept_list = _list_statement", ("list",)),
+    Device("links remembered", "tasks.resources.lists.paging",
+        "_before_value = _before_value.__wrapped__", ("list",)),
     Device("direct libpq", "todolist.serving.postgresql.base", """
         assert DatabaseWrapper.fetch
         def fetch(self, sql, values):
             with self.cursor() as cursor:
-                cursor.execute(sql, [_text(value) for value in values])
+                cursor.execute(sql, [None if value is None else str(value) for value in values])
                 return list(cursor.fetchall())
         DatabaseWrapper.fetch = fetch
-        """),
-    Device("prepared by fetch", "todolist.serving.postgresql.base", """
+        """, STORED),
+    Device("prepared statements", "todolist.serving.postgresql.base", """
         assert DatabaseWrapper._execute
-        def _execute(self, sql, texts):
-            values = [None if text is None else text.encode() for text in texts]
+        def _execute(self, sql, values):
             return self.connection.pgconn.exec_params(_numbered(sql), values)
         DatabaseWrapper._execute = _execute
-        """),
-    Device("prepared by psycopg", "todolist.settings",
-        'del DATABASES["default"]["OPTIONS"]["prepare_threshold"]'),
+        """, STORED),
     Device("connections looked at without asking", "todolist.serving.postgresql.base",
-        "del DatabaseWrapper.is_usable"),
-    Device("change in one statement", "tasks.api.views", """
-        assert TaskViewSet._changed_at_once
-        TaskViewSet._changed_at_once = lambda self, values: None
-        """),
-    Device("creation in one statement", "tasks.writing", """
-        from accounts.owned.acting import changing_as
-        assert insert
-        def insert(task, acting_for):
-            with changing_as(acting_for): return _insert_by_orm(task)
-        """),
+        "del DatabaseWrapper.is_usable", STORED),
 ]  # fmt: skip
+
+
+ON_THE_WAY = {BASE: ALL} | {device.name: device.requests for device in DEVICES}
 
 
 def server_without(number: int, device: Device | None) -> Server:
@@ -203,9 +165,11 @@ class DeviceBench(Bench):
         base, *others = self.servers
         for start in range(0, len(others), GROUP):
             with self.up([base, *others[start : start + GROUP]]) as servers:
-                for kind in self.parts if len(servers) > 1 else ():
-                    turns = self.interleaved([kind], servers, self.plan.rounds)
-                    self.keep(kind, turns, [server.name for server in servers[1:]])
+                for kind in self.parts:
+                    measured = [server for server in servers if kind in ON_THE_WAY[server.name]]
+                    if len(measured) > 1:
+                        turns = self.interleaved([kind], measured, self.plan.rounds)
+                        self.keep(kind, turns, [server.name for server in measured[1:]])
 
     @contextmanager
     def up(self, servers: list[Server]) -> Iterator[list[Server]]:

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from tasks.events.models import Event, Stream
-from tasks.resources.answers import KeptAnswer
+from tasks.resources.idempotency import KeptAnswer
 from tasks.resources.models import RecordedModel
 from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.moments import now

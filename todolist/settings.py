@@ -39,12 +39,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "todolist.serving.middleware.SecurityHeaders",
-    "todolist.serving.middleware.forbid_storing",
+    "todolist.serving.middleware.StandingHeaders",
     "todolist.serving.middleware.CorsForBrowsers",  # outside everything that may answer with an error
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "todolist.serving.middleware.CommonOutsideTheAdmin",
-    "todolist.serving.middleware.FrameOptions",
     # The API keeps no session and needs no CSRF token.
     "todolist.serving.middleware.AdminMiddleware",
 ]
@@ -79,7 +77,7 @@ REST_FRAMEWORK = {
     # Views over tasks say more; a view that says nothing still wants a token.
     "DEFAULT_PERMISSION_CLASSES": ["accounts.owned.permissions.IsSignedIn"],
     "DEFAULT_PARSER_CLASSES": ["todolist.rest.formats.LimitedJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["todolist.rest.formats.ReadyJSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "todolist.rest.formats.JSONFirst",
     "EXCEPTION_HANDLER": "todolist.rest.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
@@ -127,10 +125,10 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
     DATABASE["CONN_HEALTH_CHECKS"] = True
     DATABASE["OPTIONS"] = {
         "connect_timeout": 5,  # seconds
-        # Statements are parsed and planned once for each connection.
         "server_side_binding": True,
-        "prepare_threshold": 1,
         **DATABASE["OPTIONS"],
+        # The engine prepares what is worth it; after a rollback psycopg has the server forget all.
+        "prepare_threshold": None,
     }
 
 # Row-level security. With a role that is above it the server warns, or does not start (checks.py).

@@ -45,8 +45,7 @@ class AllowedMethods(BaseMetadata):
 class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
     """Narrows a view down to the caller's own rows, and lets its handlers act for the caller.
 
-    Each handler runs inside `acting_as(request.user)`: on PostgreSQL a transaction that row-level
-    security confines to the caller, for methods that write a transaction on every database. What
+    Each handler runs inside `acting_as(request.user)`, in a transaction where the method writes. What
     a handler leaves for later, such as a streamed response, is outside of it.
     """
 
@@ -83,15 +82,17 @@ class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
         (docs/api.md section 3, Isolation). The other's row is never loaded: only whether it exists.
         What `get_queryset` or a filter leaves out is not found.
         """
-        if self._names_key and not _UUID.fullmatch(self._lookup_value):
+        by_key = self._names_key
+        if by_key and not _UUID.fullmatch(self._lookup_value):
             self._refuse_unknown()  # `UUID` itself takes braces, URNs and missing hyphens
         try:
-            if self._names_key:
-                self._owned_lock()
+            if by_key and self.request.method not in SAFE_METHODS and connection.in_atomic_block:
+                # Nobody else changes the row until the transaction ends; on SQLite nobody can.
+                self._owned_row().select_for_update().values_list("pk").first()
             return super().get_object()
         except Http404:
-            mine = self._names_key and self._owned_row().exists()
-            if self._names_key and not mine and exists(self._owned_model, self._lookup_value):
+            mine = by_key and self._owned_row().exists()
+            if by_key and not mine and exists(self._owned_model, self._lookup_value):
                 raise PermissionDenied(IsOwner.message) from None
             self._refuse_unknown()
 
@@ -106,21 +107,12 @@ class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Describe the resource, once it is clear that it is the caller's."""
-        if self._lookup_kwarg in self.kwargs:
+        if (self.lookup_url_kwarg or self.lookup_field) in self.kwargs:
             self.get_object()
         response = super().options(request, *args, **kwargs)
         if response.data is None:
             response.status_code = status.HTTP_204_NO_CONTENT
         return response
-
-    def _owned_lock(self) -> None:
-        """Let nobody else change the row until the transaction ends, and wait for whoever does."""
-        if (
-            self.request.method not in SAFE_METHODS
-            and connection.features.has_select_for_update
-            and connection.in_atomic_block
-        ):
-            self._owned_row().select_for_update().values_list("pk").first()
 
     def _owned_row(self) -> OwnedQuerySet[Owned]:
         """The row that the URL names where it is the caller's, whatever else narrows the view."""
@@ -132,12 +124,8 @@ class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
         raise NotFound(f"{str(self._owned_model._meta.verbose_name).capitalize()} not found")
 
     @property
-    def _lookup_kwarg(self) -> str:
-        return self.lookup_url_kwarg or self.lookup_field
-
-    @property
     def _lookup_value(self) -> str:
-        return str(self.kwargs[self._lookup_kwarg])
+        return str(self.kwargs[self.lookup_url_kwarg or self.lookup_field])
 
     @property
     def _names_key(self) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.http import HttpResponse
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
@@ -77,7 +78,7 @@ class EventsView(APIView):
     since_field: serializers.IntegerField = WholeNumberParameter(min_value=0, max_value=2**63 - 2)
     limit_field: serializers.IntegerField = WholeNumberParameter(min_value=1, max_value=1000)
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         query = parsed_query(query_of(request))
         since = parameter(query, "since", self.since_field) or 0
         limit = parameter(query, "limit", self.limit_field) or 1000
@@ -85,7 +86,8 @@ class EventsView(APIView):
         if not result.complete:
             raise EventsGone
         events = result.events[:limit]
-        response = Response(f"[{','.join(event.text for event in events)}]".encode())
+        texts = ",".join(event.text for event in events)
+        response = HttpResponse(f"[{texts}]", "application/json")
         if len(result.events) > limit:
             response["Link"] = link_to_next(request, "since", str(events[-1].seq))
         return response

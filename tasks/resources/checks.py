@@ -10,14 +10,14 @@ from accounts.checks.walk import http_routes
 from tasks.resources.lists.keyset import keys_of
 from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
-from tasks.resources.wire import has_form
+from tasks.resources.wire import form_of
 
 
 @register
 def check_rows_can_be_shown(**kwargs: Any) -> Iterator[CheckMessage]:
     """Else the first change of a row fails, for want of a serializer for its event."""
     for model in apps.get_models():
-        if issubclass(model, RecordedModel) and not has_form(model):
+        if issubclass(model, RecordedModel) and form_of(model) is None:
             yield Error(
                 f"No serializer says how {model.__name__} is shown in events.",
                 hint=f"Decorate its serializer with @wire_form({model.__name__}), and import that "

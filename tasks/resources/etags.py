@@ -18,10 +18,7 @@ def etag(version: int) -> str:
 
 
 def require_match(request: Request, current: str) -> None:
-    """Raise `PreconditionFailed` (412) where the request is about a row that is not as it is now.
-
-    To be called while the row is locked, and once it is clear that it is the caller's.
-    """
+    """Raise `PreconditionFailed` (412) where the request is about another version of the caller's row."""
     if_match = request.META.get("HTTP_IF_MATCH")
     if (if_match is not None and not _is_named(current, if_match)) or knows(request, current):
         raise PreconditionFailed
@@ -34,11 +31,7 @@ def knows(request: Request, current: str) -> bool:
 
 
 def _is_named(current: str, header: str, *, weakly: bool = False) -> bool:
-    """Whether `*` or one of the ETags in a header is this one.
-
-    A header that names none, because it is empty or malformed, matches nothing: so `If-Match` fails,
-    as the RFC has it ("otherwise, the condition is false"), and a slip never overwrites a change.
-    """
+    """Whether `*` or one of the ETags in a header is this one; a malformed header names none."""
     named = parse_etags(header)
     if weakly:
         named = [one.removeprefix("W/") for one in named]

@@ -59,8 +59,7 @@ class WholeNumberField(serializers.IntegerField):
 class OwnedKeyField(serializers.PrimaryKeyRelatedField[Any]):
     """The id of something else that the caller owns, or, with `many`, a list of such ids.
 
-    Another's id and an unknown one are refused in the same words (docs/api.md section 3): the rows that
-    are searched are the caller's alone.
+    Another's id and an unknown one are refused in the same words (docs/api.md section 3).
     """
 
     default_error_messages = {
@@ -78,9 +77,8 @@ class OwnedKeyField(serializers.PrimaryKeyRelatedField[Any]):
         return everyones.owned_by(self.context["request"].user)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        if data == "":  # REST framework takes it for null, as HTML forms have no other
-            self.fail("does_not_exist")
-        return super().run_validation(data)
+        # REST framework takes "" for null, as HTML forms have no other.
+        return self.fail("does_not_exist") if data == "" else super().run_validation(data)
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):
@@ -123,10 +121,7 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
         return field_class, kwargs
 
     def build_relational_field(self, field_name: str, relation_info: Any) -> tuple[Any, Any]:
-        """Many-to-many relations can be written where the table between holds no more than whose it is.
-
-        REST framework's own takes any that has a model for read-only.
-        """
+        """Many-to-many relations can be written where the table between holds no more than whose it is."""
         field = relation_info.model_field
         if relation_info.has_through_model and field is not None and _is_all_keys(field):
             relation_info = relation_info._replace(has_through_model=False)
@@ -145,26 +140,18 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
         return super().build_property_field(field_name, model_class)
 
     def create(self, validated_data: Any) -> Any:
-        """One change, and so one event, with the many-to-many relations in it."""
-        relations, columns = self._split(validated_data)
         meta: Any = self.Meta
-        row = meta.model(**columns)
-        row.save(relations=relations)
-        return row
+        return self.update(meta.model(), validated_data)
 
     def update(self, instance: Any, validated_data: Any) -> Any:
-        relations, columns = self._split(validated_data)
-        for name, value in columns.items():
-            setattr(instance, name, value)
-        instance.save(relations=relations)
+        """One change, and so one event, with the many-to-many relations in it."""
+        serializers.raise_errors_on_nested_writes("update", self, validated_data)
+        many = {field.name for field in instance._meta.many_to_many}
+        for name, value in validated_data.items():
+            if name not in many:
+                setattr(instance, name, value)
+        instance.save(relations={name: validated_data[name] for name in many & {*validated_data}})
         return instance
-
-    def _split(self, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        serializers.raise_errors_on_nested_writes("update", self, values)
-        meta: Any = self.Meta
-        many = {field.name for field in meta.model._meta.many_to_many}
-        relations = {name: value for name, value in values.items() if name in many}
-        return relations, {name: value for name, value in values.items() if name not in many}
 
 
 def _is_all_keys(field: Any) -> bool:

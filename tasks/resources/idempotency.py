@@ -8,25 +8,30 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
 
-from django.db import connection
+from django.db import connection, models, transaction
+from django.http import HttpResponse
+from django.utils import timezone
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.owned.acting import acting_as
 from accounts.owned.databases import on_postgresql
+from accounts.owned.models import OwnedModel, OwnedQuerySet
 from accounts.owned.ownership import owner_id
-from tasks.resources.answers import KeptAnswer
+
+KEPT_FOR = timedelta(hours=24)
+PRUNE_BATCH = 1000
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 
-Handler = Callable[..., Response]
+Handler = Callable[..., HttpResponse]
 
 
 class StillRunning(APIException):
@@ -42,29 +47,56 @@ class KeyOfAnotherBody(APIException):
     default_code = "key_of_another_body"
 
 
-def answered_once(view: APIView, create: Handler) -> Handler:
+class KeptAnswer(OwnedModel):
+    """What one person's key was first answered with. Committed with what it created, or not at all."""
+
+    key = models.CharField(max_length=255)
+    request_hash = models.CharField(max_length=64)
+    headers = models.JSONField()
+    body = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[OwnedQuerySet["KeptAnswer"]] = OwnedQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta(OwnedModel.Meta):
+        constraints = [
+            *OwnedModel.Meta.constraints,
+            models.UniqueConstraint(fields=["user_id", "key"], name="kept_answer_key"),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="kept_answer_created")]  # for `prune`
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.key}"
+
+
+def answered_once(view: Any, create: Handler) -> Handler:
     """A handler that heeds `Idempotency-Key`: of what `create` answers with 201, repeats get a copy.
 
     The answer is kept in the transaction that creates, so there is never one without the other.
     """
 
-    def create_once(request: Request, *args: Any, **kwargs: Any) -> Response:
+    def create_once(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         header = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if header is None:
             return create(request, *args, **kwargs)
-        key, request_hash = _valid(header), _hash_of(request.data)
+        key = header.strip(" \t")  # no part of it (RFC 9110 section 5.5)
+        if not _KEY.fullmatch(key):
+            raise ParseError("Idempotency-Key: Give it 1 to 255 printable ASCII characters.")
+        request_hash = _hash_of(request.data)
         with _alone(request.user, key):
             kept = KeptAnswer.objects.owned_by(request.user).filter(key=key).first()
-            if kept is not None and kept.holds:
+            if kept is not None and timezone.now() - kept.created_at < KEPT_FOR:
                 if kept.request_hash != request_hash:
                     raise KeyOfAnotherBody
-                return _again(kept)
+                return HttpResponse(kept.body, status=201, headers=kept.headers)
             if kept is not None:
                 kept.delete()
             response = create(request, *args, **kwargs)
             if response.status_code == status.HTTP_201_CREATED:
                 # Rendered here and not later, as what is kept is what is sent.
-                view.finalize_response(request, response, *args, **kwargs).render()
+                response = view.finalize_response(request, response, *args, **kwargs)
+                if isinstance(response, Response):
+                    response.render()
                 KeptAnswer.objects.create(
                     key=key,
                     request_hash=request_hash,
@@ -76,12 +108,22 @@ def answered_once(view: APIView, create: Handler) -> Handler:
     return create_once
 
 
-def _valid(header: str) -> str:
-    """The key in a header. Blanks around it are not part of it (RFC 9110 section 5.5)."""
-    key = header.strip(" \t")
-    if not _KEY.fullmatch(key):
-        raise ParseError("Idempotency-Key: Give it 1 to 255 printable ASCII characters.")
-    return key
+def prune(now: datetime) -> Iterator[int]:
+    """Drop answers whose keys are free again, in batches; yields how many each one dropped.
+
+    Passes over a row that a request is about to replace, and holds rows for one short transaction,
+    so that it neither waits nor keeps anybody waiting.
+    """
+    skip = connection.features.has_select_for_update_skip_locked
+    old = KeptAnswer.objects.filter(created_at__lte=now - KEPT_FOR).order_by("created_at")
+    while True:
+        with transaction.atomic():
+            batch = old.select_for_update(skip_locked=skip).values_list("pk", flat=True)
+            ids = list(batch[:PRUNE_BATCH])
+            KeptAnswer.objects.filter(pk__in=ids).delete()
+        if not ids:
+            return
+        yield len(ids)
 
 
 def _hash_of(body: Any) -> str:
@@ -92,8 +134,7 @@ def _hash_of(body: Any) -> str:
     """
     # In C and from a shallower stack than the parser's, so no deeper nesting than it lets through.
     plain = json.loads(json.dumps(body), parse_float=_number)
-    canonical = json.dumps(plain, sort_keys=True)
-    return sha256(canonical.encode()).hexdigest()
+    return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _number(text: str) -> float | int:
@@ -101,18 +142,12 @@ def _number(text: str) -> float | int:
     return int(number) if number.is_integer() else number
 
 
-def _again(kept: KeptAnswer) -> Response:
-    response = Response(status=status.HTTP_201_CREATED, headers=kept.headers)
-    response.content = kept.body.encode()  # byte for byte: nothing is rendered anew
-    return response
-
-
-_running: dict[str, object] = {}
+_running: dict[bytes, object] = {}
 
 
 @contextmanager
 def _alone(user: object, key: str) -> Iterator[None]:
-    """A transaction for changes of `user` that runs while no other one has this key; raises `StillRunning` at once.
+    """A transaction for changes of `user`, while no other one has this key; else `StillRunning` at once.
 
     PostgreSQL knows of all processes. SQLite has one writer at a time, so there the transactions
     of other processes wait for each other, and then find the answer; only within this process can
@@ -120,19 +155,18 @@ def _alone(user: object, key: str) -> Iterator[None]:
     """
     name = sha256(f"{key}\n{owner_id(user)}".encode()).digest()
     if on_postgresql():
-        with acting_as(user, atomic=True):
-            with connection.cursor() as cursor:
-                number = int.from_bytes(name[:8], signed=True)
-                cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
-                if cursor.fetchone() != (True,):
-                    raise StillRunning
+        with acting_as(user, atomic=True), connection.cursor() as cursor:
+            number = int.from_bytes(name[:8], signed=True)
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+            if cursor.fetchone() != (True,):
+                raise StillRunning
             yield
         return
     me = object()
-    if _running.setdefault(name.hex(), me) is not me:
+    if _running.setdefault(name, me) is not me:
         raise StillRunning
     try:
         with acting_as(user, atomic=True):
             yield
     finally:
-        del _running[name.hex()]
+        del _running[name]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Self, cast
 
 from django.apps import apps
-from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db import models, transaction
 from django.db.models import F
 from django.db.models.signals import class_prepared, m2m_changed, post_delete
 from django.dispatch import receiver
@@ -38,11 +38,7 @@ class RecordedModel(OwnedModel):
     objects: ClassVar[RecordedQuerySet[Self]] = RecordedQuerySet.as_manager()  # type: ignore[assignment]
 
     # What happened to the name of its event; what is not in here, nobody is told.
-    event_names: ClassVar[dict[str, str]] = {
-        "created": "created",
-        "updated": "updated",
-        "deleted": "deleted",
-    }
+    event_names: ClassVar = {"created": "created", "updated": "updated", "deleted": "deleted"}
     # Columns besides `version` that a compare-and-swap finds as they were read, or it fails.
     compared: ClassVar[tuple[str, ...]] = ()
 
@@ -56,10 +52,7 @@ class RecordedModel(OwnedModel):
         ]
 
     def derive(self, before: Self | None) -> None:
-        """Set the columns that follow from others; `before` is the row as it was, `None` if new.
-
-        A pure function of the two, and idempotent.
-        """
+        """Set the columns that follow from others: pure and idempotent. `before` is the row as it was."""
 
     def follow_up(self, before: Self | None) -> bool:
         """Whether rows of other tables have to be changed with this one, by `write_follow_up`."""
@@ -76,17 +69,17 @@ class RecordedModel(OwnedModel):
             self.created_at = self.updated_at
 
     @classmethod
-    def event_type(cls, what: str) -> str | None:
-        """The type of the event for what happened ("created", "updated", "deleted")."""
+    def event_type(cls, what: str) -> str:
+        """The type of the event for what happened ("created", "updated", "deleted"); "" for none."""
         name = cls.event_names.get(what)
-        return None if name is None else f"{cls._meta.model_name}.{name}"
+        return f"{cls._meta.model_name}.{name}" if name else ""
 
     def record_event(self, what: str) -> None:
         """Put on record what happened to this row, as part of a transaction."""
-        event_type = self.event_type(what)
-        if event_type is not None:
-            data = {"id": str(self.pk)} if what == "deleted" else shown(self)
-            record(self.user_id, event_type, data, None if what == "deleted" else self.updated_at)
+        if what == "deleted":
+            record(self.user_id, self.event_type(what), {"id": str(self.pk)})
+        elif what in self.event_names:
+            record(self.user_id, self.event_type(what), shown(self), self.updated_at)
 
     def save(  # type: ignore[override]
         self,
@@ -151,11 +144,10 @@ class RecordedModel(OwnedModel):
     def delete(
         self, using: str | None = None, keep_parents: bool = False
     ) -> tuple[int, dict[str, int]]:
-        """Delete as Django does, and record the events of this row and of those that go with it.
+        """Delete as Django does, and record the events of this row and of those that refer to it.
 
-        And of those that stay without it: whose key of it is set to null, by the base manager's `update`,
-        or who have it among their many-to-many relations. Locks are taken in the order in which everybody
-        takes them: this row, then what refers to it.
+        Those that go with it are deleted, those that stay without it changed. Locks are taken in the
+        order in which everybody takes them: this row, then what refers to it.
         """
         with transaction.atomic(using=using, savepoint=False):
             self._gone = self._lock(using) is None
@@ -185,12 +177,8 @@ class RecordedModel(OwnedModel):
         return list(related.values())
 
     def _lock(self, using: str | None) -> Self | None:
-        rows: models.QuerySet[Any] = type(self)._base_manager.using(using or self._alias)
+        rows: models.QuerySet[Any] = type(self)._base_manager.using(using or self._state.db)
         return cast("Self | None", rows.select_for_update().filter(pk=self.pk).first())
-
-    @property
-    def _alias(self) -> str:
-        return self._state.db or DEFAULT_DB_ALIAS
 
     def _as_saved(self, before: Self | None, names: set[str] | None) -> Self:
         """The row as it will be, as far as that can be known: what is not saved stays as it was."""
@@ -218,9 +206,10 @@ class RecordedModel(OwnedModel):
         try:
             for name, related in relations.items():
                 manager = getattr(self, name)
-                owned = issubclass(manager.through, OwnedModel)
-                defaults = {"user_id": self.user_id} if owned else None
-                manager.set(related, through_defaults=defaults)
+                owner = (
+                    {"user_id": self.user_id} if issubclass(manager.through, OwnedModel) else None
+                )
+                manager.set(related, through_defaults=owner)
         finally:
             del self._settling
 
@@ -246,8 +235,8 @@ def _derived(row: Any, before: Any) -> dict[str, Any]:
 
 def event_types() -> list[str]:
     """The types of all events that there can be."""
-    models_ = (model for model in apps.get_models() if issubclass(model, RecordedModel))
-    return sorted(str(model.event_type(what)) for model in models_ for what in model.event_names)
+    recorded = (model for model in apps.get_models() if issubclass(model, RecordedModel))
+    return sorted(model.event_type(what) for model in recorded for what in model.event_names)
 
 
 def _record_deletion(instance: RecordedModel, **kwargs: Any) -> None:

@@ -18,9 +18,8 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
     def update(self, **values: Any) -> int:
         """Change each row as `save` would, in one transaction; the number of rows.
 
-        Rows are locked in the order of their keys and written in that of their owners, as by everybody,
-        so that two writers never wait for each other in a circle. Raises `NotImplementedError` for
-        values that only the database knows, such as `F("order") + 1`.
+        Rows are locked in the order of their keys and written in that of their owners, as by everybody:
+        no two writers wait for each other in a circle. Raises `NotImplementedError` for expressions.
         """
         if any(hasattr(value, "resolve_expression") for value in values.values()):
             self._refuse("update() with an expression")
@@ -55,8 +54,7 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
     ) -> list[Any]:
         """Insert new rows by few statements, and record their events, each owner's in the order given.
 
-        Raises `NotImplementedError` where conflicts are to be ignored or updated: nobody could say
-        which rows were written.
+        Raises `NotImplementedError` for conflicts: nobody could say which rows were written.
         """
         if ignore_conflicts or update_conflicts:
             self._refuse("bulk_create() with conflicts")

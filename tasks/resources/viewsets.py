@@ -35,8 +35,12 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
         if (quick := fast.way_of(self, RecordedViewSet)) is not None:
 
             def chosen(request: Request, *args: Any, **kwargs: Any) -> Any:
-                response = quick(request, *args, **kwargs)
-                return plain(request, *args, **kwargs) if response is None else response
+                response: Any = quick(request, *args, **kwargs)
+                if response is None:
+                    return plain(request, *args, **kwargs)
+                # As REST framework's own responses have: by it, what serves lets go of the view.
+                response.renderer_context = self.get_renderer_context()
+                return response
 
         return answered_once(self, chosen) if self.action == "create" else chosen
 
@@ -48,10 +52,10 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
         return found
 
     def get_success_headers(self, data: Any) -> dict[str, str]:
-        routed: Any = self.basename  # `None` where no router made the route
-        return (
-            {} if routed is None else {"Location": self.reverse_action("detail", args=[data["id"]])}
-        )
+        """`Location`, where a router made the routes: a row is below the list that it is in."""
+        routed: Any = self.basename
+        path = f"{self.request.path.rstrip('/')}/{data['id']}"
+        return {} if routed is None else {"Location": self.request.build_absolute_uri(path)}
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         data = getattr(response, "data", None)

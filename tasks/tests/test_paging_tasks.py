@@ -246,7 +246,7 @@ NO_ORDERS: list[Any] = [
 ]
 
 
-def no_cursor(ordering: str, value: object, task_id: object = SOME_HEX) -> Any:
+def no_cursor(ordering: str, value: object, task_id: object = SOME_ID) -> Any:
     return pytest.param(ordering, cursor_of(ordering, value, task_id), id=f"{ordering} {value}")
 
 
@@ -267,7 +267,7 @@ def no_cursor(ordering: str, value: object, task_id: object = SOME_HEX) -> Any:
         no_cursor("order", 1, 7),
         no_cursor("order", 1, "x"),
         no_cursor("order", 1, []),
-        no_cursor("order", 1, SOME_ID),
+        no_cursor("order", 1, SOME_HEX),
     ],
 )
 def test_what_this_list_did_not_make_is_no_cursor(alice_api, ordering, cursor):

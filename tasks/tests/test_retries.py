@@ -19,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 from accounts.owned import acting
 from conftest import ALICE, PAGE_ORIGIN, Server, client_with, sign
 from tasks.models import Event, Task
-from tasks.resources.answers import KEPT_FOR, KeptAnswer
+from tasks.resources.idempotency import KEPT_FOR, KeptAnswer
 from tasks.tests.calls import listed, made
 from tasks.tests.holding import PATIENCE, Answer, ask, writers_waiting
 
@@ -297,7 +297,7 @@ def test_refusals_of_type_and_size_are_not_kept(alice_api):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    "broken", ["tasks.models.searchable", "tasks.resources.answers.KeptAnswer.save"]
+    "broken", ["tasks.models.searchable", "tasks.resources.idempotency.KeptAnswer.save"]
 )
 def test_a_failure_of_ours_is_not_kept_and_neither_is_half_of_it(alice_api, monkeypatch, broken):
     def fails(*args: Any, **kwargs: Any) -> Any:
@@ -338,7 +338,7 @@ def pruned() -> str:
 
 
 def test_pruning_drops_answers_whose_keys_are_free_and_no_others(alice_api, monkeypatch):
-    monkeypatch.setattr("tasks.resources.answers.PRUNE_BATCH", 2)
+    monkeypatch.setattr("tasks.resources.idempotency.PRUNE_BATCH", 2)
     for number in range(5):
         post(alice_api, key=f"old-{number}")
     as_if_kept_for(KEPT_FOR)

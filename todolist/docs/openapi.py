@@ -19,7 +19,7 @@ from rest_framework.renderers import BaseRenderer
 from tasks.resources.lists.filters import ParameterFilter
 from tasks.resources.models import RecordedModel
 from tasks.resources.viewsets import RecordedViewMixin
-from tasks.resources.wire import form_of, has_form
+from tasks.resources.wire import form_of
 from todolist.docs import components, operations  # noqa: F401  operations register themselves
 from todolist.docs.components import Schema, ref
 
@@ -157,9 +157,10 @@ def events() -> dict[str, Schema]:
     """The events of every recorded model: what happened, and the row as its serializer shows it."""
     found: dict[str, Schema] = {}
     for model in apps.get_models():
-        if not issubclass(model, RecordedModel) or not has_form(model):
+        form = form_of(model)
+        if not issubclass(model, RecordedModel) or form is None:
             continue
-        shown = form_of(model).__name__.removesuffix("Serializer")
+        shown = form.__name__.removesuffix("Serializer")
         types = [kind for what in ("created", "updated") if (kind := model.event_type(what))]
         found[f"{shown}Event"] = components.event(ref(shown), *types)
         if deleted := model.event_type("deleted"):

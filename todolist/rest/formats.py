@@ -8,7 +8,7 @@ from django.conf import settings
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.utils.json import strict_constant
 
@@ -36,13 +36,6 @@ class LimitedJSONParser(BaseParser):
             return json.loads(body.decode("utf-8"), parse_constant=strict_constant)
         except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, nested too deeply
             raise ParseError(f"JSON parse error - {error}") from error
-
-
-class ReadyJSONRenderer(JSONRenderer):
-    """REST framework's renderer, which takes `bytes` for JSON that the database wrote."""
-
-    def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
-        return data if isinstance(data, bytes) else super().render(data, *args, **kwargs)
 
 
 class JSONFirst(DefaultContentNegotiation):

@@ -1,10 +1,8 @@
 """Runs Django's request cycle on a few threads of its own, one hop away from the event loop.
 
 Django's ASGI handler gives every request a thread, and goes to it and back for each signal and each
-middleware: the slowest way to serve (docs/servers.md has the figures), and one in which a database
-connection that is kept with its thread is never used again. Here the loop reads the body, one of
-a few threads does everything else, and the loop sends the answer. The threads stay, and so do
-their connections.
+middleware (docs/servers.md has the figures). Here the loop reads the body, one of a few threads does
+everything else, and the loop sends the answer. The threads stay, and so do their connections.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -16,15 +14,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import (
-    Resolver404,
-    ResolverMatch,
-    URLPattern,
-    get_resolver,
-    resolve,
-    set_script_prefix,
-)
-from django.utils.regex_helper import normalize
+from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 from rest_framework.permissions import SAFE_METHODS
 
 from accounts.checks.walk import http_routes
@@ -55,10 +45,8 @@ class OneHopHandler(ASGIHandler):
         self.load_middleware(is_async=False)
         self._prefixed = False
         self._threads = LoopThreads(THREADS, THREADS_AT_MOST, initializer=act_for_nobody)
-        # What the URLconf has for each path that it spells out, looked up once; and the pattern that
-        # alone takes whatever comes below a path.
+        # What the URLconf has for each path that it spells out, looked up once.
         self._matches = dict(_matches())
-        self._below = dict(_patterns_below())
         # Paths whose views wait for nothing, neither for a database nor for the network: a hop
         # would take longer than they do, and while a database hangs they answer all the same.
         self._at_once = frozenset(
@@ -66,7 +54,6 @@ class OneHopHandler(ASGIHandler):
             for path, match in self._matches.items()
             if getattr(getattr(match.func, "cls", None), "answers_at_once", False)
         )
-
         # Paths that are open to everybody: a token there, good or not, is nobody's business.
         self._open = frozenset(
             path for path, match in self._matches.items() if why_open(match.func) is not None
@@ -93,9 +80,6 @@ class OneHopHandler(ASGIHandler):
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
         """What the URLconf has for this path; raises `Resolver404` where it has nothing."""
         match = self._matches.get(request.path_info)
-        if match is None:
-            pattern = self._below.get(request.path_info.rpartition("/")[0])
-            match = None if pattern is None else pattern.resolve(request.path_info[1:])
         if match is None:
             return super().resolve_request(request)
         request.resolver_match = match
@@ -140,18 +124,6 @@ def _matches() -> Iterator[tuple[str, ResolverMatch]]:
                     yield spelling, resolve(spelling)
 
 
-def _patterns_below() -> Iterator[tuple[str, URLPattern]]:
-    """Every path below which one pattern of the URLconf alone takes whatever comes, and that pattern."""
-    patterns = get_resolver().url_patterns
-    ends = [route.template.rpartition("/")[0] for route in http_routes() if route.parameters]
-    for pattern in patterns:
-        if isinstance(pattern, URLPattern):
-            (template, parameters), *_ = normalize(pattern.pattern.regex.pattern)
-            above, _, last = template.rpartition("/")
-            if ends.count(above) == 1 and last == f"%({''.join(parameters)})s":
-                yield f"/{above}", pattern
-
-
 async def read_body(receive: Receive) -> bytes | None:
     """The whole body of a request; `None` where the client goes away before its end.
 
@@ -187,9 +159,6 @@ def cut_circles(response: Any) -> None:
 
 def wire_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
     """The headers of a response as ASGI wants them, cookies among them."""
-    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
-    headers += [
-        (b"Set-Cookie", cookie.OutputString().encode("ascii"))
-        for cookie in response.cookies.values()
-    ]
-    return headers
+    headers = [*response.items()]
+    headers += [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from corsheaders.middleware import CorsMiddleware
-from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -21,72 +20,47 @@ from accounts.owned.acting import acting_as_everyone
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-MAX_HOSTS = 100  # spellings of good `Host` headers that are remembered
 
+def stored(headers: ResponseHeaders) -> dict[str, tuple[str, str]]:
+    """Names and values by the names in lower case: what is beneath the mapping.
 
-def add_missing(response: HttpResponseBase, headers: ResponseHeaders) -> None:
-    """Add those of `headers` that the response does not have.
-
-    Past the mapping's own methods, which check and convert each name and value: for `headers` that
-    are made once, that has been done.
+    Past its methods, which check and convert each name and value, or look for each name twice.
     """
-    response.headers._store = {**headers._store, **response.headers._store}
+    found: dict[str, tuple[str, str]] = headers._store
+    return found
 
 
-class SecurityHeaders(SecurityMiddleware):
-    """Django's, asked once for http and once for https: its headers depend on nothing else."""
+class StandingHeaders(SecurityMiddleware):
+    """Django's security headers and `X-Frame-Options`, made once for http and once for https.
+
+    And `Cache-Control: no-store` where an answer does not say how long it may be kept: it holds what
+    belongs to one person, or depends on who asks (a 401 too), and the next person at the same browser,
+    or a careless proxy, must not see it again. What a response has already stays.
+    """
 
     async_capable = False
 
     def __init__(self, get_response: GetResponse) -> None:
         super().__init__(get_response)
-        self._headers: dict[bool, ResponseHeaders] = {}
+        self._frames = XFrameOptionsMiddleware(get_response)
+        self._made: dict[bool, dict[str, tuple[str, str]]] = {}
 
     def __call__(self, request: HttpRequest) -> Any:
-        if self.redirect:
-            return super().__call__(request)
-        response: Any = self.get_response(request)
+        redirected = self.process_request(request) if self.redirect else None
+        response: Any = redirected or self.get_response(request)
         secure = request.is_secure()
-        if secure not in self._headers:
-            blank = HttpResponse()
-            del blank.headers["Content-Type"]
-            self._headers[secure] = self.process_response(request, blank).headers
-        add_missing(response, self._headers[secure])
+        if secure not in self._made:
+            made = HttpResponse(headers={"Cache-Control": "no-store"})
+            del made.headers["Content-Type"]
+            made = self._frames.process_response(request, self.process_response(request, made))
+            self._made[secure] = stored(made.headers)
+        present = stored(response.headers)
+        for name, header in self._made[secure].items():
+            if name not in present and not (
+                name == "x-frame-options" and getattr(response, "xframe_options_exempt", False)
+            ):
+                present[name] = header
         return response
-
-
-class FrameOptions(XFrameOptionsMiddleware):
-    """Django's, asked once."""
-
-    async_capable = False
-
-    def __init__(self, get_response: GetResponse) -> None:
-        super().__init__(get_response)
-        value = self.get_xframe_options_value(HttpRequest(), HttpResponse())
-        self._headers = ResponseHeaders({"X-Frame-Options": value})
-
-    def __call__(self, request: HttpRequest) -> Any:
-        response: Any = self.get_response(request)
-        if not getattr(response, "xframe_options_exempt", False):
-            add_missing(response, self._headers)
-        return response
-
-
-def forbid_storing(get_response: GetResponse) -> GetResponse:
-    """Answers that do not say how long they may be kept may not be kept at all.
-
-    They hold what belongs to one person, or depend on who asks (a 401 too); a page of the next
-    person at the same browser, or a careless proxy, must not see them again. Files of the admin say
-    for themselves.
-    """
-    headers = ResponseHeaders({"Cache-Control": "no-store"})
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        response = get_response(request)
-        add_missing(response, headers)
-        return response
-
-    return middleware
 
 
 class CorsForBrowsers(CorsMiddleware):
@@ -94,55 +68,30 @@ class CorsForBrowsers(CorsMiddleware):
 
     async_capable = False
 
-    def __init__(self, get_response: GetResponse) -> None:
-        super().__init__(get_response)
-        self._headers = ResponseHeaders({"Vary": "origin"})
-
     def __call__(self, request: HttpRequest) -> Any:
         if "HTTP_ORIGIN" in request.META:
             return super().__call__(request)
         response: Any = self.get_response(request)
         if self.is_enabled(request):
-            if response.has_header("Vary"):
-                patch_vary_headers(response, ("origin",))
-            else:
-                add_missing(response, self._headers)
+            patch_vary_headers(response, ("origin",))
         return response
 
 
 class CommonOutsideTheAdmin(CommonMiddleware):
     """Django's, of which the API needs two things: hosts are checked, and lengths are told.
 
-    No path of the API is ever redirected. A good `Host` header is looked at once, not by everybody
-    who wants to know it.
+    Whether a path lacks its slash, Django's looks up before each request; outside the admin only
+    after a 404.
     """
 
     async_capable = False
 
-    def __init__(self, get_response: GetResponse) -> None:
-        super().__init__(get_response)
-        self._good_hosts: dict[str, Callable[[], str]] = {}
-
     def __call__(self, request: HttpRequest) -> Any:
         if request.path_info.startswith("/admin"):  # `/admin` itself too: it lacks its slash
             return super().__call__(request)
-        header = request.META.get("HTTP_HOST", "")
-        known = self._good_hosts.get(header)
-        if known is not None:
-            request.get_host = known  # type: ignore[method-assign]
-        else:
-            host = request.get_host()  # raises `DisallowedHost`
-            # Where it is for a proxy to say the host, another header counts as well.
-            if (
-                header == host
-                and not settings.USE_X_FORWARDED_HOST
-                and len(self._good_hosts) < MAX_HOSTS
-            ):
-                self._good_hosts[header] = lambda: host
+        request.get_host()  # raises `DisallowedHost`
         response: Any = self.get_response(request)
-        if not response.streaming and not response.has_header("Content-Length"):
-            response.headers["Content-Length"] = str(len(response.content))
-        return response
+        return self.process_response(request, response)
 
 
 class AdminMiddleware:

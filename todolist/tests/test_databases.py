@@ -216,19 +216,14 @@ def roll_back_to_a_savepoint() -> None:
 @on_postgresql
 @committing
 @pytest.mark.parametrize("rolling_back", [roll_back, roll_back_to_a_savepoint])
-def test_nobody_asks_for_statements_that_a_rollback_made_the_server_forget(
-    monkeypatch, rolling_back
-):
+def test_a_rollback_makes_the_server_forget_nothing(monkeypatch, rolling_back):
+    """PgBouncer hangs up on whoever asks for a statement that was forgotten."""
     monkeypatch.setattr("todolist.serving.postgresql.base.PREPARE_AGAIN", frozenset())
-    Task.objects.exists()  # psycopg prepares this one
+    for _ in range(10):  # more often than psycopg takes to prepare one by itself
+        Task.objects.exists()
     assert fetch("SELECT %s::int", [7]) == [(7,)]
     rolling_back()
-    Task.objects.exists()  # before this one psycopg has the server forget them all
-    assert prepared() == []
-    assert fetch("SELECT %s::int", [7]) == [(7,)]
-    connection.close()  # one that has prepared nothing by itself
-    assert fetch("SELECT %s::int", [7]) == [(7,)]
-    connection.rollback()
+    Task.objects.exists()
     assert fetch("SELECT %s::int", [7]) == [(7,)]
     assert len(prepared()) == 1
 

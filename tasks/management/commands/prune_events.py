@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from tasks.events.record import KEPT_DAYS, prune
-from tasks.resources import answers
+from tasks.resources import idempotency
 
 
 class Command(BaseCommand):
@@ -21,5 +21,5 @@ class Command(BaseCommand):
         for count in prune(before=timezone.now() - timedelta(days=KEPT_DAYS)):
             dropped += count
         self.stdout.write(f"{dropped} events dropped")
-        if dropped := sum(answers.prune(now=timezone.now())):
+        if dropped := sum(idempotency.prune(now=timezone.now())):
             self.stdout.write(f"{dropped} answers of Idempotency-Keys dropped")

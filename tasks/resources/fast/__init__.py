@@ -11,14 +11,14 @@ read (compare-and-swap).
 from collections.abc import Callable
 from typing import Any
 
+from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.owned.databases import on_postgresql
 from tasks.resources.fast import reading, writing
 from tasks.resources.fast.hooks import HOOKS_OF_INSTANCES, Fast, fast_of, may_write
 
-_ACTIONS: dict[str, Callable[[Any, Fast, Request], Response | None]] = {
+_ACTIONS: dict[str, Callable[[Any, Fast, Request], HttpResponse | None]] = {
     "list": reading.list_page,
     "retrieve": reading.retrieve,
     "create": writing.create,
@@ -28,7 +28,7 @@ _ACTIONS: dict[str, Callable[[Any, Fast, Request], Response | None]] = {
 _WRITES = (writing.create, writing.update, writing.partial_update)
 
 
-def way_of(view: Any, base: Any) -> Callable[..., Response | None] | None:
+def way_of(view: Any, base: Any) -> Callable[..., HttpResponse | None] | None:
     """The fast way of the action that a view is about to run; `None` where there is none.
 
     It answers `None` where the plain way has to answer after all.
@@ -43,7 +43,7 @@ def way_of(view: Any, base: Any) -> Callable[..., Response | None] | None:
     if fast is None or (action in _WRITES and not may_write(fast)):
         return None
 
-    def answer(request: Request, *args: Any, **kwargs: Any) -> Response | None:
+    def answer(request: Request, *args: Any, **kwargs: Any) -> HttpResponse | None:
         return action(view, fast, request)
 
     return answer

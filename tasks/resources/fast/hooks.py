@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from django.db.models.expressions import RawSQL
 from django.db.models.signals import post_save, pre_save
 from django_filters import FilterSet
 from rest_framework import serializers
@@ -15,67 +16,36 @@ from tasks.resources.fields import RecordedSerializer
 from tasks.resources.lists.filters import ParameterFilter, StrictFilters, StrictOrdering
 from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
-from tasks.resources.wire import RowAsJSON, form_of, row_as_json
+from tasks.resources.wire import form_of, row_as_json
 
-VIEW_HOOKS = (
-    *("list", "create", "retrieve", "update", "partial_update"),
-    *("get_queryset", "get_object", "filter_queryset", "paginate_queryset", "paginator"),
-    *("get_paginated_response", "get_serializer", "get_serializer_class", "get_serializer_context"),
-    *("perform_create", "perform_update", "get_success_headers", "get_permissions"),
-    *("check_object_permissions", "permission_denied", "finalize_response"),
-    *("get_renderers", "renderer_classes", "lookup_field", "lookup_url_kwarg", "prepare"),
-    *("initial", "dispatch", "perform_content_negotiation", "initialize_request"),
-)
+VIEW_HOOKS = """
+    list create retrieve update partial_update perform_create perform_update
+    get_queryset get_object filter_queryset paginate_queryset paginator get_paginated_response
+    get_serializer get_serializer_class get_serializer_context get_success_headers
+    get_permissions check_object_permissions permission_denied
+    get_renderers renderer_classes perform_content_negotiation finalize_response
+    lookup_field lookup_url_kwarg prepare initial dispatch initialize_request
+""".split()
 # Declarations that may be made in a class and are looked into, but are arguments of `as_view` otherwise.
-DECLARATIONS = (
-    *("queryset", "serializer_class", "permission_classes", "filter_backends"),
-    *("pagination_class", "filterset_class", "filterset_fields", "ordering_fields", "ordering"),
-)
+DECLARATIONS = """
+    queryset serializer_class permission_classes filter_backends pagination_class
+    filterset_class filterset_fields ordering_fields ordering
+""".split()
 PAGING_HOOKS = ("paginate_queryset", "plan", "get_paginated_response", "limit_field")
-FORM_HOOKS = (
-    *("__init__", "to_internal_value", "to_representation", "run_validation", "validate"),
-    *("run_validators", "create", "update", "save", "is_valid", "data", "fields", "get_fields"),
-    *("get_initial", "validated_data", "errors", "get_field_names", "get_extra_kwargs"),
-    *("build_field", "include_extra_kwargs", "get_validators", "get_value", "get_default"),
-)
-FILTERSET_HOOKS = (
-    "__init__",
-    "qs",
-    "filter_queryset",
-    "is_valid",
-    "errors",
-    "form",
-    "get_form_class",
-)
-MODEL_HOOKS = (
-    *(
-        "save",
-        "save_base",
-        "_save_table",
-        "full_clean",
-        "stamp",
-        "settle",
-        "record_event",
-        "from_db",
-    ),
-    "require_owner",
-)
+FORM_HOOKS = """
+    __init__ to_internal_value to_representation run_validation validate run_validators
+    create update save is_valid data fields get_fields get_initial validated_data errors
+    get_field_names get_extra_kwargs build_field include_extra_kwargs get_validators get_value
+    get_default
+""".split()
+FILTERSET_HOOKS = "__init__ qs filter_queryset is_valid errors form get_form_class".split()
+MODEL_HOOKS = """
+    save save_base _save_table full_clean stamp settle record_event from_db require_owner
+""".split()
 
-
-HOOKS_OF_INSTANCES = frozenset((*VIEW_HOOKS, *DECLARATIONS)) - {"finalize_response"}
-
-
-def _unchanged(changed: type[Any], base: type[Any], names: Sequence[str]) -> bool:
-    return all(
-        _function(getattr(changed, name)) is _function(getattr(base, name, None))
-        for name in names
-        if hasattr(changed, name)
-    )
-
-
-def _function(hook: Any) -> Any:
-    """A hook as it was written: a class method is bound anew each time it is looked up."""
-    return getattr(hook, "__func__", hook)
+HOOKS_OF_INSTANCES = frozenset([*VIEW_HOOKS, *DECLARATIONS]) - {"finalize_response"}
+# A field of any other module may ask the context for who sends the body.
+FIELDS = ("rest_framework.", RecordedSerializer.__module__)
 
 
 @dataclass(frozen=True, eq=False, slots=True)  # looked up by identity: its parts are slow to hash
@@ -83,7 +53,7 @@ class Fast:
     """What the fast way needs to know of a viewset."""
 
     model: type[RecordedModel]
-    json: RowAsJSON
+    json: RawSQL  # a row as REST shows it
     # They validate everybody's bodies; `None` where only the plain way can.
     whole: serializers.BaseSerializer[Any] | None
     part: serializers.BaseSerializer[Any] | None
@@ -98,7 +68,7 @@ def fast_of(view_class: Any, base: Any) -> Fast | None:
         or queryset is None
         or form is None
         or not issubclass(queryset.model, RecordedModel)
-        or not all(map(_pure_backend, view_class.filter_backends))
+        or not {*view_class.filter_backends} <= {StrictFilters, StrictOrdering}
         or not _pure_filters(view_class)
         or not all(map(_asks_no_object, view_class.permission_classes))
         or not issubclass(view_class.pagination_class or object, KeysetPagination)
@@ -114,11 +84,30 @@ def fast_of(view_class: Any, base: Any) -> Fast | None:
     return Fast(queryset.model, as_json, whole if writes else None, part if writes else None)
 
 
-def _pure_backend(backend: type[Any]) -> bool:
-    return backend in (StrictFilters, StrictOrdering)
+def may_write(fast: Fast) -> bool:
+    return (
+        fast.whole is not None
+        and {"created", "updated"} <= fast.model.event_names.keys()
+        and not pre_save.has_listeners(fast.model)
+        and not post_save.has_listeners(fast.model)
+    )
+
+
+def _unchanged(changed: type[Any], base: type[Any], names: Sequence[str]) -> bool:
+    return all(
+        _function(getattr(changed, name)) is _function(getattr(base, name, None))
+        for name in names
+        if hasattr(changed, name)
+    )
+
+
+def _function(hook: Any) -> Any:
+    """A hook as it was written: a class method is bound anew each time it is looked up."""
+    return getattr(hook, "__func__", hook)
 
 
 def _pure_filters(view_class: type[Any]) -> bool:
+    """Whether what is filtered depends on nothing but parameters."""
     filterset_class = getattr(view_class, "filterset_class", None)
     if getattr(view_class, "filterset_fields", None) is not None:
         return False
@@ -126,16 +115,12 @@ def _pure_filters(view_class: type[Any]) -> bool:
         issubclass(filterset_class, FilterSet)
         and _unchanged(filterset_class, FilterSet, FILTERSET_HOOKS)
         and all(
-            _is_pure(one) and one.method is None for one in filterset_class.base_filters.values()
+            # One that filters in its own way has to say so by itself.
+            each.method is None
+            and (type(each).filter is ParameterFilter.filter or vars(type(each)).get("pure"))
+            for each in filterset_class.base_filters.values()
         )
     )
-
-
-def _is_pure(one: Any) -> bool:
-    """A class that filters in its own way has to say by itself that it depends on its parameter alone."""
-    if type(one).filter is ParameterFilter.filter:
-        return True
-    return vars(type(one)).get("pure") is True
 
 
 def _asks_no_object(permission: Any) -> bool:
@@ -145,30 +130,12 @@ def _asks_no_object(permission: Any) -> bool:
 
 def _validates_by_itself(form: Any) -> bool:
     """Whether one serializer can validate everybody's bodies: it looks at nothing but the body."""
-    return not (
-        any(hasattr(form, f"validate_{name}") for name in form.fields)
-        or form.validators
-        or any(
-            isinstance(field, serializers.RelatedField | serializers.ManyRelatedField)
-            or any(
-                getattr(each, "requires_context", False)
-                for each in (*field.validators, field.default)
-            )
-            or not type(field).__module__.startswith(FIELDS)
-            for field in form.fields.values()
-            if not field.read_only
-        )
-    )
-
-
-# A field of any other module may ask the context for who sends the body.
-FIELDS = ("rest_framework.", RecordedSerializer.__module__)
-
-
-def may_write(fast: Fast) -> bool:
-    return (
-        fast.whole is not None
-        and None not in (fast.model.event_type("created"), fast.model.event_type("updated"))
-        and not pre_save.has_listeners(fast.model)
-        and not post_save.has_listeners(fast.model)
+    written = [(name, field) for name, field in form.fields.items() if not field.read_only]
+    return not form.validators and not any(
+        hasattr(form, f"validate_{name}")
+        or isinstance(field, serializers.RelatedField | serializers.ManyRelatedField)
+        or not type(field).__module__.startswith(FIELDS)
+        or any(getattr(each, "requires_context", False) for each in field.validators)
+        or getattr(field.default, "requires_context", False)
+        for name, field in written
     )

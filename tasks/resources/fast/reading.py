@@ -2,33 +2,29 @@
 
 import json
 from functools import cache, lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import models
-from django.http import HttpRequest
-from rest_framework import status
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.owned.acting import condition
 from accounts.owned.databases import fetch_again
 from accounts.owned.ownership import owner_id
 from accounts.users import CurrentUser
-from tasks.events.record import encode
 from tasks.resources.etags import etag, knows
 from tasks.resources.fast.hooks import Fast
-from tasks.resources.lists.keyset import Cursor, Key, last_values, ordering_of
+from tasks.resources.lists.keyset import cursor_of, ordering_of
 from tasks.resources.lists.paging import link_to_next
 from tasks.resources.lists.query import query_of
-from tasks.resources.wire import RowAsJSON, row_as_json
+from tasks.resources.wire import row_as_json
 
 SHORT = 100  # characters of a query whose statement is kept: it has no cursor and no long words
 
 # Placeholders in statements that are compiled once: no id holds a NUL, no key is this one.
 OWNER = CurrentUser("\x00owner")
-OWNER_AS_JSON = "\x00owner as JSON"
 KEY = UUID(int=(1 << 128) - 1)
 
 
@@ -40,10 +36,7 @@ class Statement(NamedTuple):
 
     def for_owner(self, owner: str, key: UUID | None = None) -> list[Any]:
         stand_for = {OWNER.id: owner, KEY: key}
-        return [
-            encode(owner) if value == OWNER_AS_JSON else stand_for.get(value, value)
-            for value in self.values
-        ]
+        return [stand_for.get(value, value) for value in self.values]
 
 
 def _compiled(rows: models.QuerySet[Any]) -> Statement:
@@ -51,22 +44,24 @@ def _compiled(rows: models.QuerySet[Any]) -> Statement:
     return Statement(sql, values)
 
 
-def ready(text: str) -> bytes:
+def answer(text: str, status: int = 200, **headers: str) -> HttpResponse:
     """JSON that the database wrote, with the two escapes that REST framework's renderer makes on top.
 
     JavaScript took them for ends of lines once.
     """
-    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
+    body = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
+    return HttpResponse(body, "application/json", status, headers=headers)
 
 
 class ListStatement(NamedTuple):
     """Reads a page: its rows as JSON with commas between them, whether more follow, and the last one."""
 
     statement: Statement
-    keys: list[Key]
+    ordering: str
+    keys: list[str]
 
 
-def list_page(view: Any, fast: Fast, request: Request) -> Response | None:
+def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     query = query_of(request)
     kept = _kept_list if len(query) <= SHORT else _list_statement
     view_class: Any = type(view)
@@ -75,10 +70,11 @@ def list_page(view: Any, fast: Fast, request: Request) -> Response | None:
         return None
     values = found.statement.for_owner(owner_id(request.user))
     ((text, more, last),) = fetch_again(found.statement.sql, values)
-    response = Response(ready(f"[{text}]"))
+    response = answer(f"[{text}]")
     if more:
-        cursor = Cursor(ordering_of(found.keys), last_values(found.keys, json.loads(last)))
-        response["Link"] = link_to_next(request, "cursor", cursor.encode())
+        row = json.loads(last)
+        cursor = cursor_of(found.ordering, [row[name] for name in found.keys])
+        response["Link"] = link_to_next(request, "cursor", cursor)
     return response
 
 
@@ -94,14 +90,13 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     view.action, view.detail = "list", False
     rows = view.filter_queryset(_owned_rows(view))
     limit, keys, parts = view.paginator.plan(rows, view.request)
-    fast = row_as_json(view_class.serializer_class)
     shown = view_class.serializer_class().fields
-    if fast is None or any(key.name not in shown for key in keys):
+    if any(key.name not in shown for key in keys):
         return None
     read: list[Statement] = []
     for part in parts:
         acting = part.filter(condition(OWNER.id))
-        as_json = acting.values_list(fast.with_owner(OWNER_AS_JSON), flat=True)
+        as_json = acting.values_list(row_as_json(view_class.serializer_class), flat=True)
         read.append(_compiled(as_json[: limit + 1]))
     # Without OFFSET the rows would be read once for each column.
     arrays = " || ".join(f"ARRAY({one.sql})" for one in read)
@@ -109,7 +104,8 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
         f"SELECT array_to_string(own.rows[:{limit}], ','), cardinality(own.rows) > {limit},"  # noqa: S608  compiled
         f" own.rows[{limit}] FROM (SELECT {arrays} AS rows OFFSET 0) AS own"
     )
-    return ListStatement(Statement(sql, tuple(v for one in read for v in one.values)), keys)
+    statement = Statement(sql, tuple(value for one in read for value in one.values))
+    return ListStatement(statement, ordering_of(keys), [key.name for key in keys])
 
 
 _kept_list = lru_cache(maxsize=256)(_list_statement)
@@ -121,7 +117,7 @@ def _owned_rows(view: Any) -> Any:
     return rows.owned_by(OWNER)
 
 
-def retrieve(view: Any, fast: Fast, request: Request) -> Response | None:
+def retrieve(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     key = key_of(view)
     if key is None:
         return None
@@ -131,17 +127,16 @@ def retrieve(view: Any, fast: Fast, request: Request) -> Response | None:
     if not found:
         return None  # whether it is another's or nobody's, the plain way says
     ((text, version),) = found
-    headers = {"ETag": etag(version)}
-    if knows(request, headers["ETag"]):
-        return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
-    return Response(ready(text), headers=headers)
+    current = etag(version)
+    if knows(request, current):
+        return HttpResponseNotModified(headers={"ETag": current})
+    return answer(text, ETag=current)
 
 
 @cache
 def _row_statement(view_class: Any) -> Statement:
-    fast = cast("RowAsJSON", row_as_json(view_class.serializer_class))
     rows = _owned_rows(view_class()).filter(condition(OWNER.id), pk=KEY).order_by()
-    return _compiled(rows.values_list(fast.with_owner(OWNER_AS_JSON), "version")[:1])
+    return _compiled(rows.values_list(row_as_json(view_class.serializer_class), "version")[:1])
 
 
 @cache

@@ -9,11 +9,11 @@ from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection
+from django.http import HttpResponse
 from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.owned.acting import ACTING
 from accounts.owned.databases import fetch, fetch_again
@@ -22,13 +22,13 @@ from accounts.owned.permissions import IsOwner
 from tasks.events.record import APPENDED, publish
 from tasks.resources.etags import etag, require_match
 from tasks.resources.fast.hooks import Fast
-from tasks.resources.fast.reading import attributes, columns_statement, key_of, ready
+from tasks.resources.fast.reading import answer, attributes, columns_statement, key_of
 from tasks.resources.models import RecordedModel
 
 TRIES = 3  # for a change that others come before; then it waits for them, in the plain way
 
 
-def create(view: Any, fast: Fast, request: Request) -> Response | None:
+def create(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     row = fast.model(user_id=owner_id(request.user), **_validated(fast.whole, request.data))
     row.stamp(None)
     row.derive(None)
@@ -37,22 +37,19 @@ def create(view: Any, fast: Fast, request: Request) -> Response | None:
     values = [_adapted(field, getattr(row, field.attname)) for field in row._meta.concrete_fields]
     event_type = row.event_type("created")
     written = fetch(_insertion(fast), [*values, row.user_id, event_type])
-    return Response(
-        _told(row, event_type, written),
-        status=status.HTTP_201_CREATED,
-        headers={**view.get_success_headers({"id": row.pk}), "ETag": etag(row.version)},
-    )
+    headers = view.get_success_headers({"id": row.pk})
+    return _told(row, event_type, written, status.HTTP_201_CREATED, **headers)
 
 
-def update(view: Any, fast: Fast, request: Request) -> Response | None:
+def update(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     return _change(view, fast, request, fast.whole)
 
 
-def partial_update(view: Any, fast: Fast, request: Request) -> Response | None:
+def partial_update(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     return _change(view, fast, request, fast.part)
 
 
-def _change(view: Any, fast: Fast, request: Request, form: Any) -> Response | None:
+def _change(view: Any, fast: Fast, request: Request, form: Any) -> HttpResponse | None:
     key, owner = key_of(view), owner_id(request.user)
     if key is None:
         return None
@@ -62,8 +59,8 @@ def _change(view: Any, fast: Fast, request: Request, form: Any) -> Response | No
         found = fetch_again(statement.sql, statement.for_owner(owner, key))
         if not found:
             return None  # whether it is another's or nobody's, the plain way says
-        before = fast.model.from_db(connection.alias, names, found[0])
-        after = fast.model.from_db(connection.alias, names, found[0])
+        before = fast.model.from_db(DEFAULT_DB_ALIAS, names, found[0])
+        after = fast.model.from_db(DEFAULT_DB_ALIAS, names, found[0])
         if before.user_id != owner:
             raise PermissionDenied(IsOwner.message)
         require_match(request, etag(before.version))
@@ -75,8 +72,7 @@ def _change(view: Any, fast: Fast, request: Request, form: Any) -> Response | No
             return None
         event_type = after.event_type("updated")
         if written := _swapped(fast, before, after, event_type):
-            body = _told(after, event_type, written)
-            return Response(body, headers={"ETag": etag(after.version)})
+            return _told(after, event_type, written)
     return None
 
 
@@ -88,15 +84,21 @@ def _validated(form: Any, body: Any) -> dict[str, Any]:
     return values
 
 
-def _told(row: RecordedModel, event_type: str | None, written: list[tuple[Any, ...]]) -> bytes:
-    """Tell the owner's sockets of what was written; its JSON."""
+def _told(
+    row: RecordedModel,
+    event_type: str,
+    written: list[tuple[Any, ...]],
+    status: int = 200,
+    **headers: str,
+) -> HttpResponse:
+    """Tell the owner's sockets of what was written, and answer with it."""
     ((text, seq),) = written
-    publish(row.user_id, seq, str(event_type), row.updated_at, text)
-    return ready(text)
+    publish(row.user_id, seq, event_type, row.updated_at, text)
+    return answer(text, status, ETag=etag(row.version), **headers)
 
 
 def _swapped(
-    fast: Fast, before: RecordedModel, after: RecordedModel, event_type: str | None
+    fast: Fast, before: RecordedModel, after: RecordedModel, event_type: str
 ) -> list[tuple[Any, ...]]:
     """Write what differs, if the row is still as it was read; nothing where it is not."""
     was, is_now = before.__dict__, after.__dict__
@@ -143,11 +145,9 @@ def _swap(fast: Fast, changed: tuple[str, ...]) -> str:
 def _with_event(fast: Fast, writing: str) -> str:
     """A statement that writes a row and its event, and answers with the row's JSON and the number."""
     table = fast.model._meta.db_table
-    compiler = models.sql.Query(fast.model).get_compiler(connection=connection)
-    text, _ = compiler.compile(fast.json.resolve_expression(compiler.query))
     return (
         f'WITH written AS ({writing} RETURNING "{table}"."user_id", "{table}"."updated_at" AS at,'  # noqa: S608
-        f" {text} AS text), {APPENDED} SELECT text, last_seq FROM written, next"
+        f" {fast.json.sql} AS text), {APPENDED} SELECT text, last_seq FROM written, next"
     )
 
 

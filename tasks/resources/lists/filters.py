@@ -39,14 +39,9 @@ class ParameterFilter(django_filters.Filter):
 
     field_class = _ParameterField
 
-    def __init__(
-        self,
-        parameter: Any,
-        field_name: str | None = None,
-        lookup_expr: str = "exact",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(field_name, lookup_expr, parameter=parameter, **kwargs)
+    def __init__(self, parameter: Any, *args: Any, **kwargs: Any) -> None:
+        """`parameter` is the field; the other arguments are those of `Filter`."""
+        super().__init__(*args, parameter=parameter, **kwargs)
         self.parameter = parameter
 
 
@@ -106,6 +101,5 @@ class StrictOrdering(OrderingFilter):
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         choices = self.choices(view.request, view.queryset, view)
         schema = {"type": "string", "enum": choices}
-        return (
-            [{"name": str(self.ordering_param), "in": "query", "schema": schema}] if choices else []
-        )
+        ordering = {"name": str(self.ordering_param), "in": "query", "schema": schema}
+        return [ordering] if choices else []

@@ -2,19 +2,21 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q, QuerySet
 from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
 from rest_framework.exceptions import ParseError
 
 from tasks.resources.fields import INTEGER_RANGES
+from tasks.rules.moments import as_text
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Key(NamedTuple):
@@ -31,69 +33,59 @@ class Key(NamedTuple):
         return f"{'-' if self.descending else ''}{self.field.name}"
 
 
-class Cursor(NamedTuple):
-    """The place after one row of a list in this order."""
-
-    ordering: str
-    values: tuple[Any, ...]
-
-    def encode(self) -> str:
-        text = _encode([self.ordering, *self.values])
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-    @classmethod
-    def decode(cls, text: str, keys: Sequence[Key]) -> "Cursor":
-        """Raises `ParseError` for anything that `encode` did not make of a list in this order."""
-        try:
-            padded = text + "=" * (-len(text) % 4)
-            ordering, *values = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-            if ordering != ordering_of(keys) and isinstance(ordering, str):
-                raise ParseError("cursor: Belongs to a list with another ordering.")
-            read = (_value_of(key.field, each) for key, each in zip(keys, values, strict=True))
-            cursor = cls(ordering, tuple(read))
-            if cursor.encode() == text:
-                return cursor
-        except (ValueError, TypeError, OverflowError, RecursionError, ValidationError):
-            pass
-        raise ParseError("cursor: Not a cursor of this list; take it from the Link header.")
+def ordering_of(keys: Sequence[Key]) -> str:
+    return ",".join(map(str, keys[:-1])) or str(keys[0])
 
 
-def _value_of(field: Any, value: Any) -> Any:
+def cursor_of(ordering: str, shown: Iterable[Any]) -> str:
+    """The cursor of the place after the row with these sort keys, as JSON shows them."""
+    return base64.urlsafe_b64encode(_encode([ordering, *shown]).encode()).decode().rstrip("=")
+
+
+def as_shown(value: Any) -> Any:
+    """A value of a column as JSON shows it."""
+    if isinstance(value, datetime):
+        return as_text(value)
+    return str(value) if isinstance(value, UUID | date) else value
+
+
+def values_of(cursor: str, keys: Sequence[Key]) -> tuple[Any, ...]:
+    """The sort keys in a cursor. Raises `ParseError` where it is not one of a list in this order."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        ordering, *shown = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if ordering != ordering_of(keys) and isinstance(ordering, str):
+            raise ParseError("cursor: Belongs to a list with another ordering.")
+        read = (_value_of(key.field, each) for key, each in zip(keys, shown, strict=True))
+        values = tuple(read)
+        if cursor_of(ordering, map(as_shown, values)) == cursor:
+            return values
+    except (ValueError, TypeError, OverflowError, RecursionError, ValidationError):
+        pass
+    raise ParseError("cursor: Not a cursor of this list; take it from the Link header.")
+
+
+def _value_of(field: Any, shown: Any) -> Any:
     """A value of a column, out of JSON. Raises what Django and Python raise where it is none."""
-    if value is None:
+    if shown is None:
         if field.null:
             return None
         raise ValueError("null")
     if field.is_relation:  # a place among keys, whether or not there still is a row with that key
         field = field.target_field
     if isinstance(field, models.DateTimeField):
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(shown)
         if moment.tzinfo is None:
             raise ValueError("no offset")
         return moment.astimezone(UTC)
-    if isinstance(value, str) and "\0" in value.encode().decode():  # no lone surrogates either
+    if isinstance(shown, str) and "\0" in shown.encode().decode():  # no lone surrogates either
         raise ValueError("NUL")
-    cleaned = field.clean(value, None)
+    value = field.clean(shown, None)
     if isinstance(field, models.IntegerField):
         low, high = INTEGER_RANGES[field.get_internal_type()]
-        if not low <= cleaned <= high:
+        if not low <= value <= high:
             raise ValueError("out of range")
-    return cleaned
-
-
-class _Encoder(DjangoJSONEncoder):
-    def default(self, o: Any) -> Any:
-        if isinstance(o, UUID):
-            return o.hex
-        # Django's own cuts moments to milliseconds.
-        return o.isoformat() if isinstance(o, date) else super().default(o)
-
-
-_encode = _Encoder(separators=(",", ":")).encode
-
-
-def ordering_of(keys: Sequence[Key]) -> str:
-    return ",".join(map(str, keys[:-1])) or str(keys[0])
+    return value
 
 
 def keys_of(rows: QuerySet[Any], default: Sequence[str]) -> list[Key]:
@@ -128,32 +120,28 @@ def keys_of(rows: QuerySet[Any], default: Sequence[str]) -> list[Key]:
 
 
 def segments(
-    rows: QuerySet[Any], keys: Sequence[Key], after: Cursor | None
+    rows: QuerySet[Any], keys: Sequence[Key], after: Sequence[Any] | None
 ) -> Iterator[QuerySet[Any]]:
-    """The list from a cursor on, in parts to be read one after the other.
+    """The list from a place on, in parts to be read one after the other.
 
     Rows without a value come last both ways. Where only the first key may lack one, they are a part of
     their own, as no index can be read in such an order in both directions.
     """
     first, *others = keys
-    values = None if after is None else after.values
     nullable = [key for key in keys if key.field.null]
     uniform = len({key.descending for key in keys}) == 1
     if not nullable and uniform:
-        yield _ordered(rows if values is None else rows.filter(_behind(keys, values)), keys)
+        yield _ordered(rows if after is None else rows.filter(_behind(keys, after)), keys)
     elif nullable == [first] and others and uniform:
-        lacking, having = (
-            Q(**{f"{first.name}__isnull": True}),
-            Q(**{f"{first.name}__isnull": False}),
-        )
-        if values is None or values[0] is not None:
-            yield from segments(rows.filter(having), _as_filled(keys), after)
-            yield _ordered(rows.filter(lacking), others)
+        lacking = rows.filter(**{f"{first.name}__isnull": True})
+        if after is None or after[0] is not None:
+            having = rows.filter(**{f"{first.name}__isnull": False})
+            yield from segments(having, _as_filled(keys), after)
+            yield _ordered(lacking, others)
         else:
-            yield from segments(rows.filter(lacking), others, Cursor("", values[1:]))
+            yield from segments(lacking, others, after[1:])
     else:
-        behind = Q() if values is None else _behind_mixed(keys, values)
-        yield _ordered(rows.filter(behind), keys)
+        yield _ordered(rows if after is None else rows.filter(_behind_mixed(keys, after)), keys)
 
 
 def _as_filled(keys: Sequence[Key]) -> list[Key]:
@@ -197,8 +185,3 @@ def _behind_mixed(keys: Sequence[Key], values: Sequence[Any]) -> Q:
         else:
             same &= Q(**{f"{key.name}__isnull": True})
     return behind
-
-
-def last_values(keys: Sequence[Key], row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The sort keys of a row, out of its JSON form. Raises `KeyError` where one is not shown."""
-    return tuple(key.field.to_python(row[key.name]) for key in keys)

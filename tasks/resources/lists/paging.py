@@ -15,7 +15,15 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tasks.resources.lists.keyset import Cursor, Key, keys_of, ordering_of, segments
+from tasks.resources.lists.keyset import (
+    Key,
+    as_shown,
+    cursor_of,
+    keys_of,
+    ordering_of,
+    segments,
+    values_of,
+)
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parsed_query, query_of
 
 
@@ -38,8 +46,8 @@ class KeysetPagination(BasePagination):
             rows += part[: limit + 1 - len(rows)]
             if len(rows) > limit:
                 last = rows[limit - 1]
-                values = tuple(getattr(last, key.name) for key in keys)
-                self.next_cursor = Cursor(ordering_of(keys), values)
+                shown = (as_shown(getattr(last, key.name)) for key in keys)
+                self.next_cursor = cursor_of(ordering_of(keys), shown)
                 break
         return rows[:limit]
 
@@ -51,7 +59,7 @@ class KeysetPagination(BasePagination):
         limit = parameter(query, "limit", self.limit_field)
         keys = keys_of(queryset, self.ordering)
         cursor = parameter(query, "cursor", CURSOR_FIELD)
-        after = None if cursor is None else Cursor.decode(cursor, keys)
+        after = None if cursor is None else values_of(cursor, keys)
         return limit or self.max_limit, keys, list(segments(queryset, keys, after))
 
     @property
@@ -61,23 +69,16 @@ class KeysetPagination(BasePagination):
     def get_paginated_response(self, data: Any) -> Response:
         response = Response(data)
         if self.next_cursor is not None:
-            response["Link"] = link_to_next(self.request, "cursor", self.next_cursor.encode())
+            response["Link"] = link_to_next(self.request, "cursor", self.next_cursor)
         return response
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        limit = {"type": "integer", "minimum": 1, "maximum": self.max_limit}
+        at_most = "How many at the most; the rest is at the URL in `Link`."
+        place = "Where the last page ended: part of the URL in `Link`."
         return [
-            {
-                "name": "limit",
-                "in": "query",
-                "description": "How many at the most; the rest is at the URL in `Link`.",
-                "schema": {"type": "integer", "minimum": 1, "maximum": self.max_limit},
-            },
-            {
-                "name": "cursor",
-                "in": "query",
-                "description": "Where the last page ended: part of the URL in `Link`.",
-                "schema": {"type": "string"},
-            },
+            {"name": "limit", "in": "query", "description": at_most, "schema": limit},
+            {"name": "cursor", "in": "query", "description": place, "schema": {"type": "string"}},
         ]
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:

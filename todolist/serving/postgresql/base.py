@@ -1,8 +1,7 @@
 """Django's PostgreSQL backend, for connections that are kept, and that act for somebody."""
 
 import select
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -47,25 +46,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # After an error only the server knows. Before, an idle connection hears nothing but its end.
         return (not self.errors_occurred and not self._poll.poll(0)) or super().is_usable()
 
-    def _rollback(self) -> None:
-        with self._forgetting():
-            super()._rollback()  # type: ignore[misc]  # the stubs lack it
-
-    def _savepoint_rollback(self, sid: str) -> None:
-        with self._forgetting():
-            super()._savepoint_rollback(sid)  # type: ignore[misc]  # the stubs lack it
-
-    @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """After a rollback psycopg, if it prepared any, has the server forget all statements.
-
-        Ours are among them. PgBouncer hangs up on whoever asks for one of those.
-        """
-        all_of_them = self.connection is not None and bool(self.connection._prepared._names)
-        yield
-        if all_of_them:
-            self._prepared.clear()
-
     def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of one statement, which is prepared and goes straight to libpq.
 
@@ -76,27 +56,26 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         Raises what a cursor raises.
         """
-        texts = [_text(value) for value in values]
         self.close_if_health_check_failed()
         if not self.get_autocommit() or self.execute_wrappers or self.queries_logged:
             with self.cursor() as cursor:
-                cursor.execute(sql, texts)
+                cursor.execute(sql, [None if value is None else str(value) for value in values])
                 return list(cursor.fetchall())
+        encoded = [None if value is None else _encoded(value) for value in values]
         with self.wrap_database_errors:
-            result = self._execute(sql, texts)
+            result = self._execute(sql, encoded)
             if result.error_field(DiagnosticField.SQLSTATE) in PREPARE_AGAIN:
                 self.connection.pgconn.close_prepared(self._prepared.pop(sql))
-                result = self._execute(sql, texts)
+                result = self._execute(sql, encoded)
             self._require(result, ExecStatus.TUPLES_OK)
             self._loading.set_pgresult(result)
             rows: list[tuple[Any, ...]] = self._loading.load_rows(0, result.ntuples, tuple)
             self._loading.set_pgresult(None)  # which may be large, and the next one far away
             return rows
 
-    def _execute(self, sql: str, texts: list[str | None]) -> Any:
+    def _execute(self, sql: str, values: list[bytes | None]) -> Any:
         name = self._prepared.pop(sql, None) or self._prepare(sql)
         self._prepared[sql] = name
-        values = [None if text is None else text.encode() for text in texts]
         return self.connection.pgconn.exec_prepared(name, values)
 
     def _prepare(self, sql: str) -> bytes:
@@ -127,10 +106,8 @@ def _numbered(sql: str) -> bytes:
     return "".join((first, *numbered)).replace("%%", "%").encode()
 
 
-def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    text = str(value)
-    if "\0" in text:  # which would end it
+def _encoded(value: Any) -> bytes:
+    text = str(value).encode()
+    if b"\0" in text:  # which would end it
         raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
     return text
