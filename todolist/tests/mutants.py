@@ -117,7 +117,7 @@ MUTANTS = (
     Mutant(
         "the look-up before OPTIONS",
         MIXIN,
-        "        if self._lookup_kwarg in self.kwargs:\n",
+        "        if (self.lookup_url_kwarg or self.lookup_field) in self.kwargs:\n",
         "        if False:\n",
         (MATRIX,),
     ),
