@@ -36,7 +36,7 @@ run: .venv/installed .env ## Serve on SQLite and memory; PORT=8001 for another p
 	@echo
 	@echo "    $(PY) manage.py createsuperuser"
 	@echo
-	@exec $(PY) scripts/serve.py $(HOST):$(PORT)
+	@exec $(PY) scripts/run.py $(HOST):$(PORT)
 
 # Processes that the suite is shared out to: more than cores, for much of its time is waiting.
 WORKERS ?= 4
@@ -50,14 +50,14 @@ proof: .venv/installed ## Prove isolation over every route; ISOLATION_EXAMPLES=1
 	$(PY) -m pytest -q todolist/tests/test_isolation_*.py tasks/tests/test_ownership.py
 
 mutants: .venv/installed ## Take the guards of isolation away, and see which tests turn red
-	$(PY) scripts/mutants.py
+	$(PY) -m todolist.tests.mutants
 
 DEMO_PORT ?= 3000
 TOKEN_MODE ?= jwks
 
 demo: .venv/installed .env demo/node_modules/installed ## Serve with a real Better Auth server and a page; TOKEN_MODE=secret for the other way
 	@$(PY) manage.py migrate --verbosity 0
-	@exec $(PY) scripts/demo.py $(PORT) $(DEMO_PORT) $(TOKEN_MODE)
+	@exec $(PY) scripts/run.py 127.0.0.1:$(PORT) $(DEMO_PORT) $(TOKEN_MODE)
 
 demo/node_modules/installed: demo/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js is missing: install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm)." >&2; exit 1; }

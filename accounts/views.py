@@ -2,11 +2,11 @@
 
 from typing import cast
 
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.described import described
 from accounts.owned.lean import LeanView
 from accounts.owned.permissions import IsSignedIn
 from accounts.users import CurrentUser
@@ -24,7 +24,7 @@ class MeView(LeanView):
     permission_classes = [IsSignedIn]
     answers_at_once = True  # from the token alone (todolist/serving/handler.py)
 
-    @extend_schema(
+    @described(
         operation_id="getMe", summary="Show who the token speaks for", responses=PersonSerializer
     )
     def get(self, request: Request) -> Response:

@@ -105,7 +105,7 @@ DEVICES = [
             def __setitem__(self, *known): pass
         _known = Forgetful()
         """),
-    Device("negotiation shortcut", "todolist.rest.negotiation",
+    Device("negotiation shortcut", "todolist.rest.formats",
         "del JSONFirst.select_parser, JSONFirst.select_renderer"),
     Device("LeanView", "accounts.owned.lean",
         "del LeanView.initialize_request, LeanView.default_response_headers"),

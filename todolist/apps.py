@@ -7,5 +7,4 @@ class TodolistConfig(AppConfig):
     name = "todolist"
 
     def ready(self) -> None:
-        from todolist import checks  # noqa: F401  registers itself
-        from todolist.docs import checks as of_documents  # noqa: F401  likewise
+        from todolist import checks  # noqa: F401  register themselves

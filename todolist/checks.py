@@ -8,14 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.checks.registry import registry
-from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, ProgrammingError, connection
 
-from accounts.checks.walk import being_looked_at, looked_at
+from accounts.checks.walk import being_looked_at
 from accounts.signin.checks import is_placeholder
 from todolist.docs.checks import SCHEMA
-from todolist.logs.formatters import redact
-from todolist.serving.handler import OneHopHandler
+from todolist.logs.formatters import redact, secret_key
 
 logger = logging.getLogger(__name__)
 
@@ -30,27 +28,18 @@ def check_environment(**kwargs: Any) -> Iterator[CheckMessage]:
 
 @register
 def check_secret_key(**kwargs: Any) -> Iterator[CheckMessage]:
-    try:
-        key = settings.SECRET_KEY
-    except ImproperlyConfigured:  # Django refuses to hand out an empty one
-        key = ""
-    if not key:
+    if not secret_key():
         yield Error("SECRET_KEY is not set.", hint=GENERATE, id="todolist.E007")
-    elif is_placeholder(key):
+    elif is_placeholder(secret_key()):
+        refused, level = (Warning, "W") if settings.DEBUG else (Error, "E")
         problem = "SECRET_KEY holds a placeholder that everybody can look up."
-        if settings.DEBUG:
-            yield Warning(problem, hint=GENERATE, id="todolist.W008")
-        else:
-            yield Error(problem, hint=GENERATE, id="todolist.E008")
+        yield refused(problem, hint=GENERATE, id=f"todolist.{level}008")
 
 
 @register
 def check_secrets_have_no_blanks_around(**kwargs: Any) -> Iterator[CheckMessage]:
-    for name in ("BETTER_AUTH_SECRET", "SECRET_KEY"):
-        try:
-            secret = getattr(settings, name)
-        except ImproperlyConfigured:
-            continue
+    secrets = {"BETTER_AUTH_SECRET": settings.BETTER_AUTH_SECRET, "SECRET_KEY": secret_key()}
+    for name, secret in secrets.items():
         if secret != secret.strip():
             yield Warning(
                 f"{name} begins or ends with blanks, and they count as a part of it.",
@@ -58,25 +47,6 @@ def check_secrets_have_no_blanks_around(**kwargs: Any) -> Iterator[CheckMessage]
                 "what stands at the end of a line.",
                 id="todolist.W023",
             )
-
-
-@register
-def check_connections_do_not_leak(databases: Any = None, **kwargs: Any) -> Iterator[CheckMessage]:
-    for alias, database in settings.DATABASES.items():
-        if database.get("CONN_MAX_AGE", 0) != 0 and not _keeps_threads(settings.ASGI_APPLICATION):
-            yield Error(
-                f"DATABASES[{alias!r}] keeps connections with their threads (CONN_MAX_AGE), but "
-                "ASGI_APPLICATION serves HTTP by Django's own handler, which gives each request a "
-                "thread: nobody would use them again, until the database refuses more.",
-                hint="Serve HTTP by todolist.serving.handler.OneHopHandler, or set CONN_MAX_AGE to 0.",
-                id="todolist.E009",
-            )
-
-
-def _keeps_threads(application: str) -> bool:
-    """Whether HTTP is served by the handler that keeps its threads, and so their connections."""
-    served = getattr(looked_at(application), "application_mapping", {}).get("http")
-    return isinstance(served, OneHopHandler)
 
 
 @register(Tags.database)
@@ -91,17 +61,13 @@ def check_rows_are_secured(databases: Any = None, **kwargs: Any) -> Iterator[Che
             )
             (above,) = cursor.fetchone()
     except ProgrammingError as error:  # psycopg does not understand an option of the URL
-        yield Error(
-            f"DATABASE_URL has options that cannot be used: {_on_one_line(error)}.",
-            hint="After the ? come libpq's connection parameters, such as sslmode=require.",
-            id="todolist.E021",
-        )
+        problem = f"DATABASE_URL has options that cannot be used: {_on_one_line(error)}."
+        hint = "After the ? come libpq's connection parameters, such as sslmode=require."
+        yield Error(problem, hint=hint, id="todolist.E021")
     except DatabaseError as error:  # it may come up later: `/health/ready` tells
-        yield Warning(
-            f"The database of DATABASE_URL does not answer: {_on_one_line(error)}.",
-            hint="Check DATABASE_URL, and that what it names is running.",
-            id="todolist.W024",
-        )
+        problem = f"The database of DATABASE_URL does not answer: {_on_one_line(error)}."
+        hint = "Check DATABASE_URL, and that what it names is running."
+        yield Warning(problem, hint=hint, id="todolist.W024")
     else:
         if above and settings.DATABASE_RLS:
             refused, level = (Error, "E") if settings.DATABASE_RLS_DEMANDED else (Warning, "W")
@@ -137,31 +103,26 @@ def _ask_the_database() -> list[CheckMessage]:
         connection.close()
 
 
-def _run_checks() -> Iterator[CheckMessage]:
-    """All checks but those of commands and of `/schema`: they take memory and time."""
-    for check in registry.get_checks():
-        if not {Tags.commands, SCHEMA} & {*check.tags}:
-            yield from check(app_configs=None, databases=None) or ()
-
-
 def refuse_to_start_while_wrong() -> None:
-    """Run all system checks, as `runserver` does, for servers that run none.
+    """Run the system checks, as `runserver` does, for servers that run none.
 
-    Logs the warnings. Raises `SystemExit`, naming every mistake, when there is an error. Does
-    nothing while a check imports the application only to walk it.
+    Not those of commands and of `/schema`, which take memory and time. Logs the warnings. Raises
+    `SystemExit`, naming every mistake, when there is an error. Does nothing while a check imports
+    the application only to walk it.
     """
     if being_looked_at():
         return
     with ThreadPoolExecutor(1) as aside:  # servers load the application on their event loop
-        found = [*_run_checks(), *aside.submit(_ask_the_database).result()]
-    messages = [message for message in found if not message.is_silenced()]
-    errors = [message for message in messages if message.is_serious()]
-    for message in messages:
-        if message not in errors:
+        found = aside.submit(_ask_the_database).result()
+    for check in registry.get_checks():
+        if not {Tags.commands, SCHEMA} & {*check.tags}:
+            found += check(app_configs=None, databases=None) or ()
+    errors = []
+    for message in found:
+        if message.is_serious() and not message.is_silenced():
+            errors.append(str(message))
+        elif not message.is_silenced():
             logger.warning("%s", message)
     if errors:
-        raise SystemExit(
-            "\n\n".join(
-                ["This server does not start while its settings are wrong:", *map(str, errors)]
-            )
-        )
+        said = "This server does not start while its settings are wrong:"
+        raise SystemExit("\n\n".join([said, *errors]))

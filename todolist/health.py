@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
+from typing import Any
 
 from asgiref.sync import async_to_sync
-from channels import DEFAULT_CHANNEL_LAYER
-from channels.layers import channel_layers
+from channels.layers import get_channel_layer
 from django.db import Error, connection
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.described import described
 from accounts.owned.public import PublicView
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class LiveView(PublicView):
     open_to_everybody = "probes have no token, and are told whether this server works"
     answers_at_once = True
 
-    @extend_schema(operation_id="getLive", summary="Whether the process answers", responses=LIVE)
+    @described(operation_id="getLive", summary="Whether the process answers", responses=LIVE)
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
 
@@ -43,7 +44,7 @@ class ReadyView(PublicView):
 
     open_to_everybody = LiveView.open_to_everybody
 
-    @extend_schema(
+    @described(
         operation_id="getReady",
         summary="Whether database and channel layer answer",
         responses={200: READY, 503: NOT_READY},
@@ -68,15 +69,16 @@ def database_answers() -> bool:
 
 
 def channel_layer_answers() -> bool:
+    """Send to a group that nobody is in: the layer's store must answer for that to succeed."""
+
+    async def send() -> None:
+        layer: Any = get_channel_layer()
+        async with asyncio.timeout(CHANNEL_LAYER_TIMEOUT):
+            await layer.group_send("health", {"type": "health.check"})
+
     try:
-        async_to_sync(_ring_nobody)()
+        async_to_sync(send)()
     except Exception as error:  # noqa: BLE001  every layer fails in its own way
         logger.error("The channel layer does not answer: %s", error)
         return False
     return True
-
-
-async def _ring_nobody() -> None:
-    """Send to a group that nobody is in: the layer's store must answer for that to succeed."""
-    async with asyncio.timeout(CHANNEL_LAYER_TIMEOUT):
-        await channel_layers[DEFAULT_CHANNEL_LAYER].group_send("health", {"type": "health.check"})

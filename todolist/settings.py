@@ -1,20 +1,16 @@
-"""Everything that can be configured, and how the parts are plugged together.
-
-The only reader of the environment. Which variables there are: `.env.example`. What happens to a
-value that makes no sense: `todolist/config/` and `todolist/checks.py`.
-"""
+"""Everything that can be configured (`.env.example`), and how the parts are plugged together."""
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from todolist.config.environment import Environment, name_in_redis
+from todolist.config import Environment, name_in_redis
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Environment(BASE_DIR / ".env")
 
 # Django itself
-
 SECRET_KEY = env.text("SECRET_KEY")
 DEBUG = env.flag("DEBUG", default=False)
 ALLOWED_HOSTS = list(env.items("ALLOWED_HOSTS"))
@@ -66,7 +62,6 @@ TEMPLATES = [
 ]
 
 # Sign-in: what tokens are checked with (docs/api.md section 1)
-
 BETTER_AUTH_SECRET = env.text("BETTER_AUTH_SECRET")
 BETTER_AUTH_SECRETS = env.text("BETTER_AUTH_SECRETS")
 BETTER_AUTH_URL = env.text("BETTER_AUTH_URL").strip()
@@ -76,15 +71,14 @@ BETTER_AUTH_AUDIENCE = env.text("BETTER_AUTH_AUDIENCE").strip()
 BETTER_AUTH_LEEWAY = env.whole_number("BETTER_AUTH_LEEWAY", 10, at_most=300)  # seconds
 
 # The API
-
 REST_FRAMEWORK = {
     # No SessionAuthentication: a staff session must never become somebody in the API.
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.signin.authentication.BearerAuthentication"],
     # Views over tasks say more; a view that says nothing still wants a token.
     "DEFAULT_PERMISSION_CLASSES": ["accounts.owned.permissions.IsSignedIn"],
-    "DEFAULT_PARSER_CLASSES": ["todolist.rest.parsers.LimitedJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["todolist.rest.formats.LimitedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "todolist.rest.negotiation.JSONFirst",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "todolist.rest.formats.JSONFirst",
     "EXCEPTION_HANDLER": "todolist.rest.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
@@ -106,102 +100,81 @@ SOCKETS_PER_USER = 20  # open at once in one server process
 MAX_BODY_SIZE = 1024 * 1024  # bytes (docs/api.md section 3)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE  # the same for forms of the admin
 
-CORS_ORIGINS = env.origins("CORS_ORIGINS", "http://localhost:3000")
-CORS_ALLOWED_ORIGINS = CORS_ORIGINS
+CORS_ORIGINS = CORS_ALLOWED_ORIGINS = env.origins("CORS_ORIGINS", "http://localhost:3000")
 CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match"]
 CORS_ALLOW_METHODS = ["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"]
 CORS_EXPOSE_HEADERS = ["Link", "Location", "ETag", "WWW-Authenticate", "Retry-After"]
 CORS_URLS_REGEX = r"^/(?!admin)"  # pages of other origins have no business in the admin
 
 # Storage: SQLite until a database is configured
-
-DATABASES = {
-    "default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
-}
+DATABASE = env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+DATABASES = {"default": DATABASE}
 # Requests run on a few threads that stay (todolist/serving/handler.py), each with its connection.
-DATABASES["default"]["CONN_MAX_AGE"] = None
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
-        # Writers queue for `timeout` seconds from the start of their transaction; by default SQLite
-        # fails at once when two transactions want to become writers.
+DATABASE["CONN_MAX_AGE"] = None
+if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASE["OPTIONS"] = {
+        # Writers queue for `timeout` seconds from the start; by default one of two fails at once.
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         # Readers and a writer do not block each other; safe against a crash of the process.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    DATABASES["default"] |= {
-        "ENGINE": "todolist.serving.postgresql",
-        # A restarted database costs nobody a failed request; this engine checks without asking.
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            "connect_timeout": 5,  # seconds
-            "server_side_binding": True,
-            **DATABASES["default"].get("OPTIONS", {}),
-            # The engine prepares what is worth it; after a rollback psycopg has the server forget all.
-            "prepare_threshold": None,
-        },
+elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
+    DATABASE["ENGINE"] = "todolist.serving.postgresql"
+    # A restarted database costs nobody a failed request; this engine checks without asking.
+    DATABASE["CONN_HEALTH_CHECKS"] = True
+    DATABASE["OPTIONS"] = {
+        "connect_timeout": 5,  # seconds
+        "server_side_binding": True,
+        **DATABASE["OPTIONS"],
+        # The engine prepares what is worth it; after a rollback psycopg has the server forget all.
+        "prepare_threshold": None,
     }
 
-# Row-level security, where PostgreSQL and the role allow it. With a role that is above it the server
-# warns; with DATABASE_RLS=True it does not start (todolist/checks.py).
+# Row-level security. With a role that is above it the server warns, or does not start (checks.py).
 DATABASE_RLS = env.flag("DATABASE_RLS", default=True)
 DATABASE_RLS_DEMANDED = DATABASE_RLS and bool(env.text("DATABASE_RLS"))
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Shared by several processes with Redis; within one process without
-
 REDIS_URL = env.redis_url("REDIS_URL")
+CHANNEL_LAYERS: dict[str, Any] = {
+    "default": {
+        "BACKEND": "channels.layers.InMemoryChannelLayer",
+        "CONFIG": {"capacity": 1000},  # events waiting for one socket
+    }
+}
+LOCAL_MEMORY = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+CACHES: dict[str, Any] = {
+    "default": LOCAL_MEMORY,
+    # Apart and roomy, so that nothing else, and no flood of made-up names, pushes tries out.
+    "sign-in tries": LOCAL_MEMORY | {"LOCATION": "tries", "OPTIONS": {"MAX_ENTRIES": 100_000}},
+}
 if REDIS_URL:
-    NAME_IN_REDIS = name_in_redis(REDIS_URL, str(DATABASES["default"].get("NAME", "")))
-    CHANNEL_LAYERS = {
-        "default": {
-            # Several times the events per second of `channels_redis.core`, and no lost connections
-            # under load (measured before this project began).
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {
-                "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "socket_timeout": 3}],
-                "prefix": NAME_IN_REDIS,
-            },
-        }
-    }
-    CACHES = {
-        "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": REDIS_URL,
-            "KEY_PREFIX": NAME_IN_REDIS,
-        }
-    }
-    CACHES["sign-in tries"] = CACHES["default"]
-else:
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels.layers.InMemoryChannelLayer",
-            "CONFIG": {"capacity": 1000},  # events waiting for one socket
-        }
-    }
-    CACHES = {
-        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
-        # Apart and roomy, so that nothing else, and no flood of made-up names, pushes tries out.
-        "sign-in tries": {
-            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-            "LOCATION": "sign-in tries",
-            "OPTIONS": {"MAX_ENTRIES": 100_000},  # type: ignore[dict-item]
+    NAME_IN_REDIS = name_in_redis(REDIS_URL, str(DATABASE.get("NAME", "")))
+    CHANNEL_LAYERS["default"] = {
+        # Several times the events per second of `channels_redis.core`.
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "socket_timeout": 3}],
+            "prefix": NAME_IN_REDIS,
         },
+    }
+    CACHES["default"] = CACHES["sign-in tries"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": NAME_IN_REDIS,
     }
 
 # Language, time, files of the admin
-
 USE_I18N = False
-USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # serve the admin's files from where they are installed
 WHITENOISE_AUTOREFRESH = False
 
 # Staff accounts
-
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # refuses a name or an address that was wrong too often
     "django.contrib.auth.backends.ModelBackend",
@@ -217,19 +190,12 @@ AXES_ENABLE_ADMIN = False  # its tables stay empty
 AXES_VERBOSE = False
 AXES_SENSITIVE_PARAMETERS = ["username"]  # people type their password there; the address is logged
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": f"django.contrib.auth.password_validation.{rule}Validator"}
+    for rule in ("UserAttributeSimilarity", "MinimumLength", "CommonPassword", "NumericPassword")
 ]
 
 # Transport: TLS ends at a proxy in front of this server
-
-SESSION_COOKIE_SECURE = not DEBUG
-CSRF_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
 SILENCED_SYSTEM_CHECKS = [
     # Django's middleware is there, in our own of todolist/serving/middleware.py, where checks do not look.
@@ -242,7 +208,6 @@ SILENCED_SYSTEM_CHECKS = [
 ]
 
 # Logs: to stderr, through formatters that let no token and no secret pass; crash pages likewise
-
 LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"))
 LOGGING = {
     "version": 1,
@@ -258,12 +223,12 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        # Loggers that come with handlers of their own, which know nothing of redaction.
-        name: {"handlers": ["console"], "level": "INFO", "propagate": False}
-        for name in ("django", "django.server", "uvicorn", "uvicorn.access", "uvicorn.error")
-    }
-    # The proxy in front writes the access log; a second one costs a tenth of the requests.
-    | {
+        # Not their own handlers, which know nothing of redaction.
+        **{
+            name: {"handlers": ["console"], "level": "INFO", "propagate": False}
+            for name in ("django", "django.server", "uvicorn", "uvicorn.error")
+        },
+        # The proxy in front writes the access log; a second one costs a tenth of the requests.
         "uvicorn.access": {"level": "WARNING"},
         "uvicorn.error.websockets": {"level": "WARNING"},  # not a line for every handshake
     },

@@ -3,12 +3,7 @@
 from typing import cast
 
 from django.http import HttpResponse
-from drf_spectacular.utils import (
-    OpenApiParameter,
-    OpenApiResponse,
-    extend_schema,
-    inline_serializer,
-)
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
@@ -16,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.described import described
 from accounts.owned.acting import acting_as
 from accounts.owned.ownership import owner_id
 from accounts.owned.permissions import IsSignedIn
@@ -47,7 +43,7 @@ class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin
     serializer_class = NotificationSerializer
     filterset_class = NotificationFilters
 
-    @extend_schema(
+    @described(
         operation_id="countUnreadNotifications",
         summary="Count unread notifications",
         responses=inline_serializer("UnreadCount", {"count": COUNT}),
@@ -57,7 +53,7 @@ class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin
     def unread_count(self, request: Request) -> Response:
         return Response({"count": self._own().unread().count()})
 
-    @extend_schema(
+    @described(
         operation_id="readNotification",
         summary="Mark a notification as read",
         description="Once more changes nothing: the first time counts.",
@@ -69,7 +65,7 @@ class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin
         notification.mark_read()
         return Response(self.get_serializer(notification).data)
 
-    @extend_schema(
+    @described(
         operation_id="readAllNotifications",
         summary="Mark all notifications as read",
         request=None,
@@ -103,7 +99,7 @@ class EventsView(APIView):
     since_field: serializers.IntegerField = WholeNumberParameter(min_value=0, max_value=2**63 - 2)
     limit_field: serializers.IntegerField = WholeNumberParameter(min_value=1, max_value=1000)
 
-    @extend_schema(
+    @described(
         operation_id="listEvents",
         summary="List own events after a number",
         description="For clients that poll; the socket sends the same events as they happen.",

@@ -7,6 +7,7 @@ from rest_framework import status
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.schemas import AutoSchema
 from rest_framework.viewsets import GenericViewSet, ModelViewSet
 
 from accounts.owned.viewsets import OwnedViewMixin
@@ -25,6 +26,8 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
 
     filter_backends = [StrictFilters, StrictOrdering]
     pagination_class = KeysetPagination
+    # Routers look at it; the default would load drf-spectacular into every process that serves.
+    schema = AutoSchema()
 
     def prepare(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         """The fast way where the class has left every hook as it came, else the handler itself."""

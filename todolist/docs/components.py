@@ -1,6 +1,6 @@
-"""Components of the OpenAPI document that no serializer has, and examples."""
+"""What the OpenAPI document holds besides views and serializers: components, refusals, examples."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tasks.events.record import KEPT_DAYS
 
@@ -57,6 +57,78 @@ COMPONENTS: dict[str, Schema] = {
     "BadBody": {"oneOf": [ref("FieldErrors"), ref("Error")]},
 }
 
+
+def header(description: str, **schema: Any) -> Schema:
+    return {"description": description, "required": True, "schema": string(**schema)}
+
+
+LINK: Schema = {
+    "description": 'Where the list goes on, if it does: `<URL>; rel="next"`',
+    "schema": string(pattern='^<.+>; rel="next"$'),
+}
+ETAG = header("The version in quotes, for `If-Match`")
+LOCATION = header("Where the new one is", format="uri")
+RETRY_AFTER = {"Retry-After": header("Seconds to wait before the next try", pattern="^[0-9]+$")}
+SAID = '`Bearer`; with `error="invalid_token"` where a token was sent'
+CHALLENGE = {"WWW-Authenticate": header(SAID, pattern="^Bearer")}
+
+
+def sent(name: str, description: str, **schema: Any) -> Schema:
+    return {"in": "header", "name": name, "schema": string(**schema), "description": description}
+
+
+IF_MATCH = sent("If-Match", "Only if it is still the version with this `ETag`.")
+IF_NONE_MATCH = sent("If-None-Match", "Answer 304 if it is still the version with this `ETag`.")
+IDEMPOTENCY_KEY = sent(
+    "Idempotency-Key",
+    "Chosen by the client, once for each thing it means to create. Sent again within 24 hours with "
+    "the same body, it creates nothing and is answered as the first time.",
+    minLength=1,
+    maxLength=255,
+    pattern=r"^[\x20-\x7e]+$",
+)
+
+
+class Action(NamedTuple):
+    """What clients call one of REST framework's actions, and what `RecordedViewMixin` adds to it."""
+
+    verb: str
+    words: str
+    headers: Schema  # of the answer
+    parameters: list[Schema]
+
+
+ACTIONS = {
+    "list": Action("list", "List own", {"Link": LINK}, []),
+    "create": Action("create", "Create a", {"ETag": ETAG, "Location": LOCATION}, [IDEMPOTENCY_KEY]),
+    "retrieve": Action("get", "Show a", {"ETag": ETAG}, [IF_NONE_MATCH]),
+    "update": Action("replace", "Replace a", {"ETag": ETAG}, [IF_MATCH]),
+    "partial_update": Action("change", "Change a", {"ETag": ETAG}, [IF_MATCH]),
+    "destroy": Action("delete", "Delete a", {}, [IF_MATCH]),
+}
+
+
+def refused(description: str, body: str = "Error", **more: Any) -> Schema:
+    content = {"application/json": {"schema": ref(body)}}
+    return {"description": description, "content": content, **more}
+
+
+NOT_MODIFIED = {"description": "It is as `If-None-Match` has it", "headers": {"ETag": ETAG}}
+BAD_BODY = refused("The body is wrong: what is wrong with which field", "BadBody")
+REFUSALS = {
+    "400": refused("A parameter is wrong; the sentence names it"),
+    "401": refused("No token, or one that is not accepted, and why", headers=CHALLENGE),
+    "403": refused("It is somebody else's"),
+    "404": refused("There is no such id"),
+    "406": refused("`Accept` excludes everything that there is"),
+    "409": refused("The first request with this key is still running", headers=RETRY_AFTER),
+    "412": refused("`If-Match` names another version; nothing was changed"),
+    "413": refused("The body is larger than 1 MiB"),
+    "415": refused("The body is not `application/json`"),
+    "422": refused("The key was used with another body"),
+    "503": refused("What is needed does not answer at the moment", headers=RETRY_AFTER),
+}
+
 _TASK = {
     "id": "0198c5a0-7d2f-7c3a-9f54-2b1e8d60c7aa",
     "user_id": "Kf83hD0sNq2XvB7mTzL1cRyWpQ9uEo5A",
@@ -87,10 +159,5 @@ EXAMPLES: dict[str, Schema] = {
     "Notification": _NOTIFICATION,
     "Error": {"detail": "Authentication required"},
     "FieldErrors": {"text": ["This field may not be blank."]},
-    "TaskEvent": {
-        "seq": 42,
-        "type": "task.created",
-        "at": "2030-04-28T08:00:00.123456Z",
-        "data": _TASK,
-    },
+    "TaskEvent": {"seq": 42, "type": "task.created", "at": _TASK["created_at"], "data": _TASK},
 }

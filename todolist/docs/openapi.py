@@ -1,94 +1,62 @@
 """How the OpenAPI document is made: drf-spectacular reads views, filters, paginators and serializers.
 
 What these cannot say (conditions, repeats, pages, refusals) follows from what a view is, and is said
-here once for all of them. A view that none of that describes says more by `extend_schema`.
+here once for all of them; `described` says the rest.
 """
 
+import inspect
 from functools import cache
 from typing import Any
 
 from django.apps import apps
-from drf_spectacular import openapi
+from drf_spectacular import openapi, renderers
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiViewExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.plumbing import build_parameter_type
-from drf_spectacular.renderers import (
-    OpenApiJsonRenderer,
-    OpenApiJsonRenderer2,
-    OpenApiYamlRenderer,
-    OpenApiYamlRenderer2,
-)
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
+from rest_framework.schemas import DefaultSchema
 
-from accounts.owned.viewsets import OwnedViewMixin
 from tasks.resources.lists.filters import ParameterFilter
-from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
 from tasks.resources.viewsets import RecordedViewMixin
 from tasks.resources.wire import form_of
 from todolist.docs import components
-from todolist.docs.components import Schema, ref, string
-from todolist.docs.refusals import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION
-from todolist.docs.refusals import refusals as refusals_of
+from todolist.docs.components import Schema, ref
 
 # Everything that Python's `str.strip` leaves of a text, and no NUL, which PostgreSQL cannot hold.
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 NO_NUL = r"^[^\u0000]*$"
-
-# What REST framework's actions are called by clients, and in a sentence.
-ACTIONS = {
-    "list": ("list", "List own"),
-    "create": ("create", "Create a"),
-    "retrieve": ("get", "Show a"),
-    "update": ("replace", "Replace a"),
-    "partial_update": ("change", "Change a"),
-    "destroy": ("delete", "Delete a"),
-}
 
 
 class AutoSchema(openapi.AutoSchema):
     """drf-spectacular's, and what follows from the base classes of a view."""
 
     @property
-    def action(self) -> str:
-        return str(getattr(self.view, "action", ""))
+    def known(self) -> components.Action | None:
+        return components.ACTIONS.get(getattr(self.view, "action", ""))
 
     @property
-    def model(self) -> Any:
-        """The model whose rows the view shows, where it is one of those that people own."""
-        queryset = getattr(self.view, "queryset", None)
-        return (
-            queryset.model
-            if isinstance(self.view, OwnedViewMixin) and queryset is not None
-            else None
-        )
+    def named(self) -> tuple[str, str] | None:
+        """Id and summary of one of REST framework's actions upon the rows of a model."""
+        queryset: Any = getattr(self.view, "queryset", None)
+        if queryset is None or self.known is None:
+            return None
+        meta = queryset.model._meta
+        many = self.known.verb == "list"
+        name = str(meta.verbose_name_plural if many else meta.verbose_name)
+        return self.known.verb + name.title().replace(" ", ""), f"{self.known.words} {name}"
 
     def get_operation_id(self) -> str:
-        if self.model is None or self.action not in ACTIONS:
-            return super().get_operation_id()
-        names = self.model._meta.verbose_name_plural if self.action == "list" else None
-        name = str(names or self.model._meta.verbose_name).title().replace(" ", "")
-        return ACTIONS[self.action][0] + name
+        return self.named[0] if self.named else super().get_operation_id()
 
     def get_summary(self) -> str | None:
-        if self.model is None or self.action not in ACTIONS:
-            return super().get_summary()
-        meta = self.model._meta
-        name = meta.verbose_name_plural if self.action == "list" else meta.verbose_name
-        return f"{ACTIONS[self.action][1]} {name}"
+        return self.named[1] if self.named else super().get_summary()
 
     def get_description(self) -> str:  # type: ignore[override]  # so does its base class
-        return "" if self.action in ACTIONS else str(super().get_description() or "")
-
-    def get_tags(self) -> list[str]:
-        if self.model is not None:
-            return [str(self.model._meta.verbose_name_plural)]
-        return [self.path.strip("/").partition("/")[0]]
-
-    def get_auth(self) -> list[Schema]:
-        return [auth for auth in super().get_auth() if auth]
+        return "" if self.named else str(super().get_description() or "")
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Schema | None:
         operation: Schema | None = super().get_operation(*args, **kwargs)
@@ -96,45 +64,35 @@ class AutoSchema(openapi.AutoSchema):
             return None
         responses = operation["responses"]
         parameters = operation.setdefault("parameters", [])
-        queried = any(one["in"] == "query" for one in parameters)
-        if isinstance(self.view, RecordedViewMixin):
-            self._describe_recorded(parameters, responses)
-        responses |= refusals_of(
-            negotiated=not any("text/html" in one.get("content", ()) for one in responses.values()),
-            signed_in=bool(self.view.authentication_classes),
-            somebodys="{" in self.path,
-            queried=queried,
-            has_body="requestBody" in operation,
-            creates=isinstance(self.view, RecordedViewMixin) and self.action == "create",
-            changes=any(one in parameters for one in (IF_MATCH,)),
-        )
+        has_query = any(one["in"] == "query" for one in parameters)
+        has_body = "requestBody" in operation
+        signed_in = bool(self.view.authentication_classes)
+        is_page = any("text/html" in one.get("content", ()) for one in responses.values())
+        if isinstance(self.view, RecordedViewMixin) and self.known:
+            parameters += self.known.parameters
+            if self.known.headers:
+                next(iter(responses.values()))["headers"] = dict(self.known.headers)
+            if components.IF_NONE_MATCH in parameters:
+                responses["304"] = components.NOT_MODIFIED
+        happens = {
+            "400": has_body or has_query,
+            "401": signed_in,
+            "403": "{" in self.path,
+            "404": "{" in self.path,
+            "406": not is_page,
+            "409": components.IDEMPOTENCY_KEY in parameters,
+            "412": components.IF_MATCH in parameters,
+            "413": has_body,
+            "415": has_body,
+            "422": components.IDEMPOTENCY_KEY in parameters,
+            "503": signed_in,
+        }
+        refusals = components.REFUSALS | ({"400": components.BAD_BODY} if has_body else {})
+        responses |= {status: refusals[status] for status in happens if happens[status]}
         operation["responses"] = dict(sorted(responses.items()))
         if not parameters:
             del operation["parameters"]
         return operation
-
-    def _describe_recorded(self, parameters: list[Schema], responses: Schema) -> None:
-        """Versions, repeats and pages: what `RecordedViewMixin` does."""
-        success: Schema = next(iter(responses.values()))
-        headers: Schema = success.setdefault("headers", {})
-        paging: Any = getattr(self.view, "pagination_class", None)
-        if self.action == "list" and paging and issubclass(paging, KeysetPagination):
-            headers["Link"] = LINK
-        if self.action in ("create", "retrieve", "update", "partial_update"):
-            headers["ETag"] = ETAG
-        if self.action == "create":
-            headers["Location"] = LOCATION
-            parameters.append(IDEMPOTENCY_KEY)
-        if self.action == "retrieve":
-            parameters.append(IF_NONE_MATCH)
-            responses["304"] = {
-                "description": "It is as `If-None-Match` has it",
-                "headers": {"ETag": ETAG},
-            }
-        if self.action in ("update", "partial_update", "destroy"):
-            parameters.append(IF_MATCH)
-        if not headers:
-            del success["headers"]
 
     def _insert_field_validators(self, field: Any, schema: Schema) -> None:
         super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
@@ -151,20 +109,27 @@ class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-
     def resolve_filter_field(
         self, auto_schema: Any, model: Any, filterset_class: Any, field_name: str, filter_field: Any
     ) -> list[Schema]:
-        if not isinstance(filter_field, ParameterFilter):
-            found: list[Schema] = super().resolve_filter_field(  # type: ignore[no-untyped-call]
-                auto_schema, model, filterset_class, field_name, filter_field
-            )
-            return found
-        schema = auto_schema._map_serializer_field(filter_field.parameter, "request")
-        return [
-            build_parameter_type(
-                name=field_name,
-                location="query",
-                schema=schema,
-                description=filter_field.extra.get("help_text"),
-            )
-        ]
+        if isinstance(filter_field, ParameterFilter):
+            schema = auto_schema._map_serializer_field(filter_field.parameter, "request")
+            said = filter_field.extra.get("help_text")
+            return [build_parameter_type(field_name, schema, "query", description=said)]
+        found: list[Schema] = super().resolve_filter_field(  # type: ignore[no-untyped-call]
+            auto_schema, model, filterset_class, field_name, filter_field
+        )
+        return found
+
+
+class DescribedView(OpenApiViewExtension):  # type: ignore[no-untyped-call]
+    """Calls `extend_schema` with what handlers keep for it (`accounts.described`)."""
+
+    target_class = "rest_framework.views.APIView"
+    match_subclasses = True
+
+    def view_replacement(self) -> Any:
+        handlers = inspect.getmembers(self.target, lambda member: hasattr(member, "described"))
+        said = {name: extend_schema(**handler.described) for name, handler in handlers}
+        view = type(self.target.__name__, (self.target,), {"schema": DefaultSchema()})
+        return extend_schema_view(**said)(view)
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -187,7 +152,6 @@ def without_trailing_slashes(endpoints: list[Any]) -> list[Any]:
 
 def complete(result: Schema, **kwargs: Any) -> Schema:
     """Add what no view has: events, errors, examples; and say of answers that nothing is left out."""
-    result["info"]["description"] = components.DESCRIPTION
     schemas = result["components"]["schemas"]
     schemas.update(components.COMPONENTS | events())
     for name, schema in schemas.items():
@@ -200,6 +164,7 @@ def complete(result: Schema, **kwargs: Any) -> Schema:
             schema["required"] = sorted(schema["properties"])
         if example := components.EXAMPLES.get(name):
             schema["examples"] = [example]
+    result["info"]["description"] = components.DESCRIPTION
     result["components"]["schemas"] = dict(sorted(schemas.items()))
     return result
 
@@ -215,16 +180,17 @@ def events() -> dict[str, Schema]:
         types = [kind for what in ("created", "updated") if (kind := model.event_type(what))]
         found[f"{shown}Event"] = components.event(ref(shown), *types)
         if deleted := model.event_type("deleted"):
-            gone = components.record(id=string(format="uuid"))
+            gone = components.record(id=components.string(format="uuid"))
             found[f"{shown}DeletedEvent"] = components.event(gone, deleted)
     return {**found, "Event": {"oneOf": [ref(name) for name in found]}}
 
 
+# In the order of preference.
 RENDERERS: list[type[BaseRenderer]] = [
-    OpenApiJsonRenderer2,
-    OpenApiJsonRenderer,
-    OpenApiYamlRenderer2,
-    OpenApiYamlRenderer,
+    renderers.OpenApiJsonRenderer2,
+    renderers.OpenApiJsonRenderer,
+    renderers.OpenApiYamlRenderer2,
+    renderers.OpenApiYamlRenderer,
 ]
 
 

@@ -6,11 +6,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
+from accounts.described import described
 from accounts.owned.public import PublicView
 
 MEDIA_TYPES = (
@@ -29,7 +28,7 @@ class SchemaView(PublicView):
 
         return [renderer() for renderer in RENDERERS]
 
-    @extend_schema(
+    @described(
         operation_id="getSchema",
         summary="This document",
         responses={(200, media_type): OpenApiTypes.OBJECT for media_type in MEDIA_TYPES},
@@ -43,38 +42,22 @@ class SchemaView(PublicView):
         return response
 
 
-class Anything(BaseContentNegotiation):
-    """A page for people: whatever the client says it prefers, there is only this."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
 class DocsView(PublicView):
     """`GET /docs`: a page to try the API on. All of it comes from this server."""
 
     open_to_everybody = SchemaView.open_to_everybody
 
-    renderer_classes = [JSONRenderer]  # of errors
-    content_negotiation_class = Anything
-
-    POLICY = "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self' 'unsafe-inline'",  # Swagger UI styles what it draws
-            "img-src 'self' data:",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
+    POLICY = (
+        "default-src 'none'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "style-src 'self' 'unsafe-inline'; "  # Swagger UI styles what it draws
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
-    @extend_schema(
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        # A page for people: whatever the client says it prefers, there is only this.
+        return super().perform_content_negotiation(request, force=True)
+
+    @described(
         operation_id="getDocs",
         summary="A page to try this API on",
         responses={(200, "text/html"): OpenApiTypes.STR},

@@ -1,7 +1,6 @@
 """Django's crash pages (DEBUG) and error reports, without the secrets that they would show."""
 
 import re
-from typing import Any
 
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -30,30 +29,22 @@ class SecretsReporter(ExceptionReporter):
     redacted.
     """
 
-    def get_traceback_data(self) -> dict[str, Any]:
-        data = super().get_traceback_data()
-        if "request_GET_items" in data:
-            data["request_GET_items"] = [
-                (name, self.filter.cleanse_setting(name, value))
-                for name, value in data["request_GET_items"]
-            ]
-        return data
-
     def get_traceback_html(self) -> SafeString:
         return SafeString(redact(super().get_traceback_html(), *self.credentials()))
 
     def get_traceback_text(self) -> SafeString:
         return SafeString(redact(super().get_traceback_text(), *self.credentials()))
 
-    def credentials(self) -> tuple[str, ...]:
+    def credentials(self) -> list[str]:
         """What this request was signed in with, or tried to."""
         if self.request is None:
-            return ()
-        sent = self.request.META.get("HTTP_AUTHORIZATION", "")
-        offered = self.request.META.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")
-        return (
-            *sent.split(),
-            *offered.replace(",", " ").split(),
-            *self.request.GET.getlist("token"),
-            *self.request.COOKIES.values(),
-        )
+            return []
+        sent = self.request.META.get("HTTP_AUTHORIZATION", "").split()
+        offered = re.split(r"[\s,]+", self.request.META.get("HTTP_SEC_WEBSOCKET_PROTOCOL", ""))
+        asked = [
+            value
+            for name, values in self.request.GET.lists()
+            if SecretsFilter.hidden_settings.search(name)
+            for value in values
+        ]
+        return [*sent, *offered, *asked, *self.request.COOKIES.values()]

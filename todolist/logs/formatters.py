@@ -3,12 +3,11 @@
 import html
 import json
 import logging
-import math
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -21,11 +20,11 @@ REDACTED = "[redacted]"
 
 _NAMES = r"(?:token|secret|password|authorization|cookie|sessionid)"
 _SHAPES = re.compile(
-    rf"(?P<query>{_NAMES}=)[^&\s\"'#<>]+"  # ?token=… in access logs
-    r"|(?P<scheme>\bbearer[\s,]+)[^\s\"',<>]+"  # header values, and offered subprotocols
-    r"|(?P<account>://)[^/\s:@]*:[^/\s@]+(?=@)"  # the password in a URL
+    rf"({_NAMES}=)[^&\s\"'#<>]+"  # ?token=… in access logs
+    r"|(\bbearer[\s,]+)[^\s\"',<>]+"  # header values, and offered subprotocols
+    r"|(://)[^/\s:@]*:[^/\s@]+(?=@)"  # the password in a URL
     # An item of a printed dictionary or of a list of headers.
-    rf"|(?P<item>[\"'][\w-]*{_NAMES}[\"']\s*[:,]\s*[\[(]?\s*b?)(?:\"[^\"]*\"|'[^']*')"
+    rf"|([\"'][\w-]*{_NAMES}[\"']\s*[:,]\s*[\[(]?\s*b?)(?:\"[^\"]*\"|'[^']*')"
     r"|eyJ[\w-]*\.[\w-]+\.[\w-]*",  # a JWT anywhere: its header starts with {"
     re.IGNORECASE,
 )
@@ -36,28 +35,25 @@ SHORTEST = 8  # characters; shorter secrets would be found inside ordinary words
 
 def redact(text: str, *more: str) -> str:
     """`text` without anything that looks like a token or password, our own secrets, and `more`."""
-    known = _pattern_of((*_configured_secrets(), *more))
-    if known is not None:
+    if known := _pattern_of((*_configured_secrets(), *more)):
         text = known.sub(REDACTED, text)
-    return _SHAPES.sub(
-        lambda found: (
-            (found["query"] or found["scheme"] or found["account"] or found["item"] or "")
-            + REDACTED
-        ),
-        text,
-    )
+    return _SHAPES.sub(rf"\1\2\3\4{REDACTED}", text)
 
 
 def _configured_secrets() -> Iterator[str]:
-    if not settings.configured:
-        return
     yield from conf.secrets
     yield settings.BETTER_AUTH_SECRETS
-    with suppress(ImproperlyConfigured):  # Django refuses to hand out an empty one
-        yield settings.SECRET_KEY
+    yield secret_key()
     for database in settings.DATABASES.values():
         yield database.get("PASSWORD") or ""
     yield urlsplit(settings.REDIS_URL).password or ""
+
+
+def secret_key() -> str:
+    try:
+        return settings.SECRET_KEY
+    except ImproperlyConfigured:  # Django refuses to hand out an empty one
+        return ""
 
 
 @lru_cache(maxsize=64)
@@ -115,39 +111,35 @@ class JSONFormatter(RedactingFormatter):
 
 # What every record has; the rest came as `extra`.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-_DEEPEST = 6
+_DEEPEST = (
+    6  # containers within each other; deeper ones are redacted as the text that they print as
+)
 
 
 def _without_secrets(value: Any, depth: int = 0) -> Any:
-    """`value` as plain JSON: strings redacted, and items with a secret's name replaced whole.
-
-    Containers nested deeper than `_DEEPEST` are redacted as the text that `str` makes of them.
-    """
-    if value is None or isinstance(value, bool | int):
+    """`value` as plain JSON: strings redacted, and items with a secret's name replaced whole."""
+    if value is None or isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
         return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if depth < _DEEPEST:
-        if isinstance(value, dict):
-            return {
-                redact(str(name)): REDACTED
-                if _SECRET_NAME.search(str(name))
-                else _without_secrets(item, depth + 1)
-                for name, item in value.items()
-            }
-        if isinstance(value, list | tuple | set | frozenset):
-            return [_without_secrets(item, depth + 1) for item in _with_names(value)]
+    if isinstance(value, dict) and depth < _DEEPEST:
+        return {
+            redact(str(name)): REDACTED
+            if _SECRET_NAME.search(str(name))
+            else _without_secrets(item, depth + 1)
+            for name, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
+        return [_without_secrets(_named(item), depth + 1) for item in value]
     try:
         return redact(str(value))
     except Exception:  # noqa: BLE001  an object that cannot be printed must not lose the line
         return f"<{type(value).__name__}>"
 
 
-def _with_names(items: Iterable[Any]) -> Iterator[Any]:
-    """The items; pairs of a name and a value, as in a list of headers, become dictionaries of one."""
-    for item in items:
-        match item:
-            case (str() | bytes() as name, value):
-                yield {name.decode("latin-1") if isinstance(name, bytes) else name: value}
-            case _:
-                yield item
+def _named(item: Any) -> Any:
+    """A pair of a name and a value, as in a list of headers, as a dictionary of one."""
+    match item:
+        case (str() as name, value):
+            return {name: value}
+        case (bytes() as name, value):
+            return {name.decode("latin-1"): value}
+    return item

@@ -6,7 +6,6 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework import status
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -39,7 +38,6 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 
 
 class DatabaseUnavailable(APIException):
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    status_code = 503
     default_detail = "The database does not answer at the moment"
-    default_code = "database_unavailable"
     wait = 1  # seconds; REST framework makes `Retry-After` of it

@@ -14,7 +14,7 @@ from conftest import ALICE, BLANK_ENVIRONMENT, OTHER_SECRET, ROOT, SECRET, free_
 from tasks.resources.idempotency import StillRunning
 from todolist.docs.openapi import document
 from todolist.rest.errors import DatabaseUnavailable
-from todolist.rest.parsers import BodyTooLarge
+from todolist.rest.formats import BodyTooLarge
 from todolist.tests.people import make_notification
 
 pytestmark = pytest.mark.django_db

@@ -1,7 +1,6 @@
 """What is left when guards are taken away, one by one (`make mutants`) or all together."""
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -13,9 +12,8 @@ from accounts.owned.permissions import IsOwner
 from accounts.owned.viewsets import OwnedViewMixin
 from conftest import ALICE, BOB, client_with, sign
 from tasks.models import Notification, Task
+from todolist.tests import mutants
 from todolist.tests.people import furnish, keep_no_statements, secret_of
-
-mutants: Any = import_module("scripts.mutants")
 
 
 def test_every_guard_can_still_be_taken_away():

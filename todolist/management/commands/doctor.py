@@ -5,6 +5,7 @@ import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from django.conf import settings
@@ -57,58 +58,36 @@ def examine(token: str | None) -> Iterator[Finding]:
     yield from examine_key_server()
     if token is not None:
         yield from examine_token(token)
-    yield from examine_origins(settings.CORS_ORIGINS, settings.BETTER_AUTH_URL)
+    yield examine_origins()
     yield examine_database()
-    yield examine_channel_layer()
-
-
-def examine_origins(origins: tuple[str, ...], better_auth_url: str) -> Iterator[Finding]:
-    """Whether the pages of the Better Auth server's own origin may call this API."""
-    page = origin_of(better_auth_url)
-    if not origins:
-        yield Finding(
-            "cors",
-            "error",
-            "CORS_ORIGINS is empty: no page in a browser may call this API.",
-            "Set it to the origin of your frontend.",
-        )
-    elif page and page not in origins:
-        yield Finding(
-            "cors",
-            "warning",
-            f"CORS_ORIGINS does not hold {page}, the origin of the Better Auth server.",
-            "If your pages are served from there, add it.",
-        )
+    if channel_layer_answers():
+        yield Finding("channel_layer", "ok", "The channel layer answers.")
     else:
-        yield Finding("cors", "ok", f"Pages of {', '.join(origins)} may call this API.")
+        cure = "Check REDIS_URL, and that what it names is running."
+        yield Finding("channel_layer", "error", "The channel layer does not answer.", cure)
+
+
+def examine_origins() -> Finding:
+    """Whether the pages of the Better Auth server's own origin may call this API."""
+    origins, page = settings.CORS_ORIGINS, origin_of(settings.BETTER_AUTH_URL)
+    if not origins:
+        fault = "CORS_ORIGINS is empty: no page in a browser may call this API."
+        return Finding("cors", "error", fault, "Set it to the origin of your frontend.")
+    if page and page not in origins:
+        fault = f"CORS_ORIGINS does not hold {page}, the origin of the Better Auth server."
+        return Finding("cors", "warning", fault, "If your pages are served from there, add it.")
+    return Finding("cors", "ok", f"Pages of {', '.join(origins)} may call this API.")
 
 
 def examine_database() -> Finding:
-    direct = connection.copy()  # a new one, which says why it gets nowhere
     try:
-        with direct.cursor() as cursor:
+        # A new connection, which says why it gets nowhere.
+        with closing(connection.copy()) as direct, direct.cursor() as cursor:
             cursor.execute("SELECT 1")
     except Exception as error:  # noqa: BLE001  a malformed DATABASE_URL fails in its own way
-        return Finding(
-            "database",
-            "error",
-            f"The database does not answer: {error}",
-            "Check DATABASE_URL, and that what it names is running.",
-        )
-    finally:
-        direct.close()
+        cure = "Check DATABASE_URL, and that what it names is running."
+        return Finding("database", "error", f"The database does not answer: {error}", cure)
     return Finding("database", "ok", "The database answers.")
-
-
-def examine_channel_layer() -> Finding:
-    if channel_layer_answers():
-        return Finding("channel_layer", "ok", "The channel layer answers.")
-    return Finding(
-        "channel_layer",
-        "error",
-        "The channel layer does not answer.",
-        "Check REDIS_URL, and that what it names is running.",
-    )
 
 
 def fit_to_print(finding: Finding) -> Finding:

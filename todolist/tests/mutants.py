@@ -1,6 +1,6 @@
 """Takes the guards of isolation away, one at a time, and shows which tests turn red.
 
-    .venv/bin/python scripts/mutants.py [part of a name ...]
+    .venv/bin/python -m todolist.tests.mutants [part of a name ...]
 
 Works on a copy of the tree, on SQLite. Ends with 1 when a mutant survives, can no longer be made
 because the code has changed, or breaks more than it takes away.
@@ -12,13 +12,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("accounts", "tasks", "todolist", "scripts")
+ROOT = Path(__file__).resolve().parent.parent.parent
+COPIED = ("accounts", "tasks", "todolist")
 FILES = ("conftest.py", "pytest.ini", "pyproject.toml", "manage.py", ".env.example", "Makefile")
 
 CHECKS = (
@@ -117,7 +117,7 @@ MUTANTS = (
     Mutant(
         "the look-up before OPTIONS",
         MIXIN,
-        "        if self._lookup_kwarg in self.kwargs:\n",
+        "        if (self.lookup_url_kwarg or self.lookup_field) in self.kwargs:\n",
         "        if False:\n",
         (MATRIX,),
     ),
@@ -131,14 +131,9 @@ MUTANTS = (
     Mutant(
         "read-only from the owner",
         "tasks/api/serializers.py",
-        """class TaskSerializer(RecordedSerializer):
-""",
-        """class TaskSerializer(RecordedSerializer):
-    from rest_framework import serializers
-
-    user_id = serializers.CharField(required=False)
-
-""",
+        "class TaskSerializer(RecordedSerializer):\n",
+        "class TaskSerializer(RecordedSerializer):\n    from rest_framework import serializers\n\n"
+        "    user_id = serializers.CharField(required=False)\n\n",
         (CHECKS, MATRIX),
     ),
     Mutant(
@@ -222,14 +217,6 @@ MUTANTS = (
 )
 
 
-class Outcome(NamedTuple):
-    """What the tests said to a mutant."""
-
-    code: int  # of pytest
-    red: list[str]  # the tests that failed
-    output: str
-
-
 @contextmanager
 def copied_tree() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
@@ -257,56 +244,53 @@ def mutated(tree: Path, mutant: Mutant) -> Iterator[None]:
         path.write_text(source)
 
 
-def run_tests(tree: Path, tests: tuple[str, ...]) -> Outcome:
-    """pytest in a process of its own, on SQLite. The admin has no guard that is taken away here."""
+def run_tests(tree: Path, tests: Iterable[str]) -> tuple[int, list[str], str]:
+    """Exit code of pytest, the tests that failed, the output. The admin has none of these guards."""
     options = ("-q", "-rf", "--tb=no", "-p", "no:cacheprovider", "-k", "not admin")
+    on_sqlite = {"DATABASE_URL": "", "REDIS_URL": "", "PYTHONDONTWRITEBYTECODE": "1"}
     finished = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "pytest", *options, *tests],
         cwd=tree,
-        env={
-            **os.environ,
-            **{"DATABASE_URL": "", "REDIS_URL": "", "PYTHONDONTWRITEBYTECODE": "1"},
-            "ISOLATION_AS_FOUND": "1",
-        },
+        env={**os.environ, **on_sqlite, "ISOLATION_AS_FOUND": "1"},
         capture_output=True,
         text=True,
     )
     red = re.findall(r"^FAILED (\S+?::\S.*?)(?: - .*)?$", finished.stdout, re.MULTILINE)
-    return Outcome(finished.returncode, red, finished.stdout + finished.stderr)
+    return finished.returncode, red, finished.stdout + finished.stderr
+
+
+def told(mutant: Mutant, tree: Path) -> Iterator[str]:
+    """Which tests notice. Each group has to, by tests that fail, not by anything else."""
+    try:
+        with mutated(tree, mutant):
+            code, failed, output = run_tests(tree, mutant.tests)
+    except ValueError as error:
+        yield f"**CANNOT BE MADE**: {error}"
+        return
+    if code != 1:
+        yield f"**pytest ended with {code}**: {output[-300:]!r}"
+    for group in mutant.tests:
+        red = [test.partition("/tests/")[2] for test in failed if test.startswith(group)]
+        yield from red[:SHOWN] or [f"**NONE of {group}**"]
+        if len(red) > SHOWN:
+            yield f"and {len(red) - SHOWN} more"
 
 
 def main(wanted: list[str]) -> int:
     chosen = [mutant for mutant in MUTANTS if not wanted or any(w in mutant.name for w in wanted)]
+    unnoticed = 0
     with copied_tree() as tree:
-        whole = run_tests(tree, tuple(sorted({test for mutant in chosen for test in mutant.tests})))
-        if whole.code != 0:
-            print(whole.output, "\nNothing was taken away, and yet the tests are not green.")
+        code, _, output = run_tests(tree, sorted({test for one in chosen for test in one.tests}))
+        if code != 0:
+            print(output, "\nNothing was taken away, and yet the tests are not green.")
             return 1
         print("| Taken away | Tests that turned red |\n|---|---|", flush=True)
-        unnoticed = 0
         for mutant in chosen:
-            try:
-                with mutated(tree, mutant):
-                    noticed = list(told(mutant, run_tests(tree, mutant.tests)))
-            except ValueError as error:
-                noticed = [f"**CANNOT BE MADE**: {error}"]
+            noticed = list(told(mutant, tree))
             unnoticed += any(line.startswith("**") for line in noticed)
             print(f"| {mutant.name} | {'<br>'.join(noticed)} |", flush=True)
     print(f"\n{len(chosen)} guards taken away, {unnoticed} of them not noticed as they should be")
     return 1 if unnoticed else 0
-
-
-def told(mutant: Mutant, outcome: Outcome) -> Iterator[str]:
-    """Which tests noticed. Each group has to, by tests that fail, not by anything else."""
-    if outcome.code != 1:
-        yield f"**pytest ended with {outcome.code}**: {outcome.output[-300:]!r}"
-    for group in mutant.tests:
-        red = [test for test in outcome.red if test.startswith(group)]
-        if not red:
-            yield f"**NONE of {group}**"
-        yield from (test.partition("/tests/")[2] for test in red[:SHOWN])
-        if len(red) > SHOWN:
-            yield f"and {len(red) - SHOWN} more"
 
 
 if __name__ == "__main__":

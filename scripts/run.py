@@ -1,0 +1,83 @@
+"""Start the server with the reminders beside it; for the demo, a real Better Auth server as well.
+
+scripts/run.py HOST:PORT
+scripts/run.py HOST:PORT DEMO_PORT TOKEN_MODE    # jwks or secret
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import environ
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Start = tuple[list[str], Path, dict[str, str]]  # command, folder, environment
+
+
+def backend(address: str, **changes: str) -> list[Start]:
+    """What makes up this backend, which serves HTTP and sockets at `address`."""
+    commands = (["serve", address], ["send_reminders", "--loop"])
+    environment = {**os.environ, **changes}
+    return [([sys.executable, "manage.py", *words], ROOT, environment) for words in commands]
+
+
+def demo(address: str, port: str, token_mode: str) -> list[Start]:
+    """The same, and the Better Auth server with its page."""
+    node = shutil.which("node")
+    if node is None:
+        sys.exit(
+            "Node.js is missing: install Node.js 20 or newer (Debian: apt-get install nodejs npm)."
+        )
+    page = f"http://localhost:{port}"
+    print(
+        f"\nOpen {page} in a browser; a second window shows changes as they happen.\n", flush=True
+    )
+    # The jwt plugin's keys are trusted by URL; the shared secret both have already.
+    trusted = page if token_mode == "jwks" else ""  # noqa: S105
+    ours = backend(address, CORS_ORIGINS=page, BETTER_AUTH_URL=trusted)
+    environ.Env.read_env(ROOT / ".env")
+    better_auth = {
+        **os.environ,
+        "BETTER_AUTH_URL": page,
+        "PORT": port,
+        "HOST": "127.0.0.1",
+        "API_URL": f"http://{address}",
+        "TOKEN_MODE": token_mode,
+        "DATA_FILE": ".data.json",  # so that tasks still have their people after a restart
+    }
+    return [([node, "server.mjs"], ROOT / "demo", better_auth), *ours]
+
+
+def run_together(starts: list[Start]) -> int:
+    """Run commands until one of them ends or a signal comes; then stop all of them.
+
+    Answers with the exit code of the first one that failed, else 0.
+    """
+    processes = [
+        subprocess.Popen(command, cwd=folder, env=environment)  # noqa: S603
+        for command, folder, environment in starts
+    ]
+
+    def stop(*_: object) -> None:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    stop()
+    codes = [process.wait() for process in processes]
+    return next((code for code in codes if code > 0), 0)
+
+
+if __name__ == "__main__":
+    address, *of_demo = sys.argv[1:]
+    if of_demo:
+        sys.exit(run_together(demo(address, *of_demo)))
+    print(f"Serving at http://{address} until Ctrl+C.\n", flush=True)
+    sys.exit(run_together(backend(address)))
