@@ -1,12 +1,7 @@
 """Making the notifications that are due, a batch at a time, on any number of machines at once.
 
-A batch is one transaction, so whatever kills a worker, it has happened or it has not. Tasks that
-somebody else has locked, another worker or a request that is changing them, are passed over: the
-other worker makes theirs, and the next pass looks at the rest.
-
-Locks are taken in the order of everybody: tasks (skipping, never waiting), then notifications (new
-ones, unknown to others), then the owners' streams in the order of their ids, so that workers never
-wait for each other in a circle.
+A batch is one transaction. Tasks that somebody else has locked are passed over. Locks are taken in the
+order of everybody: tasks (never waiting), then the owners' streams in the order of their ids.
 """
 
 from collections import defaultdict

@@ -97,8 +97,7 @@ class Task(RecordedModel):
     def follow_up(self, before: Self | None) -> bool:
         """Unread notifications that no longer hold are withdrawn, where there can be any.
 
-        Whoever makes a notification moves `next_reminder_at` on, so of a task that is still to be
-        looked at where its deadline puts it, there is none; nor of one that was done.
+        Whoever makes one moves `next_reminder_at` on from where the deadline puts it.
         """
         return (
             before is not None

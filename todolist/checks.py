@@ -107,8 +107,7 @@ def refuse_to_start_while_wrong() -> None:
     """Run the system checks, as `runserver` does, for servers that run none.
 
     Not those of commands and of `/schema`, which take memory and time. Logs the warnings. Raises
-    `SystemExit`, naming every mistake, when there is an error. Does nothing while a check imports
-    the application only to walk it.
+    `SystemExit`, naming every mistake, unless a check imports the application only to walk it.
     """
     if being_looked_at():
         return

@@ -11,6 +11,7 @@ class PytestRunner:
 
     def __init__(self, **options: Any) -> None:
         self.arguments = ["--exitfirst"] * options["failfast"] + ["--reuse-db"] * options["keepdb"]
+        self.arguments += ["--verbose"] * (options["verbosity"] - 1)
         self.arguments += ["--numprocesses", str(options["parallel"]), "-k", options["k"]]
 
     @classmethod

@@ -11,8 +11,8 @@ from todolist.rest import errors
 
 urlpatterns = [
     # Not by `include`, whose every level would be a search of its own for each request.
-    *accounts.urls.urlpatterns,
     *tasks.api.urls.urlpatterns,
+    *accounts.urls.urlpatterns,
     re_path(r"^health/live/?$", LiveView.as_view(), name="health-live"),
     re_path(r"^health/ready/?$", ReadyView.as_view(), name="health-ready"),
     re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),

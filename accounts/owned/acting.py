@@ -1,8 +1,8 @@
 """For whom the database is asked: the value that PostgreSQL's row-level security compares.
 
-It holds for one transaction, so neither a kept connection nor a pooler hands it on. Threads that
-answer requests act for nobody until they say for whom; commands and the admin act for everyone. On
-other databases nothing is sent, but a new row without an owner becomes the acting person's too.
+It holds for one transaction. Threads that answer requests act for nobody until they say for whom;
+commands and the admin act for everyone. On any database, a new row without an owner becomes the
+acting person's.
 """
 
 import threading

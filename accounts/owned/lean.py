@@ -8,10 +8,9 @@ from rest_framework.views import APIView
 
 
 class LeanView(APIView):
-    """Answers as its base class does, but that `Allow` stands where it is asked for or of use.
+    """Answers as its base class does, but that `Allow` stands only with OPTIONS and 405.
 
-    Method and META of the wrapped request are attributes of the wrapper, which otherwise looks
-    for each of them in its own class first, by way of an `AttributeError`.
+    Method and META are attributes of the wrapped request, which else looks in its own class first.
     """
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:

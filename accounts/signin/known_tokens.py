@@ -75,11 +75,7 @@ async def verify_async(raw: str) -> VerifiedToken:
 
 
 def _grounds(*, published: bool) -> tuple[object, ...]:
-    """Everything but the clock that the verification of such a token depends on.
-
-    Once it differs from that of an entry, the signature is checked again. `None` stands for keys that
-    were not fetched yet.
-    """
+    """Everything but the clock that the verification of such a token depends on."""
     pinned = (*conf.pinned(published=published), settings.BETTER_AUTH_LEEWAY)
     if not published:
         return (*conf.secrets, *pinned)

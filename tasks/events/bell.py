@@ -1,8 +1,7 @@
 """Telling the sockets of every server process that there is an event.
 
-It is publish/subscribe without any guarantee: a socket that the bell does not reach finds the event
-on record within seconds, so a writer never waits for delivery. The hub of this process is called
-directly; the others receive every event in one group of the channel layer.
+Without any guarantee: a socket that the bell does not reach finds the event on record within seconds.
+The hub of this process is called directly; the others receive every event by the channel layer.
 """
 
 import asyncio

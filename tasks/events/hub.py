@@ -1,7 +1,7 @@
 """Where events meet the sockets of this server process.
 
-The hub hears of events from the bell of this process and, by the channel layer, from those of others.
-As either may fail, it also compares everybody who has sockets here with the record every few seconds.
+The hub hears of events from the bell, here and by the channel layer, and compares everybody who has
+sockets here with the record every few seconds.
 """
 
 import asyncio

@@ -25,12 +25,11 @@ encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def record(user_id: str, event_type: str, data: dict[str, Any], at: datetime | None = None) -> None:
-    """Put a change on its owner's record, as part of the transaction that makes the change.
+    """Put a change on its owner's record, and tell their sockets after the commit.
 
-    From here to the end of the transaction other writers of the same owner wait, so this comes
-    after whatever other rows a transaction has to lock. After the commit the owner's sockets are
-    told. `data` is the object as REST shows it. Raises `TransactionManagementError` outside a
-    transaction.
+    From here to the end of the transaction other writers of the same owner wait, so this comes after
+    whatever other rows have to be locked. `data` is the object as REST shows it. Raises
+    `TransactionManagementError` outside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
@@ -87,8 +86,7 @@ def newest_seqs(user_ids: list[str]) -> dict[str, int]:
 class Replay(NamedTuple):
     """What the record holds after a number: events without a gap, each as the text that is sent of it.
 
-    `complete` is false where it no longer reaches back that far, or the number is ahead of it;
-    then there are no events. `last_seq` is the newest number there is.
+    `complete` is false, and there are no events, where it does not reach back that far, or not yet.
     """
 
     events: list[str]

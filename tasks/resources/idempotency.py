@@ -1,8 +1,4 @@
-"""`Idempotency-Key`: a creation that is repeated gets its first answer again (docs/api.md section 3).
-
-All there is to call is `answered_once`, around a handler. A request without the header passes
-straight through.
-"""
+"""`Idempotency-Key`: a creation that is repeated gets its first answer again (docs/api.md section 3)."""
 
 import json
 import re
@@ -111,8 +107,7 @@ def answered_once(view: Any, create: Handler) -> Handler:
 def prune(now: datetime) -> Iterator[int]:
     """Drop answers whose keys are free again, in batches; yields how many each one dropped.
 
-    Passes over a row that a request is about to replace, and holds rows for one short transaction,
-    so that it neither waits nor keeps anybody waiting.
+    Neither waits nor keeps anybody waiting: passes over rows that are locked.
     """
     skip = connection.features.has_select_for_update_skip_locked
     old = KeptAnswer.objects.filter(created_at__lte=now - KEPT_FOR).order_by("created_at")
@@ -127,11 +122,7 @@ def prune(now: datetime) -> Iterator[int]:
 
 
 def _hash_of(body: Any) -> str:
-    """The same for bodies that are the same as JSON values.
-
-    The order of keys, blanks and escapes make no difference, nor does how a number is written: 1.0
-    is 1. But `true` is not 1, and neither is "1".
-    """
+    """The same for bodies that are the same as JSON: 1.0 is 1, but neither `true` nor "1" is."""
     # In C and from a shallower stack than the parser's, so no deeper nesting than it lets through.
     plain = json.loads(json.dumps(body), parse_float=_number)
     return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
@@ -149,9 +140,8 @@ _running: dict[bytes, object] = {}
 def _alone(user: object, key: str) -> Iterator[None]:
     """A transaction for changes of `user`, while no other one has this key; else `StillRunning` at once.
 
-    PostgreSQL knows of all processes. SQLite has one writer at a time, so there the transactions
-    of other processes wait for each other, and then find the answer; only within this process can
-    a repeat be told to come back rather than be kept waiting.
+    PostgreSQL knows of all processes. On SQLite those of other processes wait for each other, and then
+    find the answer.
     """
     name = sha256(f"{key}\n{owner_id(user)}".encode()).digest()
     if on_postgresql():

@@ -1,9 +1,8 @@
 """The base of everything that is owned, versioned and recorded. Knows nothing of tasks.
 
 A change is: the row as it is, locked; the row as it will be, with the columns that follow from
-others (`derive`); what else follows from it (`follow_up`); its event. Whoever saves or deletes in one
-of Django's ways goes through here; `fast` does the same in fewer statements where nothing but the row
-itself changes.
+others (`derive`); what else follows from it (`follow_up`); its event. `fast` does the same in fewer
+statements where nothing but the row itself changes.
 """
 
 from collections.abc import Iterable
@@ -81,20 +80,13 @@ class RecordedModel(OwnedModel):
         elif what in self.event_names:
             record(self.user_id, self.event_type(what), shown(self), self.updated_at)
 
-    def save(  # type: ignore[override]
-        self,
-        *,
-        force_insert: bool | tuple[models.base.ModelBase, ...] = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Iterable[str] | None = None,
-        relations: dict[str, Iterable[Any]] | None = None,
-    ) -> None:
+    def save(self, *, relations: dict[str, Iterable[Any]] | None = None, **options: Any) -> None:
         """Save as Django does, signals and all, with a new version, and record the event.
 
-        `relations` are many-to-many relations to be set by the same change.
+        `relations` are many-to-many relations to be set by the same change; `options` are Django's.
         """
-        names = None if update_fields is None else set(update_fields)
+        given, using = options.pop("update_fields", None), options.get("using")
+        names = None if given is None else set(given)
         if names is None and (deferred := self.get_deferred_fields()) and not self._state.adding:
             names = {field.attname for field in self._meta.concrete_fields} - deferred
             names.discard(self._meta.pk.attname)
@@ -102,43 +94,29 @@ class RecordedModel(OwnedModel):
             return  # as Django has it
         self.require_owner()
         with transaction.atomic(using=using, savepoint=False):
-            before = None if force_insert or self._state.adding else self._lock(using)
+            new = options.get("force_insert") or self._state.adding
+            before = None if new else self._lock(using)
             self.stamp(before)
             self._change = before, names, relations or {}
-            super().save(
-                force_insert=force_insert,
-                force_update=force_update,
-                using=using,
-                update_fields=None if names is None else {*names, "version", "updated_at"},
-            )
+            saved = None if names is None else {*names, "version", "updated_at"}
+            super().save(**options, update_fields=saved)
 
-    def _save_table(
-        self,
-        raw: bool = False,
-        cls: Any = None,
-        force_insert: bool = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Iterable[str] | None = None,
-    ) -> bool:
+    def _save_table(self, *arguments: Any, **of_parent: Any) -> bool:
         """What Django does between `pre_save` and `post_save`.
 
-        Receivers of the one have their say in what follows from what; what receivers of the other save
-        is a change that comes after this one.
+        What receivers of the one set is derived from; what those of the other save is the next change.
         """
-        change = self.__dict__.pop("_change", None)
-        if change is not None:
-            before, names, relations = change
-            derived = self.derive_as_saved(before, names)
-            update_fields = None if update_fields is None else {*update_fields, *derived}
-        updated: bool = super()._save_table(  # type: ignore[misc]
-            raw, cls, force_insert, force_update, using, update_fields
-        )
-        if change is not None:
-            row: Any = type(self)._base_manager.using(using).get(pk=self.pk)
-            row.set_relations(relations)
-            self.__dict__.pop("_prefetched_objects_cache", None)
-            self.settle(row, before)
+        if of_parent or (change := self.__dict__.pop("_change", None)) is None:
+            return bool(super()._save_table(*arguments, **of_parent))  # type: ignore[misc]
+        *others, using, saved = arguments
+        before, names, relations = change
+        derived = self.derive_as_saved(before, names)
+        saved = None if saved is None else {*saved, *derived}
+        updated = bool(super()._save_table(*others, using, saved))  # type: ignore[misc]
+        row: Any = type(self)._base_manager.using(using).get(pk=self.pk)
+        row.set_relations(relations)
+        self.__dict__.pop("_prefetched_objects_cache", None)
+        self.settle(row, before)
         return updated
 
     def delete(

@@ -35,7 +35,7 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
         if (quick := fast.way_of(self, RecordedViewSet)) is not None:
 
             def chosen(request: Request, *args: Any, **kwargs: Any) -> Any:
-                response: Any = quick(request, *args, **kwargs)
+                response: Any = quick(request)
                 if response is None:
                     return plain(request, *args, **kwargs)
                 # As REST framework's own responses have: by it, what serves lets go of the view.

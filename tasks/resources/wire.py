@@ -1,7 +1,6 @@
 """How a model's rows are shown: by one serializer, in REST and events alike.
 
-The serializer is the declaration. Where its fields are plain columns, PostgreSQL can write the same
-JSON by itself, byte for byte, so that no Python object stands for a row or a field (`row_as_json`).
+Where its fields are plain columns, PostgreSQL can write the same JSON, byte for byte.
 """
 
 from typing import Any, TypeVar

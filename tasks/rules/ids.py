@@ -6,10 +6,9 @@ from uuid import UUID
 
 
 def uuid7() -> UUID:
-    """48 bits of milliseconds since the epoch, then 74 random bits.
+    """48 bits of milliseconds since the epoch, then 74 random bits (RFC 9562 section 5.7).
 
-    Every bit that may be random is: a counter, as many libraries put there, would make the
-    neighbours of a known id easier to guess, and the API tells a foreign id from an unknown one.
+    No counter: it would make the neighbours of a known id easier to guess.
     """
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10))

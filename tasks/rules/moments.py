@@ -10,8 +10,7 @@ MICROSECOND = timedelta(microseconds=1)  # the finest step that both databases k
 def now(after: datetime | None = None) -> datetime:
     """The present moment, or the next one after `after` where the clock has not got that far.
 
-    Its microseconds never end in a zero, which databases leave out when they write a moment. So all
-    of them have equally many digits, and clients that compare them as text find them in order.
+    Its microseconds never end in a zero, so that moments written as text are in order too.
     """
     moment = timezone.now()
     if after is not None:

@@ -1,7 +1,6 @@
-"""What "any case" means for search, the same on every database.
+"""What "any case" means for search: the folded text is stored beside the original.
 
-SQLite folds only ASCII and PostgreSQL whatever its locale says, so the folded text is stored
-beside the original and compared with the folded term.
+By themselves SQLite folds only ASCII, and PostgreSQL whatever its locale says.
 """
 
 import unicodedata

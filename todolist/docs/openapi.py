@@ -1,7 +1,6 @@
 """How the OpenAPI document is made: drf-spectacular reads views, filters, paginators and serializers.
 
-What these cannot say (conditions, repeats, pages, refusals) follows from what a view is, and is said
-here once for all of them; `described` says the rest.
+What follows from what a view is, is said here once for all of them; `described` says the rest.
 """
 
 import inspect
@@ -94,10 +93,11 @@ class AutoSchema(openapi.AutoSchema):
             del operation["parameters"]
         return operation
 
-    def _insert_field_validators(self, field: Any, schema: Schema) -> None:
-        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
-        if isinstance(field, serializers.CharField):
+    def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Schema | None:
+        schema: Schema | None = super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]
+        if schema is not None and isinstance(field, serializers.CharField):
             schema["pattern"] = NO_NUL if field.allow_blank else NOT_BLANK
+        return schema
 
 
 class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-call]

@@ -23,11 +23,7 @@ class SecretsFilter(SafeExceptionReporterFilter):
 
 
 class SecretsReporter(ExceptionReporter):
-    """A report without the credentials of the request, wherever they stand in it.
-
-    Local variables in the traceback may hold a token under any name, so the finished page is
-    redacted.
-    """
+    """A report without the credentials of the request, wherever they stand in the finished page."""
 
     def get_traceback_html(self) -> SafeString:
         return SafeString(redact(super().get_traceback_html(), *self.credentials()))

@@ -56,9 +56,7 @@ def write_redacted_entry(self: Any, host: Any, date: Any, request: str, **rest: 
 async def handle_reply_and_wait(self: Any, protocol: Any, message: Any) -> None:
     """Let `await send` wait while the client of a socket has too much to read, as other servers do.
 
-    By itself daphne hands everything to Twisted at once, which buffers it without limit. Who waits
-    too long closes the socket (`tasks.events.consumers`); if the client does not even read the closing
-    frame, autobahn drops the connection a second later, and the buffer with it.
+    By itself daphne hands everything to Twisted at once, which buffers it without limit.
     """
     if not isinstance(protocol, WebSocketProtocol):
         await handle_reply(self, protocol, message)
@@ -92,8 +90,7 @@ def refuse_line(self: Any, line: bytes) -> None:
 def say_goodbye_and_kill(self: Any) -> Generator[Any, Any, None]:
     """At shutdown, close all sockets with 1001 and let the requests that are under way finish.
 
-    By itself daphne drops the sockets, which looks like network trouble to their clients, and
-    cancels the requests, whose threads may then wait for ever for the event loop that is gone.
+    By itself daphne drops the sockets and cancels the requests, whose threads may wait for ever.
     """
     for listener in self.listeners:
         listener.addCallback(lambda port: port.stopListening())

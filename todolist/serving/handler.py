@@ -1,8 +1,7 @@
 """Runs Django's request cycle on a few threads of its own, one hop away from the event loop.
 
-Django's ASGI handler gives every request a thread, and goes to it and back for each signal and each
-middleware (docs/servers.md has the figures). Here the loop reads the body, one of a few threads does
-everything else, and the loop sends the answer. The threads stay, and so do their connections.
+Django's ASGI handler goes to a thread and back for each signal and each middleware. Here the loop
+reads the body, one of a few threads that stay does everything else, and the loop sends the answer.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -36,8 +35,7 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 class OneHopHandler(ASGIHandler):
     """Django's handler for HTTP, with the whole of its synchronous cycle on one thread.
 
-    It sends no `request_started` and `request_finished`: what Django itself does at these signals
-    that matters here, it does without them.
+    Without `request_started` and `request_finished` (docs/servers.md).
     """
 
     def __init__(self) -> None:
@@ -127,8 +125,7 @@ def _matches() -> Iterator[tuple[str, ResolverMatch]]:
 async def read_body(receive: Receive) -> bytes | None:
     """The whole body of a request; `None` where the client goes away before its end.
 
-    Of one that is too large only as much as shows that it is. The rest is read and dropped, for a
-    client that is still sending would not see the answer.
+    Of one that is too large enough to show that, and the rest is dropped: while sending nobody reads.
     """
     parts: list[bytes] = []
     size = 0
@@ -145,11 +142,7 @@ async def read_body(receive: Receive) -> bytes | None:
 
 
 def cut_circles(response: Any) -> None:
-    """Let go of a response that was answered, at once rather than when garbage is next collected.
-
-    REST framework's view, request and response refer to one another in circles, so hundreds of
-    answers would lie about until then.
-    """
+    """Let go of a response that was answered: view, request and response refer to one another."""
     context = getattr(response, "renderer_context", None)
     if context:
         vars(context["view"]).clear()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from corsheaders.middleware import CorsMiddleware
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -20,6 +21,8 @@ from accounts.owned.acting import acting_as_everyone
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
+MAX_HOSTS = 100  # spellings of good `Host` headers that are remembered
+
 
 def stored(headers: ResponseHeaders) -> dict[str, tuple[str, str]]:
     """Names and values by the names in lower case: what is beneath the mapping.
@@ -33,9 +36,8 @@ def stored(headers: ResponseHeaders) -> dict[str, tuple[str, str]]:
 class StandingHeaders(SecurityMiddleware):
     """Django's security headers and `X-Frame-Options`, made once for http and once for https.
 
-    And `Cache-Control: no-store` where an answer does not say how long it may be kept: it holds what
-    belongs to one person, or depends on who asks (a 401 too), and the next person at the same browser,
-    or a careless proxy, must not see it again. What a response has already stays.
+    And `Cache-Control: no-store` where an answer does not say how long it may be kept: it depends on
+    who asks. What a response has already stays.
     """
 
     async_capable = False
@@ -78,28 +80,35 @@ class CorsForBrowsers(CorsMiddleware):
 
 
 class CommonOutsideTheAdmin(CommonMiddleware):
-    """Django's, of which the API needs two things: hosts are checked, and lengths are told.
+    """Django's; whether a path lacks its slash, it looks up outside the admin only after a 404.
 
-    Whether a path lacks its slash, Django's looks up before each request; outside the admin only
-    after a 404.
+    A good `Host` header is looked at once, and not by everybody who wants to know it.
     """
 
     async_capable = False
 
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        self._good_hosts: set[str] = set()
+
     def __call__(self, request: HttpRequest) -> Any:
         if request.path_info.startswith("/admin"):  # `/admin` itself too: it lacks its slash
             return super().__call__(request)
-        request.get_host()  # raises `DisallowedHost`
+        host = request.META.get("HTTP_HOST", "")
+        if host in self._good_hosts:
+            request.get_host = lambda: host  # type: ignore[method-assign]
+        elif (
+            request.get_host() == host  # raises `DisallowedHost`
+            and not settings.USE_X_FORWARDED_HOST  # where a proxy says the host
+            and len(self._good_hosts) < MAX_HOSTS
+        ):
+            self._good_hosts.add(host)
         response: Any = self.get_response(request)
         return self.process_response(request, response)
 
 
 class AdminMiddleware:
-    """What the admin needs around it: Django's sessions, CSRF checks, accounts and messages.
-
-    As one, for the API needs none of them, and each would cost every request something only to let
-    it by.
-    """
+    """Django's sessions, CSRF checks, accounts and messages, around the admin alone."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

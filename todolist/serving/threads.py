@@ -25,16 +25,11 @@ class Job(NamedTuple):
 
 
 class LoopThreads:
-    """A few threads that stay, and call functions for event loops.
+    """A few threads that stay, and call functions for event loops; the one that was busy last comes next.
 
-    Half the cost of `concurrent.futures`, whose futures serve threads that wait for others; here
-    only loops wait. The thread that was busy last is the next one, so that there are no more
-    threads, with no more of what each keeps open, than there is work at one time.
-
-    Python runs one thread at a time, so `usual` of them are at work, and no more, as they would only
-    get in each other's way. Those that something slow holds up do not count: for each of them another
-    one takes over, as far as `most` altogether. A call that is known to wait for a good part of its
-    time counts for its `share` only.
+    Python runs one thread at a time, so `usual` of them are at work. Those that something slow holds up
+    do not count: for each of them another one takes over, as far as `most` altogether. A call that waits
+    for a good part of its time counts for its `share` only.
     """
 
     def __init__(self, usual: int, most: int, *, initializer: Callable[[], object]) -> None:
@@ -50,8 +45,7 @@ class LoopThreads:
     async def call(self, function: Callable[..., Answer], *args: Any, share: int = WHOLE) -> Answer:
         """What `function` answers, or raises, on one of the threads.
 
-        It is called to its end, even where the caller is cancelled meanwhile, but not beyond the end
-        of the process. `share` is what it takes of a thread, in tenths.
+        It runs to its end, even where the caller is cancelled. `share` is in tenths of a thread.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
@@ -75,7 +69,7 @@ class LoopThreads:
             inbox = self._idle.pop()
         else:
             inbox = SimpleQueue()
-            name = f"request_{len(self._busy) + 1}"  # where none is idle, all there are are busy
+            name = f"request_{len(self._busy) + 1}"  # all others are busy
             threading.Thread(target=self._work, args=(inbox,), name=name, daemon=True).start()
         self._busy[id(inbox)] = time.monotonic(), job.share
         inbox.put(job)
@@ -118,10 +112,7 @@ class LoopThreads:
             del loop, done, answer, failure
 
     def _next(self, inbox: SimpleQueue[Job]) -> Job | None:
-        """What the thread with this inbox has to do after its call, if anything.
-
-        Where a call leaves room for two that take less, an idle thread does the second.
-        """
+        """What the thread with this inbox has to do after its call, if anything."""
         del self._busy[id(inbox)]
         if not (self._waiting and self._fits(self._waiting[0])):
             self._idle.append(inbox)
@@ -129,7 +120,7 @@ class LoopThreads:
         job = self._waiting.popleft()
         self._busy[id(inbox)] = time.monotonic(), job.share
         while self._idle and self._waiting and self._fits(self._waiting[0]):
-            self._start(self._waiting.popleft())
+            self._start(self._waiting.popleft())  # in the room that a longer call has left
         return job
 
 

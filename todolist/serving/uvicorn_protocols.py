@@ -27,10 +27,7 @@ BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: clo
 
 
 class LimitedHTTP(HttpToolsProtocol):
-    """Bounds the head of a request, and takes its share of connections.
-
-    By itself the parser collects a head of any length.
-    """
+    """Bounds the head of a request, and takes its share of connections."""
 
     in_head = False
     head_size = 0
@@ -76,10 +73,7 @@ class PoliteSocket(WebSocketsSansIOProtocol):
         self.unparsed = b""
 
     def data_received(self, data: bytes) -> None:
-        """Read a little at a time, for the smallest messages grow a hundredfold when they are parsed.
-
-        The rest waits until the application has taken what came before.
-        """
+        """Parse a little at a time, for the smallest messages grow a hundredfold when parsed."""
         self.unparsed += data
         self._parse()
 
@@ -114,10 +108,7 @@ class PoliteSocket(WebSocketsSansIOProtocol):
             self._close(CLOSE_GOING_AWAY, "")
 
     def shutdown(self) -> None:
-        """Close with 1001; by itself uvicorn sends 1012.
-
-        A handshake that is under way is completed first: else a browser could not read the code.
-        """
+        """Close with 1001 (uvicorn: 1012), once a handshake is complete: else nobody reads the code."""
         self.going_away = True
         if self.handshake_complete:
             self._close(CLOSE_GOING_AWAY, "")
@@ -141,11 +132,7 @@ class PoliteSocket(WebSocketsSansIOProtocol):
             self.transport.write(pong)
 
     def handle_parser_exception(self) -> None:
-        """Say what was wrong, and take no more notice of the client.
-
-        What it goes on sending is read all the same: with that in the way, it would be told of a
-        broken connection and never see the code.
-        """
+        """Say what was wrong; what the client goes on sending is read, or it would not see the code."""
         if not self.close_sent:
             assert self.conn.close_sent is not None  # noqa: S101  the library has failed it
             self._say_goodbye(self.conn.close_sent.code, self.conn.close_sent.reason)

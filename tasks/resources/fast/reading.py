@@ -58,7 +58,7 @@ class ListStatement(NamedTuple):
 
     statement: Statement
     ordering: str
-    keys: list[str]
+    keys: list[str]  # what the rows are sorted by
 
 
 def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:

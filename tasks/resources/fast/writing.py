@@ -1,8 +1,4 @@
-"""A row and its event by one statement: what `RecordedModel.save` does where nothing else changes.
-
-A change reads the row, lets the model decide in Python, and writes it if it still has the version that
-was read (compare-and-swap).
-"""
+"""A row and its event by one statement: what `RecordedModel.save` does where nothing else changes."""
 
 from datetime import date, datetime
 from functools import cache, lru_cache
@@ -41,15 +37,7 @@ def create(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     return _told(row, event_type, written, status.HTTP_201_CREATED, **headers)
 
 
-def update(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
-    return _change(view, fast, request, fast.whole)
-
-
-def partial_update(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
-    return _change(view, fast, request, fast.part)
-
-
-def _change(view: Any, fast: Fast, request: Request, form: Any) -> HttpResponse | None:
+def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpResponse | None:
     key, owner = key_of(view), owner_id(request.user)
     if key is None:
         return None
@@ -64,6 +52,7 @@ def _change(view: Any, fast: Fast, request: Request, form: Any) -> HttpResponse 
         if before.user_id != owner:
             raise PermissionDenied(IsOwner.message)
         require_match(request, etag(before.version))
+        form = fast.whole if whole else fast.part
         for name, value in _validated(form, request.data).items():
             setattr(after, name, value)
         after.stamp(before)
@@ -85,11 +74,7 @@ def _validated(form: Any, body: Any) -> dict[str, Any]:
 
 
 def _told(
-    row: RecordedModel,
-    event_type: str,
-    written: list[tuple[Any, ...]],
-    status: int = 200,
-    **headers: str,
+    row: RecordedModel, event_type: str, written: Any, status: int = 200, **headers: str
 ) -> HttpResponse:
     """Tell the owner's sockets of what was written, and answer with it."""
     ((text, seq),) = written
@@ -102,39 +87,37 @@ def _swapped(
 ) -> list[tuple[Any, ...]]:
     """Write what differs, if the row is still as it was read; nothing where it is not."""
     was, is_now = before.__dict__, after.__dict__
-    changed = tuple([name for name in attributes(fast.model) if is_now[name] != was[name]])
-    fields = columns_of(fast.model)
-    values = [_adapted(fields[name], is_now[name]) for name in changed]
-    compared = [getattr(before, name) for name in fast.model.compared]
-    return fetch(
-        _swap(fast, changed),
-        [*values, before.user_id, before.pk, before.user_id, before.version, *compared, event_type],
-    )
+    fields = [
+        field
+        for field in fast.model._meta.concrete_fields
+        if is_now[field.attname] != was[field.attname]
+    ]
+    values = [_adapted(field, is_now[field.attname]) for field in fields]
+    compared = [was[name] for name in fast.model.compared]
+    sql = _swap(fast, tuple([field.column for field in fields]))
+    version = [before.pk, before.user_id, before.version, *compared]
+    return fetch(sql, [*values, before.user_id, *version, event_type])
 
 
 @cache
 def _insertion(fast: Fast) -> str:
+    """Takes a value for each column, the owner once more, for whom it acts, and the type of the event."""
     meta = fast.model._meta
     columns = ", ".join(f'"{field.column}"' for field in meta.concrete_fields)
     values = ", ".join("%s" for _ in meta.concrete_fields)
     return _with_event(
-        fast,
-        f'INSERT INTO "{meta.db_table}" ({columns}) SELECT {values} WHERE {ACTING}',
+        fast, f'INSERT INTO "{meta.db_table}" ({columns}) SELECT {values} WHERE {ACTING}'
     )
 
 
-@cache
-def columns_of(model: Any) -> dict[str, Any]:
-    return {field.attname: field for field in model._meta.concrete_fields}
-
-
 @lru_cache(maxsize=256)
-def _swap(fast: Fast, changed: tuple[str, ...]) -> str:
-    meta = fast.model._meta
-    fields = columns_of(fast.model)
-    assignments = ", ".join(f'"{fields[name].column}" = %s' for name in changed)
-    columns = [meta.get_field(name).column for name in fast.model.compared]  # type: ignore[union-attr]
-    compared = "".join(f' AND "{column}" IS NOT DISTINCT FROM %s' for column in columns)
+def _swap(fast: Fast, columns: tuple[str, ...]) -> str:
+    meta: Any = fast.model._meta
+    assignments = ", ".join(f'"{column}" = %s' for column in columns)
+    compared = "".join(
+        f' AND "{meta.get_field(name).column}" IS NOT DISTINCT FROM %s'
+        for name in fast.model.compared
+    )
     return _with_event(
         fast,
         f'UPDATE "{meta.db_table}" SET {assignments} WHERE {ACTING}'  # noqa: S608  names of the model

@@ -1,8 +1,4 @@
-"""Filters and orderings of lists, strict about what they are given (docs/api.md section 3).
-
-A viewset declares `filterset_class` (django-filter) and `ordering_fields` (REST framework); each is
-the only place where its parameters are said.
-"""
+"""Filters and orderings of lists, strict about what they are given (docs/api.md section 3)."""
 
 from typing import Any
 

@@ -24,6 +24,7 @@ class Key(NamedTuple):
 
     field: Any
     descending: bool
+    nullable: bool
 
     @property
     def name(self) -> str:
@@ -91,17 +92,15 @@ def _value_of(field: Any, shown: Any) -> Any:
 def keys_of(rows: QuerySet[Any], default: Sequence[str]) -> list[Key]:
     """The sort keys of a queryset, the primary key last, so that no two rows share a place.
 
-    Raises `ValueError` for an order by something that is no column: a cursor cannot say where in it
-    a page has ended.
+    Raises `ValueError` for an order by something that is no column.
     """
     model = rows.model
     names: Sequence[Any] = rows.query.order_by or default
     keys: list[Key] = []
     for name in names:
         if hasattr(name, "resolve_expression"):
-            expression = getattr(name, "expression", name)
-            descending = getattr(name, "descending", False)
-            name = ("-" if descending else "") + getattr(expression, "name", "?")
+            column = getattr(getattr(name, "expression", name), "name", "?")
+            name = f"-{column}" if getattr(name, "descending", False) else column
         bare = name.removeprefix("-")
         try:
             field = model._meta.pk if bare == "pk" else model._meta.get_field(bare)
@@ -112,10 +111,10 @@ def keys_of(rows: QuerySet[Any], default: Sequence[str]) -> list[Key]:
                 f"Keyset paging cannot order {model._meta.verbose_name_plural} by {bare}: it is no "
                 "column. Set another pagination_class, or order by columns."
             ) from None
-        keys.append(Key(field, name.startswith("-")))
+        keys.append(Key(field, name.startswith("-"), field.null))
     primary = cast("Any", model._meta.pk)
     if all(key.field != primary for key in keys):
-        keys.append(Key(primary, keys[-1].descending))
+        keys.append(Key(primary, keys[-1].descending, nullable=False))
     return keys
 
 
@@ -128,7 +127,7 @@ def segments(
     their own, as no index can be read in such an order in both directions.
     """
     first, *others = keys
-    nullable = [key for key in keys if key.field.null]
+    nullable = [key for key in keys if key.nullable]
     uniform = len({key.descending for key in keys}) == 1
     if not nullable and uniform:
         yield _ordered(rows if after is None else rows.filter(_behind(keys, after)), keys)
@@ -136,7 +135,7 @@ def segments(
         lacking = rows.filter(**{f"{first.name}__isnull": True})
         if after is None or after[0] is not None:
             having = rows.filter(**{f"{first.name}__isnull": False})
-            yield from segments(having, _as_filled(keys), after)
+            yield from segments(having, [first._replace(nullable=False), *others], after)
             yield _ordered(lacking, others)
         else:
             yield from segments(lacking, others, after[1:])
@@ -144,24 +143,10 @@ def segments(
         yield _ordered(rows if after is None else rows.filter(_behind_mixed(keys, after)), keys)
 
 
-def _as_filled(keys: Sequence[Key]) -> list[Key]:
-    """The same keys, where the first is known to have a value."""
-    first, *others = keys
-    filled = first.field.clone()
-    filled.set_attributes_from_name(first.field.name)
-    filled.null = False
-    return [Key(filled, first.descending), *others]
-
-
 def _ordered(rows: QuerySet[Any], keys: Sequence[Key]) -> QuerySet[Any]:
-    return rows.order_by(
-        *(
-            (F(key.name).desc if key.descending else F(key.name).asc)(
-                nulls_last=True if key.field.null else None
-            )
-            for key in keys
-        )
-    )
+    last = [{"nulls_last": True} if key.nullable else {} for key in keys]
+    ways = [F(key.name).desc if key.descending else F(key.name).asc for key in keys]
+    return rows.order_by(*(way(**nulls) for way, nulls in zip(ways, last, strict=True)))
 
 
 def _behind(keys: Sequence[Key], values: Sequence[Any]) -> Any:
@@ -178,7 +163,7 @@ def _behind_mixed(keys: Sequence[Key], values: Sequence[Any]) -> Q:
     for key, value in zip(keys, values, strict=True):
         if value is not None:
             further = Q(**{f"{key.name}__{'lt' if key.descending else 'gt'}": value})
-            if key.field.null:
+            if key.nullable:
                 further |= Q(**{f"{key.name}__isnull": True})
             behind |= same & further
             same &= Q(**{key.name: value})

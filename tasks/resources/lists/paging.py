@@ -1,7 +1,6 @@
 """Keyset paging: every page costs what the first one costs (docs/api.md section 3).
 
-A cursor says where the last page ended, as the sort keys of its last row. Rows that are added or
-removed meanwhile neither shift what follows nor make it repeat.
+Rows that are added or removed meanwhile neither shift what follows nor make it repeat.
 """
 
 from collections.abc import Sequence
@@ -30,8 +29,7 @@ from tasks.resources.lists.query import WholeNumberParameter, parameter, parsed_
 class KeysetPagination(BasePagination):
     """`limit` and an opaque `cursor`; the next page is in the `Link` header (RFC 8288).
 
-    Orders as the queryset is ordered, which filters such as REST framework's `OrderingFilter` do; by
-    `ordering` where it is not. Answers the array itself.
+    Orders as the queryset is ordered, by `ordering` where it is not. Answers the array itself.
     """
 
     ordering: Sequence[str] = ("-created_at",)

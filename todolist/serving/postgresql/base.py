@@ -47,14 +47,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return (not self.errors_occurred and not self._poll.poll(0)) or super().is_usable()
 
     def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The rows of one statement, which is prepared and goes straight to libpq.
+        """The rows of one statement, which is prepared and goes straight to libpq, at half a cursor's cost.
 
-        What a cursor does, at half the time: Django's and psycopg's layers cost as much as the
-        database takes to find a row. Values are texts, numbers, flags, moments, UUIDs or `None`; the
-        server knows of which type each one has to be. In a transaction, and where somebody watches
-        what is asked (`execute_wrappers`, `DEBUG`), a cursor does it.
-
-        Raises what a cursor raises.
+        Values are texts, numbers, flags, moments, UUIDs or `None`; the server knows of which type each
+        one has to be. In a transaction, and where somebody watches what is asked (`execute_wrappers`,
+        `DEBUG`), a cursor does it. Raises what a cursor raises.
         """
         self.close_if_health_check_failed()
         if not self.get_autocommit() or self.execute_wrappers or self.queries_logged:
