@@ -27,3 +27,8 @@ class CurrentUser:
 
     def __str__(self) -> str:
         return self.id
+
+
+def owner_id(user: object) -> str:
+    """The id under which `user` owns things; "" for whoever is no `CurrentUser`: they own nothing."""
+    return user.id if isinstance(user, CurrentUser) else ""

@@ -6,9 +6,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.described import described
-from accounts.owned.lean import LeanView
 from accounts.owned.permissions import IsSignedIn
+from accounts.owned.views import LeanView, described
 from accounts.users import CurrentUser
 
 

@@ -107,7 +107,7 @@ DEVICES = [
         """),
     Device("negotiation shortcut", "todolist.rest.formats",
         "del JSONFirst.select_parser, JSONFirst.select_renderer"),
-    Device("LeanView", "accounts.owned.lean",
+    Device("LeanView", "accounts.owned.views",
         "del LeanView.initialize_request, LeanView.default_response_headers"),
     # The database
     Device("the fast way", "tasks.resources.fast", """

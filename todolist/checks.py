@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr
+from io import StringIO
 from typing import Any
 
 from django.conf import settings
@@ -12,10 +14,12 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, ProgrammingError, connect
 
 from accounts.checks.walk import being_looked_at
 from accounts.signin.checks import is_placeholder
-from todolist.docs.checks import SCHEMA
 from todolist.logs.formatters import redact, secret_key
 
 logger = logging.getLogger(__name__)
+
+# Servers skip what has this tag when they start: it takes a while.
+SCHEMA = "schema"
 
 GENERATE = 'Generate one with: python -c "import secrets; print(secrets.token_urlsafe(50))"'
 
@@ -93,6 +97,26 @@ def check_processes_share_events(**kwargs: Any) -> Iterator[CheckMessage]:
             "made them.",
             hint="Set REDIS_URL, unless a single process is all there will ever be.",
             id="todolist.W010",
+        )
+
+
+@register(SCHEMA)
+def check_every_route_is_described(**kwargs: Any) -> Iterator[CheckMessage]:
+    from drf_spectacular.drainage import GENERATOR_STATS
+    from drf_spectacular.generators import SchemaGenerator
+
+    GENERATOR_STATS.reset()  # it says nothing twice
+    with redirect_stderr(StringIO()) as said_in_full:
+        try:
+            SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+        except Exception as error:  # noqa: BLE001  a view may fail in any way
+            print(f"{type(error).__name__}: {error}", file=said_in_full)
+    for said in said_in_full.getvalue().splitlines():
+        yield Error(
+            f"/schema cannot describe a route: {said}",
+            hint="Give the view a serializer_class, or describe its handler by @described "
+            "(accounts/owned/views.py).",
+            id="todolist.E024",
         )
 
 

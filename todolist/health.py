@@ -12,8 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.described import described
-from accounts.owned.public import PublicView
+from accounts.owned.views import PublicView, described
 
 logger = logging.getLogger(__name__)
 

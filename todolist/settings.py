@@ -237,6 +237,6 @@ LOGGING = {
 DEFAULT_EXCEPTION_REPORTER = "todolist.logs.crash_pages.SecretsReporter"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "todolist.logs.crash_pages.SecretsFilter"
 
-TEST_RUNNER = "todolist.test_runner.PytestRunner"
+TEST_RUNNER = "todolist.tests.runner.PytestRunner"
 
 ENVIRONMENT_MISTAKES = tuple(env.mistakes)

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from accounts.checks.walk import Route
 from accounts.owned.models import OwnedModel
-from accounts.owned.public import why_open
+from accounts.owned.views import why_open
 from accounts.owned.viewsets import OwnedViewMixin
 from accounts.users import CurrentUser
 

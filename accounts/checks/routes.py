@@ -19,7 +19,7 @@ from rest_framework.serializers import HiddenField, RelatedField
 from accounts.checks.asking import ANOTHER, OWNER, SOMEBODY, Call, calls, is_api, is_narrowed_to
 from accounts.checks.walk import Route, http_routes, socket_routes
 from accounts.owned.models import OwnedModel
-from accounts.owned.public import why_open
+from accounts.owned.views import why_open
 from accounts.owned.viewsets import OwnedViewMixin
 from accounts.signin.authentication import BearerAuthentication
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware
@@ -31,7 +31,7 @@ USE_THE_MIXIN = (
     "override what it does."
 )
 OPEN_WITH_OWNED_ROWS = "is open to everybody and shows rows which belong to somebody"
-OR_OPEN = "or inherit accounts.owned.public.PublicView if everybody may see this."
+OR_OPEN = "or inherit accounts.owned.views.PublicView if everybody may see this."
 
 STAFF = User(pk=1, username=SOMEBODY.id, is_staff=True, is_superuser=True)
 
@@ -69,7 +69,7 @@ def judge_route(route: Route) -> Iterator[Fault]:
     why, site = why_open(route.callback), route.admin_site
     if why is None and site is None and not is_api(route):
         says = "is answered by a view outside REST framework, which lets everybody in"
-        yield 101, says, "Wrap it in admin_view, or in accounts.owned.public.open_to_everybody."
+        yield 101, says, "Wrap it in admin_view, or in accounts.owned.views.open_to_everybody."
     if why is not None and not (isinstance(why, str) and why.strip()):
         yield 112, "is open to everybody without a reason", "Say in open_to_everybody why."
     if why is not None:  # of views outside the API, those are known that name their model

@@ -14,7 +14,7 @@ from django.db import connection, models, transaction
 from django.db.models.expressions import RawSQL
 
 from accounts.owned.databases import fetch, on_postgresql
-from accounts.owned.ownership import owner_id
+from accounts.users import owner_id
 
 SETTING = "todolist.acting_as"
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self, TypeVar
 from django.db import models
 
 from accounts.owned.acting import acting_owner
-from accounts.owned.ownership import owner_id
 from accounts.owned.row_security import OwnerPolicy
+from accounts.users import owner_id
 
 Owned = TypeVar("Owned", bound="OwnedModel", covariant=True)
 

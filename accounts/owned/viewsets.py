@@ -16,11 +16,11 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from accounts.owned.acting import acting_as
-from accounts.owned.lean import LeanView
 from accounts.owned.models import OwnedModel, OwnedQuerySet
-from accounts.owned.ownership import owner_id
 from accounts.owned.permissions import IsOwner
 from accounts.owned.row_security import exists
+from accounts.owned.views import LeanView
+from accounts.users import owner_id
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 

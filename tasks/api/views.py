@@ -11,11 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.described import described
 from accounts.owned.acting import acting_as
-from accounts.owned.ownership import owner_id
 from accounts.owned.permissions import IsSignedIn
+from accounts.owned.views import described
 from accounts.owned.viewsets import in_own_transactions
+from accounts.users import owner_id
 from tasks.api.filters import NotificationFilters, TaskFilters
 from tasks.api.serializers import NotificationSerializer, TaskSerializer
 from tasks.events.record import replay

@@ -30,21 +30,14 @@ def check_rows_can_be_shown(**kwargs: Any) -> Iterator[CheckMessage]:
 @register
 def check_orders_have_columns(**kwargs: Any) -> Iterator[CheckMessage]:
     """A cursor names a place by columns; in any other order there is no next page."""
-    seen = set()
-    for route in http_routes():
-        view: Any = route.view_class
-        paging = getattr(view, "pagination_class", None)
-        queryset = getattr(view, "queryset", None)
-        if view in seen or queryset is None or not isinstance(paging, type):
-            continue
-        seen.add(view)
-        if not issubclass(paging, KeysetPagination):
+    for view in dict.fromkeys(route.view_class for route in http_routes()):
+        paging: Any = getattr(view, "pagination_class", None)
+        rows = getattr(view, "queryset", None)
+        if rows is None or not issubclass(paging or object, KeysetPagination):
             continue
         for name in (None, *(getattr(view, "ordering_fields", None) or ())):
             try:
-                keys_of(
-                    queryset.all() if name is None else queryset.order_by(name), paging.ordering
-                )
+                keys_of(rows.order_by(name) if name else rows.all(), paging.ordering)
             except ValueError as error:
                 yield Error(
                     f"{view.__name__}: {error}",

@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from accounts.owned.acting import acting_as
 from accounts.owned.databases import on_postgresql
 from accounts.owned.models import OwnedModel, OwnedQuerySet
-from accounts.owned.ownership import owner_id
+from accounts.users import owner_id
 
 KEPT_FOR = timedelta(hours=24)
 PRUNE_BATCH = 1000

@@ -24,7 +24,7 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         if any(hasattr(value, "resolve_expression") for value in values.values()):
             self._refuse("update() with an expression")
         with transaction.atomic(using=self.db):
-            rows = self._locked()
+            rows = self.locked()
             for row in rows:
                 for name, value in values.items():
                     setattr(row, name, value)
@@ -38,25 +38,19 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         rows, names = list(objs), list(fields)
         with transaction.atomic(using=self.db):
             keys = [row.pk for row in rows]
-            RecordedQuerySet(self.model, using=self.db).filter(pk__in=keys)._locked()
+            RecordedQuerySet(self.model, using=self.db).filter(pk__in=keys).locked()
             for row in sorted(rows, key=lambda row: (row.user_id, row.pk)):
                 row.save(update_fields=names)
         return len(rows)
 
     def bulk_create(
-        self,
-        objs: Iterable[Any],
-        batch_size: int | None = None,
-        ignore_conflicts: bool = False,
-        update_conflicts: bool = False,
-        *args: Any,
-        **kwargs: Any,
+        self, objs: Iterable[Any], batch_size: int | None = None, *conflicts: Any, **named: Any
     ) -> list[Any]:
         """Insert new rows by few statements, and record their events, each owner's in the order given.
 
         Raises `NotImplementedError` for conflicts: nobody could say which rows were written.
         """
-        if ignore_conflicts or update_conflicts:
+        if any(conflicts) or any(named.values()):
             self._refuse("bulk_create() with conflicts")
         rows = list(objs)
         for row in rows:
@@ -75,7 +69,7 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         """Delete one by one, with all locks taken in the order in which everybody takes them."""
         counts: Counter[str] = Counter()
         with transaction.atomic(using=self.db):
-            for row in self._locked():
+            for row in self.locked():
                 counts.update(row.delete()[1])
         return counts.total(), dict(counts)
 
@@ -91,12 +85,9 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         return super().update(**values)
 
     def locked(self) -> list[Recorded]:
-        """The rows, locked in the order of their keys until the transaction ends."""
-        return list(self.select_for_update(of=("self",)).order_by("pk"))
-
-    def _locked(self) -> list[Recorded]:
-        """The same, in the order of their owners, whose streams are locked one after the other."""
-        return sorted(self.locked(), key=attrgetter("user_id"))
+        """The rows, locked in the order of their keys; sorted by owner, whose streams are locked next."""
+        rows = self.select_for_update(of=("self",)).order_by("pk")
+        return sorted(rows, key=attrgetter("user_id"))
 
     def _refuse(self, what: str) -> NoReturn:
         raise NotImplementedError(

@@ -13,9 +13,8 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts.owned.ownership import owner_id
 from accounts.owned.permissions import IsOwner, IsSignedIn
-from accounts.users import CurrentUser
+from accounts.users import CurrentUser, owner_id
 from conftest import ALICE, BOB
 from tasks.models import Task
 

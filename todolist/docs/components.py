@@ -129,35 +129,9 @@ REFUSALS = {
     "503": refused("What is needed does not answer at the moment", headers=RETRY_AFTER),
 }
 
-_TASK = {
-    "id": "0198c5a0-7d2f-7c3a-9f54-2b1e8d60c7aa",
-    "user_id": "Kf83hD0sNq2XvB7mTzL1cRyWpQ9uEo5A",
-    "version": 1,
-    "text": "Water the plants",
-    "description": "The ficus too",
-    "completed": False,
-    "completed_at": None,
-    "deadline": "2030-05-01T12:30:00Z",
-    "order": 0,
-    "created_at": "2030-04-28T08:00:00.123456Z",
-    "updated_at": "2030-04-28T08:00:00.123456Z",
-}
-_NOTIFICATION = {
-    "id": "0198c5a3-11d0-7b8e-8c1d-5fd0a1b2c3d4",
-    "task_id": _TASK["id"],
-    "type": "deadline_reminder",
-    "title": "Due in 30 minutes",
-    "message": "Water the plants",
-    "read_at": None,
-    "created_at": "2030-05-01T12:00:00.654321Z",
-}
-
 EXAMPLES: dict[str, Schema] = {
-    "Task": _TASK,
     "TaskRequest": {"text": "Water the plants", "deadline": "2030-05-01T12:30:00Z"},
     "PatchedTaskRequest": {"completed": True},
-    "Notification": _NOTIFICATION,
     "Error": {"detail": "Authentication required"},
     "FieldErrors": {"text": ["This field may not be blank."]},
-    "TaskEvent": {"seq": 42, "type": "task.created", "at": _TASK["created_at"], "data": _TASK},
 }

@@ -120,7 +120,7 @@ class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-
 
 
 class DescribedView(OpenApiViewExtension):  # type: ignore[no-untyped-call]
-    """Calls `extend_schema` with what handlers keep for it (`accounts.described`)."""
+    """Calls `extend_schema` with what handlers keep for it (`accounts.owned.views.described`)."""
 
     target_class = "rest_framework.views.APIView"
     match_subclasses = True

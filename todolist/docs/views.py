@@ -9,8 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from accounts.described import described
-from accounts.owned.public import PublicView
+from accounts.owned.views import PublicView, described
 
 MEDIA_TYPES = (
     *("application/json", "application/vnd.oai.openapi+json"),

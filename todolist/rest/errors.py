@@ -10,7 +10,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
-from accounts.owned.public import open_to_everybody
+from accounts.owned.views import open_to_everybody
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from rest_framework.permissions import SAFE_METHODS
 
 from accounts.checks.walk import http_routes
 from accounts.owned.acting import act_for_nobody
-from accounts.owned.public import why_open
+from accounts.owned.views import why_open
 from accounts.signin.authentication import settle_keys
 from todolist.serving.threads import WHOLE, LoopThreads
 

@@ -44,7 +44,7 @@ class Mutant(NamedTuple):
 
 
 OWNERS = "accounts/owned/models.py"
-OWNERSHIP_RULE = "accounts/owned/ownership.py"
+OWNERSHIP_RULE = "accounts/users.py"
 MIXIN = "accounts/owned/viewsets.py"
 VIEWS = "tasks/api/views.py"
 ASGI = "todolist/asgi.py"

@@ -31,8 +31,8 @@ from rest_framework.viewsets import ModelViewSet
 
 from accounts.owned.models import OwnedModel, OwnedQuerySet
 from accounts.owned.permissions import IsOwner, IsSignedIn
-from accounts.owned.public import PublicView, open_to_everybody
 from accounts.owned.row_security import OwnerPolicy
+from accounts.owned.views import PublicView, open_to_everybody
 from accounts.owned.viewsets import OwnedViewMixin
 from accounts.signin.authentication import BearerAuthentication
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware

@@ -34,7 +34,7 @@ from accounts.checks.walk import Route, http_routes
 from accounts.owned import acting
 from accounts.owned.models import OwnedQuerySet
 from accounts.owned.permissions import IsOwner
-from accounts.owned.public import PublicView, why_open
+from accounts.owned.views import PublicView, why_open
 from accounts.owned.viewsets import OwnedViewMixin
 from conftest import ALICE, BOB, OTHER_SECRET, client_with, sign
 from conftest import Caller as ActingForNobody

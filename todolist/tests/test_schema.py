@@ -20,7 +20,7 @@ from tasks.models import Notification, Task
 from tasks.resources.viewsets import RecordedViewSet
 from tasks.tests.calls import made
 from todolist.docs import openapi
-from todolist.docs.checks import check_every_route_is_described
+from todolist.checks import check_every_route_is_described
 
 pytestmark = pytest.mark.django_db
 
@@ -156,7 +156,7 @@ def test_the_document_belongs_to_no_server_in_particular(document):
 def test_the_examples_are_good(document):
     schemas = document["components"]["schemas"]
     examples = [(name, one) for name in schemas for one in schemas[name].get("examples", [])]
-    assert len(examples) >= 5
+    assert len(examples) >= 4
     for name, example in examples:
         jsonschema.validate(example, resolved(document, schemas[name]))
 

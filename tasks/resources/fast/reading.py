@@ -12,8 +12,7 @@ from rest_framework.request import Request
 
 from accounts.owned.acting import condition
 from accounts.owned.databases import fetch_again
-from accounts.owned.ownership import owner_id
-from accounts.users import CurrentUser
+from accounts.users import CurrentUser, owner_id
 from tasks.resources.etags import etag, knows
 from tasks.resources.fast.hooks import Fast
 from tasks.resources.lists.keyset import cursor_of, ordering_of
@@ -122,7 +121,7 @@ def retrieve(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     if key is None:
         return None
     view_class: Any = type(view)
-    statement = _row_statement(view_class)
+    statement = row_statement(view_class, as_json=True)
     found = fetch_again(statement.sql, statement.for_owner(owner_id(request.user), key))
     if not found:
         return None  # whether it is another's or nobody's, the plain way says
@@ -134,15 +133,12 @@ def retrieve(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
 
 
 @cache
-def _row_statement(view_class: Any) -> Statement:
+def row_statement(view_class: Any, *, as_json: bool) -> Statement:
+    """Reads the row with a key: its JSON and its version, or its columns."""
     rows = _owned_rows(view_class()).filter(condition(OWNER.id), pk=KEY).order_by()
-    return _compiled(rows.values_list(row_as_json(view_class.serializer_class), "version")[:1])
-
-
-@cache
-def columns_statement(view_class: Any) -> Statement:
-    rows = _owned_rows(view_class()).filter(condition(OWNER.id), pk=KEY).order_by()
-    return _compiled(rows.values_list(*attributes(view_class.queryset.model))[:1])
+    columns = attributes(view_class.queryset.model)
+    json_and_version = (row_as_json(view_class.serializer_class), "version")
+    return _compiled(rows.values_list(*(json_and_version if as_json else columns))[:1])
 
 
 @cache

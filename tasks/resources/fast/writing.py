@@ -13,12 +13,12 @@ from rest_framework.request import Request
 
 from accounts.owned.acting import ACTING
 from accounts.owned.databases import fetch, fetch_again
-from accounts.owned.ownership import owner_id
 from accounts.owned.permissions import IsOwner
+from accounts.users import owner_id
 from tasks.events.record import APPENDED, publish
 from tasks.resources.etags import etag, require_match
 from tasks.resources.fast.hooks import Fast
-from tasks.resources.fast.reading import answer, attributes, columns_statement, key_of
+from tasks.resources.fast.reading import answer, attributes, key_of, row_statement
 from tasks.resources.models import RecordedModel
 
 TRIES = 3  # for a change that others come before; then it waits for them, in the plain way
@@ -42,7 +42,8 @@ def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpRespo
     if key is None:
         return None
     view_class: Any = type(view)
-    statement, names = columns_statement(view_class), attributes(fast.model)
+    statement = row_statement(view_class, as_json=False)
+    names = attributes(fast.model)
     for _ in range(TRIES):
         found = fetch_again(statement.sql, statement.for_owner(owner, key))
         if not found:
