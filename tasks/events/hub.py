@@ -123,14 +123,14 @@ class Hub:
         """Deliver the events that other processes tell of."""
         layer, channel = shared_layer(), ""
         failing = False
-        while True:
+        while not cancelled():
             try:
                 async with asyncio.timeout(LAYER_TIMEOUT):
                     channel = channel or await layer.new_channel()
                     await layer.group_add(PROCESSES, channel)
                 failing = False
                 self._look_requested.set()  # of what others wrote before, nothing was received
-                while True:
+                while not cancelled():
                     for event in (await layer.receive(channel))["texts"]:
                         self.deliver(*event)
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
@@ -138,6 +138,12 @@ class Hub:
                     logger.warning("The channel layer does not answer: %r", error)
                 failing = True
                 await asyncio.sleep(RETRY_INTERVAL)
+
+
+def cancelled() -> bool:
+    """Whether the current task was cancelled, which the Redis client swallows while it connects."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

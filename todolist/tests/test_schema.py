@@ -19,8 +19,8 @@ from conftest import ALICE, BOB, PAGE_ORIGIN, client_with, sign
 from tasks.models import Notification, Task
 from tasks.resources.viewsets import RecordedViewSet
 from tasks.tests.calls import made
-from todolist.docs import openapi
 from todolist.checks import check_every_route_is_described
+from todolist.docs import openapi
 
 pytestmark = pytest.mark.django_db
 
