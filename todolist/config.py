@@ -26,6 +26,9 @@ _FALSE = ("0", "false", "no", "n", "off")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?/?")
 _CONNECTION = {"ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS"}
 _BEFORE_THE_QUERY = {"user", "password", "port", "dbname"}  # redaction looks for a password there
+# Sizes of its own caches, for poolers, mean nothing to libpq.
+_OF_ASYNCPG = {"ssl": "sslmode", "timeout": "connect_timeout"}
+_OF_ASYNCPG |= {"statement_cache_size": "", "prepared_statement_cache_size": ""}
 _SSL_MODES = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
 _REDIS_OPTION = re.compile(
     "db|health_check_interval|retry_on_timeout|socket_(connect_timeout|keepalive|timeout)"
@@ -168,17 +171,12 @@ def _database(url: str) -> dict[str, Any]:
 
 
 def _in_words_of_libpq(options: dict[str, Any]) -> dict[str, Any]:
-    """The same options, where SQLAlchemy's drivers have other words for them."""
-    options = dict(options)
-    if "ssl" in options:  # asyncpg's name for sslmode
-        mode = str(options.pop("ssl"))
-        options.setdefault("sslmode", _SSL_MODES.get(mode.lower(), mode))
-    if "timeout" in options:  # asyncpg's too
-        options.setdefault("connect_timeout", options.pop("timeout"))
-    for cache in ("prepared_statement_cache_size", "statement_cache_size"):
-        if options.get(cache) == 0:  # meant for asyncpg behind a pooler; unknown to libpq
-            del options[cache]
-    return options
+    """The same options, where asyncpg, SQLAlchemy's driver, has other words for them."""
+    found = {_OF_ASYNCPG.get(name, name): value for name, value in options.items()}
+    found.pop("", None)
+    if "ssl" in options:
+        found["sslmode"] = _SSL_MODES.get(str(options["ssl"]).lower(), options["ssl"])
+    return found
 
 
 def _redis_url(url: str) -> str:

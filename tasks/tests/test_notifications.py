@@ -234,6 +234,12 @@ def test_a_moment_that_is_none_is_refused(at):
         call_command("send_reminders", "--at", at)
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "86401"])
+def test_a_loop_that_never_pauses_or_never_comes_back_is_refused(seconds):
+    with pytest.raises(CommandError, match="--interval"):
+        call_command("send_reminders", "--loop", "--interval", seconds)
+
+
 def test_a_pass_looks_only_at_what_is_due(alice_api, task):
     with CaptureQueriesContext(
         connection,

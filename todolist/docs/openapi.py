@@ -93,11 +93,10 @@ class AutoSchema(openapi.AutoSchema):
             del operation["parameters"]
         return operation
 
-    def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Schema | None:
-        schema: Schema | None = super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]
-        if schema is not None and isinstance(field, serializers.CharField):
+    def _insert_field_validators(self, field: Any, schema: Schema) -> None:
+        super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
+        if isinstance(field, serializers.CharField):
             schema["pattern"] = NO_NUL if field.allow_blank else NOT_BLANK
-        return schema
 
 
 class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-call]

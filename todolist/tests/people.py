@@ -135,6 +135,6 @@ def forget_all_but(owner: str) -> None:
 
 def keep_no_statements(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the fast way compile its statements anew each time, out of what a test has changed."""
-    for name in ("_kept_list", "_row_statement", "columns_statement"):
+    for name in ("_kept_list", "row_statement"):
         found = getattr(reading, name)
         monkeypatch.setattr(reading, name, getattr(found, "__wrapped__", found))

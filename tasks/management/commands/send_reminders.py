@@ -7,7 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, connection
 from django.template.defaultfilters import pluralize
 from rest_framework.exceptions import ValidationError
@@ -36,18 +36,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--loop", action="store_true", help="go on until stopped")
-        parser.add_argument(
-            "--interval",
-            type=float,
-            default=60,
-            metavar="SECONDS",
-            help="of the loop (default: 60)",
-        )
+        parser.add_argument("--interval", type=float, default=60, help="seconds (default: 60)")
         parser.add_argument(
             "--at", type=moment, help="pretend that it is this moment, such as 2030-05-01T12:00:00Z"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not 0 < options["interval"] <= 24 * 3600:
+            raise CommandError("--interval must be more than 0 seconds and at most a day.")
         ahead = options["at"] - datetime.now(UTC) if options["at"] else timedelta(0)
         if not options["loop"]:
             self.one_pass(ahead)

@@ -44,9 +44,7 @@ class ParameterFilter(django_filters.Filter):
 class SearchFilter(ParameterFilter):
     """Leaves the search to the `search` method of the queryset."""
 
-    # Depends on nothing but its parameter, neither on who asks nor on the clock: its statement may be
-    # compiled once (`fast`). A filter with a `filter` of its own that does not say so is not.
-    pure = True
+    pure = True  # depends on its parameter alone: the statement may be compiled once (`fast`)
 
     def filter(self, qs: Any, value: Any) -> Any:
         return qs.search(value) if value else qs

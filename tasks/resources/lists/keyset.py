@@ -150,7 +150,7 @@ def _ordered(rows: QuerySet[Any], keys: Sequence[Key]) -> QuerySet[Any]:
 
 
 def _behind(keys: Sequence[Key], values: Sequence[Any]) -> Any:
-    """Behind a place, by comparing all keys as one: an index answers that by jumping to the place."""
+    """Behind a place, by comparing all keys as one: an index jumps there."""
     compare = TupleLessThan if keys[0].descending else TupleGreaterThan
     if len(keys) == 1:
         return Q(**{f"{keys[0].name}__{'lt' if keys[0].descending else 'gt'}": values[0]})
