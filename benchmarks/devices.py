@@ -77,8 +77,6 @@ DEVICES = [
         "assert cut_circles; cut_circles = lambda response: None"),
     Device("gc.freeze", "todolist.asgi",
         "assert gc.get_freeze_count(); gc.unfreeze()"),
-    Device("gc thresholds", "todolist.asgi",
-        "assert gc.get_threshold() != (700, 10, 10); gc.set_threshold(700, 10, 10)"),
     Device("pause after a new connection", "todolist.serving.uvicorn_protocols",
         "del LimitedHTTP.connection_made"),
     # Middleware

@@ -29,13 +29,9 @@ def demo(address: str, port: str, token_mode: str) -> list[Start]:
     """The same, and the Better Auth server with its page."""
     node = shutil.which("node")
     if node is None:
-        sys.exit(
-            "Node.js is missing: install Node.js 20 or newer (Debian: apt-get install nodejs npm)."
-        )
+        sys.exit("Node.js is missing: install Node.js 20 or newer.")
     page = f"http://localhost:{port}"
-    print(
-        f"\nOpen {page} in a browser; a second window shows changes as they happen.\n", flush=True
-    )
+    print(f"\nOpen {page} in a browser; two windows show each other's changes.\n", flush=True)
     # The jwt plugin's keys are trusted by URL; the shared secret both have already.
     trusted = page if token_mode == "jwks" else ""  # noqa: S105
     ours = backend(address, CORS_ORIGINS=page, BETTER_AUTH_URL=trusted)

@@ -32,7 +32,6 @@ application = ProtocolTypeRouter(
 
 refuse_to_start_while_wrong()  # last: the checks look at the application
 
-# What is there by now stays: the collector need not look at it again, nor so often at the rest.
+# What is there by now stays: the collector need not look at it again.
 gc.collect()
 gc.freeze()
-gc.set_threshold(5_000, 20, 20)

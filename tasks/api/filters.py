@@ -5,7 +5,6 @@ from typing import Any
 from django_filters import FilterSet
 from rest_framework import serializers
 
-from tasks.models import Notification, Task
 from tasks.resources.fields import TimestampField
 from tasks.resources.lists.filters import ParameterFilter, SearchFilter
 from tasks.resources.lists.query import FlagParameter
@@ -19,10 +18,6 @@ class TaskFilters(FilterSet):
     deadline_before = ParameterFilter(TimestampField(), "deadline", "lt")
     deadline_after = ParameterFilter(TimestampField(), "deadline", "gt")
 
-    class Meta:
-        model = Task
-        fields: list[str] = []
-
 
 class UnreadFilter(ParameterFilter):
     pure = True
@@ -33,7 +28,3 @@ class UnreadFilter(ParameterFilter):
 
 class NotificationFilters(FilterSet):
     status = UnreadFilter(serializers.ChoiceField(["unread"]))
-
-    class Meta:
-        model = Notification
-        fields: list[str] = []

@@ -114,8 +114,7 @@ class RecordedModel(OwnedModel):
         saved = None if saved is None else {*saved, *derived}
         updated = bool(super()._save_table(*others, using, saved))  # type: ignore[misc]
         row: Any = type(self)._base_manager.using(using).get(pk=self.pk)
-        row.set_relations(relations)
-        self.__dict__.pop("_prefetched_objects_cache", None)
+        self.set_relations(relations)
         self.settle(row, before)
         return updated
 

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from rest_framework import status
+from django.http import HttpResponseNotModified
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.schemas import AutoSchema
 from rest_framework.viewsets import GenericViewSet, ModelViewSet
 
@@ -62,8 +61,7 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
         if isinstance(data, Mapping) and "version" in data and response.status_code < 300:
             response["ETag"] = etag(data["version"])
             if request.method in SAFE_METHODS and knows(request, response["ETag"]):
-                headers = {"ETag": response["ETag"]}
-                response = Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
+                response = HttpResponseNotModified(headers={"ETag": response["ETag"]})
         return super().finalize_response(request, response, *args, **kwargs)
 
 

@@ -111,9 +111,7 @@ class JSONFormatter(RedactingFormatter):
 
 # What every record has; the rest came as `extra`.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-_DEEPEST = (
-    6  # containers within each other; deeper ones are redacted as the text that they print as
-)
+_DEEPEST = 6  # containers within each other; deeper ones are redacted as text
 
 
 def _without_secrets(value: Any, depth: int = 0) -> Any:

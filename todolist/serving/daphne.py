@@ -99,7 +99,8 @@ def say_goodbye_and_kill(self: Any) -> Generator[Any, Any, None]:
             if isinstance(protocol, WebSocketProtocol) and protocol.state == protocol.STATE_OPEN:
                 # `sendClose` refuses this code; daphne itself sends 1011 in this way.
                 protocol.sendCloseFrame(code=CLOSE_GOING_AWAY)
-        if not any(map(is_busy, self.connections.values())):
+        at_work = (details.get("application_instance") for details in self.connections.values())
+        if all(application is None or application.done() for application in at_work):
             break
         yield deferLater(reactor, LOOK_EVERY, lambda: None)
     # Whatever hangs now hangs for good, and must not keep the process from ending.
@@ -108,9 +109,3 @@ def say_goodbye_and_kill(self: Any) -> Generator[Any, Any, None]:
     last_resort.start()
     yield kill_all_applications(self)
     yield Deferred.fromFuture(asyncio.ensure_future(current_hub().stop()))
-
-
-def is_busy(details: dict[str, Any]) -> bool:
-    """Whether the application still works for one of daphne's connections."""
-    application = details.get("application_instance")
-    return application is not None and not application.done()
