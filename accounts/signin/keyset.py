@@ -144,6 +144,7 @@ def _get(url: str) -> tuple[bytes, str]:
             # The timeout of a socket bounds each of its operations, not a server that keeps sending
             # a byte now and then. And http.client forgets the socket once the headers are read.
             timer = threading.Timer(FETCH_TIMEOUT, _shut_down, [connection.sock, overdue])
+            timer.daemon = True
             timer.start()
             try:
                 connection.request("GET", target, headers={"Accept": "application/json"})

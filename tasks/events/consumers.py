@@ -117,7 +117,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
     scope: Any  # the stubs know nothing of what middleware adds
     token: VerifiedToken
     closed = False
-    warned = False  # that the token expires soon
+    warning = ""  # that the token expires soon, once it is due
     expiry: asyncio.TimerHandle | None = None
     sender: asyncio.Task[None] | None = None
     closing: asyncio.Task[None] | None = None  # a task without a reference may vanish
@@ -249,7 +249,9 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             await self.close(*close_code_and_reason(error))
             return
         self.token = token
-        self.warned = False
+        with suppress(ValueError):  # of the old one
+            self.outbox.queue.remove(self.warning)
+        self.warning = ""
         await self.say(type="auth.ok", expires_at=self.expires_at())
         self.watch_expiry()
 
@@ -264,9 +266,8 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         if left <= 0:
             self.closing = loop.create_task(self.close(*close_code_and_reason(ExpiredToken())))
             return
-        if left <= WARN_BEFORE and not self.warned:
-            self.warned = True
-            warning = {"type": "auth.expiring", "expires_at": self.expires_at()}
-            self.outbox.push_first(encode(warning))
-        pause = left if self.warned else left - WARN_BEFORE
+        if left <= WARN_BEFORE and not self.warning:
+            self.warning = encode({"type": "auth.expiring", "expires_at": self.expires_at()})
+            self.outbox.push_first(self.warning)
+        pause = left if self.warning else left - WARN_BEFORE
         self.expiry = loop.call_later(min(pause, CLOCK_CHECK), self.watch_expiry)

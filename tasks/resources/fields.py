@@ -141,9 +141,12 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
 
     def create(self, validated_data: Any) -> Any:
         meta: Any = self.Meta
-        return self.update(meta.model(), validated_data)
+        return self._written(meta.model(), validated_data)
 
     def update(self, instance: Any, validated_data: Any) -> Any:
+        return self._written(instance, validated_data)
+
+    def _written(self, instance: Any, validated_data: Any) -> Any:
         """One change, and so one event, with the many-to-many relations in it."""
         serializers.raise_errors_on_nested_writes("update", self, validated_data)
         many = {field.name for field in instance._meta.many_to_many}

@@ -114,7 +114,7 @@ class RecordedModel(OwnedModel):
         saved = None if saved is None else {*saved, *derived}
         updated = bool(super()._save_table(*others, using, saved))  # type: ignore[misc]
         row: Any = type(self)._base_manager.using(using).get(pk=self.pk)
-        self.set_relations(relations)
+        row.set_relations(relations)
         self.settle(row, before)
         return updated
 

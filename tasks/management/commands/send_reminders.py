@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,31 +25,30 @@ def moment(text: str) -> Any:
     try:
         return TimestampField().run_validation(text)
     except ValidationError as error:
-        raise ArgumentTypeError(" ".join(map(str, error.detail))) from error
+        raise CommandError(f"--at: {' '.join(map(str, error.detail))}") from error
 
 
 class Command(BaseCommand):
-    help = (
-        "Make the notifications that deadlines call for; safe to run on several machines at once."
-    )
+    help = "Make the notifications that deadlines call for; safe to run on several machines."
     stopping = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--loop", action="store_true", help="go on until stopped")
         parser.add_argument("--interval", type=float, default=60, help="seconds (default: 60)")
         parser.add_argument(
-            "--at", type=moment, help="pretend that it is this moment, such as 2030-05-01T12:00:00Z"
+            "--at", help="pretend that it is a moment, such as 2030-05-01T12:00:00Z"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 0 < options["interval"] <= 24 * 3600:
             raise CommandError("--interval must be more than 0 seconds and at most a day.")
-        ahead = options["at"] - datetime.now(UTC) if options["at"] else timedelta(0)
+        at = options["at"]
+        ahead = timedelta(0) if at is None else moment(at) - datetime.now(UTC)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
         if not options["loop"]:
             self.one_pass(ahead)
             return
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.stop)
         while not self.stopping:
             following = time.monotonic() + options["interval"]
             try:

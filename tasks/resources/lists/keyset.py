@@ -16,7 +16,7 @@ from rest_framework.exceptions import ParseError
 from tasks.resources.fields import INTEGER_RANGES
 from tasks.rules.moments import as_text
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class Key(NamedTuple):
