@@ -106,8 +106,9 @@ class Hub:
     async def _compare(self) -> None:
         """Compare everybody with the record every few seconds, and as soon as that is requested."""
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._look_requested.wait(), POLL_INTERVAL)
+            with suppress(TimeoutError):  # not `wait_for`, which swallows a cancellation at times
+                async with asyncio.timeout(POLL_INTERVAL):
+                    await self._look_requested.wait()
             self._look_requested.clear()
             people = list(self._sockets)
             try:

@@ -19,8 +19,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("address", nargs="?", default="127.0.0.1:8000", help="HOST:PORT")
         parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
-        application = "todolist.asgi:application"
-        parser.add_argument("--app", default=application, help="another one, around this one")
+        parser.add_argument("--app", default="todolist.asgi:application", help="one around it")
         parser.add_argument("--root-path", default="", help="where a proxy has put the application")
 
     def handle(self, *args: Any, **options: Any) -> None:
