@@ -1,6 +1,7 @@
 """Notifications over REST, and the command that makes them (docs/api.md sections 4, 5 and 6)."""
 
 import io
+import signal
 import subprocess
 import sys
 import time
@@ -238,6 +239,12 @@ def test_a_moment_that_is_none_is_refused(at):
 def test_a_loop_that_never_pauses_or_never_comes_back_is_refused(seconds):
     with pytest.raises(CommandError, match="--interval"):
         call_command("send_reminders", "--loop", "--interval", seconds)
+
+
+def test_a_program_that_calls_the_command_keeps_its_own_signal_handlers():
+    own = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    call_command("send_reminders", stdout=io.StringIO())
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == own
 
 
 def test_a_pass_looks_only_at_what_is_due(alice_api, task):

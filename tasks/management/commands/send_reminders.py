@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from argparse import ArgumentParser
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,22 +36,23 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--loop", action="store_true", help="go on until stopped")
         parser.add_argument("--interval", type=float, default=60, help="seconds (default: 60)")
-        parser.add_argument(
-            "--at", help="pretend that it is a moment, such as 2030-05-01T12:00:00Z"
-        )
+        parser.add_argument("--at", help="the moment to take for now: 2030-05-01T12:00:00Z")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 0 < options["interval"] <= 24 * 3600:
             raise CommandError("--interval must be more than 0 seconds and at most a day.")
-        at = options["at"]
-        ahead = timedelta(0) if at is None else moment(at) - datetime.now(UTC)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.stop)
-        if not options["loop"]:
-            self.one_pass(ahead)
-            return
+        ahead = timedelta(0) if options["at"] is None else moment(options["at"]) - datetime.now(UTC)
+        with ExitStack() as stack:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                stack.callback(signal.signal, number, signal.signal(number, self.stop))
+            if options["loop"]:
+                self.loop(ahead, options["interval"])
+            else:
+                self.one_pass(ahead)
+
+    def loop(self, ahead: timedelta, interval: float) -> None:
         while not self.stopping:
-            following = time.monotonic() + options["interval"]
+            following = time.monotonic() + interval
             try:
                 self.one_pass(ahead, quiet=True)
             except Error:
