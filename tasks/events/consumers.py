@@ -69,12 +69,13 @@ class Outbox:
         """There is an event of this number, and perhaps its text. It may have been pushed before."""
         if self.behind:
             self._missed = True
-        elif seq == self.position + 1 and text is not None and len(self.queue) < QUEUE_LIMIT:
-            self.queue.append(text)
-            self.position = seq
         elif seq > self.position:
-            self.behind = True
-        self._more.set()
+            if seq == self.position + 1 and text is not None and len(self.queue) < QUEUE_LIMIT:
+                self.queue.append(text)
+                self.position = seq
+            else:
+                self.behind = True
+            self._more.set()
 
     def push_first(self, text: str) -> None:
         """Send this text, which is no event, before all others."""

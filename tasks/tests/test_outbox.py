@@ -95,6 +95,20 @@ async def test_where_the_record_does_not_reach_a_resync_takes_the_place_of_event
     assert await everything(outbox) == texts(10, 10)
 
 
+async def test_what_was_sent_already_does_not_wake_the_sender():
+    """The channel layer echoes each event, and everybody is compared with the record all the time."""
+    outbox = outbox_at(0, Record(newest=1))
+    outbox.push(1, event(1))
+    assert await outbox.take() == event(1)
+    sender = asyncio.create_task(outbox.take())
+    await asyncio.sleep(0)
+    outbox.push(1, event(1))
+    outbox.push(1, None)
+    assert not outbox._more.is_set()
+    outbox.push(2, event(2))
+    assert await sender == event(2)
+
+
 async def test_a_notice_goes_before_all_events_that_wait():
     outbox = outbox_at(0, Record(newest=3), newest=3)
     assert await outbox.take() == event(1)
