@@ -11,6 +11,7 @@ from django.urls import URLResolver, get_resolver
 from django.utils.module_loading import import_string
 from django.utils.regex_helper import normalize
 
+WRAPPED = ("inner", "application", "app")  # where a middleware has what it wraps
 _looked_at = ContextVar("looked_at", default=False)
 
 
@@ -92,8 +93,8 @@ def _walk_application(application: Any, before: str, passed: tuple[Any, ...]) ->
     elif isinstance(application, URLRouter):
         for regex, pattern in _walk_patterns(application.routes, before):
             yield from _walk_application(pattern.callback, regex, passed)
-    elif inner := getattr(application, "inner", getattr(application, "application", None)):
-        yield from _walk_application(inner, before, (*passed, application))  # a middleware
+    elif inner := next(filter(None, (getattr(application, name, None) for name in WRAPPED)), None):
+        yield from _walk_application(inner, before, (*passed, application))
     elif application is not None:
         yield _route(before, None, application, passed)
 

@@ -676,6 +676,13 @@ def under(prefix: str, application: object) -> Any:
     return path(prefix, cast("Any", application))
 
 
+class Wrapping:
+    """As what watches errors wraps an application: from outside all of ours, in an attribute `app`."""
+
+    def __init__(self, app: object) -> None:
+        self.app = app
+
+
 async def opaque(scope, receive, send):
     raise NotImplementedError
 
@@ -684,6 +691,8 @@ async def opaque(scope, receive, send):
     ("application", "expected"),
     [
         (OriginMiddleware(TokenMiddleware(URLRouter(THINGS))), []),
+        (Wrapping(OriginMiddleware(TokenMiddleware(URLRouter(THINGS)))), []),
+        (Wrapping(URLRouter(THINGS)), ["E110", "E111"]),
         (OriginMiddleware(URLRouter(THINGS)), ["E110"]),
         (TokenMiddleware(URLRouter(THINGS)), ["E111"]),
         (URLRouter(THINGS), ["E110", "E111"]),
