@@ -183,10 +183,8 @@ class RecordedModel(OwnedModel):
         try:
             for name, related in relations.items():
                 manager = getattr(self, name)
-                owner = (
-                    {"user_id": self.user_id} if issubclass(manager.through, OwnedModel) else None
-                )
-                manager.set(related, through_defaults=owner)
+                owned = issubclass(manager.through, OwnedModel)
+                manager.set(related, through_defaults={"user_id": self.user_id} if owned else None)
         finally:
             del self._settling
 

@@ -3,9 +3,8 @@
 import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
-from uuid import UUID
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
@@ -16,7 +15,13 @@ from rest_framework.exceptions import ParseError
 from tasks.resources.fields import INTEGER_RANGES
 from tasks.rules.moments import as_text
 
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+def _as_text(value: Any) -> str:
+    """A value that is text in JSON, as the API shows it."""
+    return as_text(value) if isinstance(value, datetime) else str(value)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=_as_text).encode
 
 
 class Key(NamedTuple):
@@ -38,16 +43,9 @@ def ordering_of(keys: Sequence[Key]) -> str:
     return ",".join(map(str, keys[:-1])) or str(keys[0])
 
 
-def cursor_of(ordering: str, shown: Iterable[Any]) -> str:
-    """The cursor of the place after the row with these sort keys, as JSON shows them."""
-    return base64.urlsafe_b64encode(_encode([ordering, *shown]).encode()).decode().rstrip("=")
-
-
-def as_shown(value: Any) -> Any:
-    """A value of a column as JSON shows it."""
-    if isinstance(value, datetime):
-        return as_text(value)
-    return str(value) if isinstance(value, UUID | date) else value
+def cursor_of(ordering: str, values: Iterable[Any]) -> str:
+    """The cursor of the place after the row with these sort keys, as columns or JSON have them."""
+    return base64.urlsafe_b64encode(_encode([ordering, *values]).encode()).decode().rstrip("=")
 
 
 def values_of(cursor: str, keys: Sequence[Key]) -> tuple[Any, ...]:
@@ -59,7 +57,7 @@ def values_of(cursor: str, keys: Sequence[Key]) -> tuple[Any, ...]:
             raise ParseError("cursor: Belongs to a list with another ordering.")
         read = (_value_of(key.field, each) for key, each in zip(keys, shown, strict=True))
         values = tuple(read)
-        if cursor_of(ordering, map(as_shown, values)) == cursor:
+        if cursor_of(ordering, values) == cursor:
             return values
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError):
         pass

@@ -16,7 +16,6 @@ from rest_framework.response import Response
 
 from tasks.resources.lists.keyset import (
     Key,
-    as_shown,
     cursor_of,
     keys_of,
     ordering_of,
@@ -44,8 +43,8 @@ class KeysetPagination(BasePagination):
             rows += part[: limit + 1 - len(rows)]
             if len(rows) > limit:
                 last = rows[limit - 1]
-                shown = (as_shown(getattr(last, key.name)) for key in keys)
-                self.next_cursor = cursor_of(ordering_of(keys), shown)
+                values = (getattr(last, key.name) for key in keys)
+                self.next_cursor = cursor_of(ordering_of(keys), values)
                 break
         return rows[:limit]
 
