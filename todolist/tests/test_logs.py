@@ -108,6 +108,26 @@ def test_redact(line, clean):
     assert redact(line) == clean
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SECRET_KEY", "made-up-secret"),
+        ("BETTER_AUTH_SECRET", "made-up-secret"),
+        ("BETTER_AUTH_SECRETS", "2:made-up-secret,1:another-made-up"),
+        ("BETTER_AUTH_SECRETS", "made-up-secret"),  # malformed, and secret all the same
+        ("REDIS_URL", "redis://:made-up-secret@redis.example:6379/0"),
+    ],
+)
+def test_configured_secrets_are_redacted_wherever_they_stand(settings, variable, value):
+    setattr(settings, variable, value)
+    assert redact("an odd place of made-up-secret.") == "an odd place of [redacted]."
+
+
+def test_the_password_of_the_database_is_redacted_wherever_it_stands(settings, monkeypatch):
+    monkeypatch.setitem(settings.DATABASES["default"], "PASSWORD", "made-up-secret")
+    assert redact("an odd place of made-up-secret.") == "an odd place of [redacted]."
+
+
 def test_arguments_and_tracebacks_are_redacted_too():
     try:
         raise ValueError(f"failed on {JWT}")
