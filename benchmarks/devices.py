@@ -77,6 +77,8 @@ DEVICES = [
         "assert cut_circles; cut_circles = lambda response: None"),
     Device("gc.freeze", "todolist.asgi",
         "assert gc.get_freeze_count(); gc.unfreeze()"),
+    Device("an answer by one system call", "todolist.serving.uvicorn_protocols",
+        "assert JoinedWrites; JoinedWrites.write = lambda self, data: self.transport.write(data)"),
     Device("pause after a new connection", "todolist.serving.uvicorn_protocols",
         "del LimitedHTTP.connection_made"),
     # Middleware

@@ -1,5 +1,6 @@
 """uvicorn's two protocols, with the limits and the manners that they lack. See `todolist.serving.uvicorn`."""
 
+import asyncio
 import logging
 import time
 from contextlib import suppress
@@ -26,6 +27,36 @@ TOO_LARGE = (
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
+class JoinedWrites:
+    """A transport that sends two writes by one system call, where they come in one turn of the loop.
+
+    uvicorn writes the head of an answer and its body apart, and the client would wake up for each.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self.transport = transport
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+    def write(self, data: bytes) -> None:
+        self._parts.append(data)
+        if len(self._parts) > 1:
+            self.flush()  # at once, so that no more than one is ever held back
+        else:
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts and not self.transport.is_closing():
+            self.transport.writelines(parts)
+
+    def close(self) -> None:
+        self.flush()
+        self.transport.close()
+
+
 class LimitedHTTP(HttpToolsProtocol):
     """Bounds the head of a request, and takes its share of connections."""
 
@@ -38,10 +69,16 @@ class LimitedHTTP(HttpToolsProtocol):
         self.access_log = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        joined: Any = JoinedWrites(transport)
+        super().connection_made(joined)
         if parent_process() is not None:
             # Workers listen on one socket, and the first to wake would take all who come at once.
             time.sleep(YIELD)
+
+    def handle_websocket_upgrade(self) -> None:
+        joined: Any = self.transport
+        self.transport = joined.transport
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         self.in_head, self.head_size = True, 0

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import socket
+import struct
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
@@ -479,6 +481,46 @@ def test_files_of_the_admin_may_be_kept(server):
     assert "max-age" in (response.getheader("Cache-Control") or "")
     assert response.getheader("X-Content-Type-Options") == "nosniff"
     connection.close()
+
+
+DATA_SEGMENTS_IN = 152  # where the kernel counts them in `struct tcp_info` (linux/tcp.h)
+
+
+def asked(client: socket.socket, request: bytes, *, until: bytes) -> bytes:
+    """What the server answers, up to and with this end."""
+    client.sendall(request)
+    answer = b""
+    while not answer.endswith(until):
+        answer += client.recv(65536) or pytest.fail(f"cut off after {answer!r}")
+    return answer
+
+
+def test_an_answer_is_sent_at_once_and_in_one_piece(server):
+    request = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        for _ in range(3):
+            asked(client, request, until=b"}")
+        counted = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+    assert struct.unpack_from("I", counted, DATA_SEGMENTS_IN) == (3,)
+
+
+def test_whoever_waits_before_the_body_is_told_to_go_on(server):
+    """RFC 9110 section 10.1.1. What is held back until there is more would be held back for ever."""
+    head = (
+        f"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {sign('patient')}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 15\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        asked(client, head.encode(), until=b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert asked(client, b'{"text": "Go"} ', until=b"}").startswith(b"HTTP/1.1 201")
+
+
+def test_requests_that_come_together_are_answered_in_their_order(server):
+    head = b"HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    requests = b"HEAD /health/live %s" % head + b"GET /unknown %s" % head + b"GET /me %s" % head
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        answers = asked(client, requests, until=b'{"detail":"Authentication required"}')
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"404", b"401"]
 
 
 def test_the_api_sets_no_cookie(alice_api):
