@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.db import models
-from django.db.migrations.operations.base import Operation
 from django.db.models.constraints import BaseConstraint
 
 from accounts.owned.acting import EVERYONE, SETTING
@@ -24,7 +23,7 @@ class OwnerPolicy(BaseConstraint):
         if model is None or schema_editor.connection.vendor != "postgresql":
             return None
         has_uuid = isinstance(model._meta.pk, models.UUIDField)
-        return _secure(model._meta.db_table, schema_editor, tells_existence=has_uuid)
+        return policy_sql(model._meta.db_table, schema_editor, tells_existence=has_uuid)
 
     def constraint_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
         """Nothing within CREATE TABLE; what is needed is executed after it."""
@@ -34,7 +33,7 @@ class OwnerPolicy(BaseConstraint):
     def remove_sql(self, model: type[models.Model] | None, schema_editor: Any) -> Any:
         if model is None or schema_editor.connection.vendor != "postgresql":
             return None
-        return _open_up(model._meta.db_table)
+        return no_policy_sql(model._meta.db_table)
 
     def validate(self, *args: Any, **kwargs: Any) -> None:
         """Whom a row belongs to is no question of its fields."""
@@ -50,7 +49,7 @@ def exists(model: type[models.Model], pk: Any) -> bool:
     return model._base_manager.filter(pk=pk).exists()
 
 
-def _secure(table: str, schema_editor: Any, *, tells_existence: bool) -> str:
+def policy_sql(table: str, schema_editor: Any, *, tells_existence: bool) -> str:
     everyone = schema_editor.quote_value(EVERYONE)
     # Written so that the planner expects nearly all rows to pass. Of `user_id = … OR …` it would
     # expect next to none, and sort all of an owner's rows rather than read a page from its index.
@@ -79,47 +78,10 @@ def _secure(table: str, schema_editor: Any, *, tells_existence: bool) -> str:
     return policy + existence if tells_existence else policy
 
 
-def _open_up(table: str) -> str:
+def no_policy_sql(table: str) -> str:
     return f"""
         DROP FUNCTION IF EXISTS "{table}_exists"(uuid);
         ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY;
         ALTER TABLE "{table}" DISABLE ROW LEVEL SECURITY;
         DROP POLICY owner ON "{table}"
     """
-
-
-class SecureRows(Operation):
-    """What `OwnerPolicy` does, in migrations that were written before it was a constraint."""
-
-    def __init__(self, table: str, *, tells_existence: bool = False) -> None:
-        self.table = table
-        self.tells_existence = tells_existence
-
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        """A policy was no part of a model."""
-
-    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        if schema_editor.connection.vendor == "postgresql":
-            sql = _secure(self.table, schema_editor, tells_existence=self.tells_existence)
-            schema_editor.execute(sql, params=None)
-
-    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        if schema_editor.connection.vendor == "postgresql":
-            schema_editor.execute(_open_up(self.table), params=None)
-
-
-class RenewPolicy(SecureRows):
-    """The policy of a table as it is written now, where it was written otherwise before."""
-
-    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        """It means the same as before."""
-
-
-class SecuredBefore(SecureRows):
-    """Where migrations go back past the constraint: what `SecureRows` did stands again."""
-
-    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        """It stands already."""
-
-    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        super().database_forwards(app_label, schema_editor, *states)

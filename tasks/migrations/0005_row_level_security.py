@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.owned.row_security import SecureRows
+from tasks.migrations._operations import SecureRows
 
 
 class Migration(migrations.Migration):

@@ -1,6 +1,6 @@
 from django.db import migrations
 
-from accounts.owned.row_security import RenewPolicy
+from tasks.migrations._operations import RenewPolicy
 
 
 class Migration(migrations.Migration):

@@ -2,6 +2,7 @@ import django.utils.timezone
 from django.db import migrations, models
 
 import accounts.owned.row_security
+from tasks.migrations._operations import SecuredBefore
 
 
 class Migration(migrations.Migration):
@@ -10,10 +11,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        accounts.owned.row_security.SecuredBefore("tasks_task", tells_existence=True),
-        accounts.owned.row_security.SecuredBefore("tasks_notification", tells_existence=True),
-        accounts.owned.row_security.SecuredBefore("tasks_event"),
-        accounts.owned.row_security.SecuredBefore("tasks_keptanswer"),
+        SecuredBefore("tasks_task", tells_existence=True),
+        SecuredBefore("tasks_notification", tells_existence=True),
+        SecuredBefore("tasks_event"),
+        SecuredBefore("tasks_keptanswer"),
         migrations.AddField(
             model_name="notification",
             name="updated_at",
