@@ -22,7 +22,7 @@ from accounts.owned.row_security import exists
 from accounts.owned.views import LeanView
 from accounts.users import owner_id
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 Owned = TypeVar("Owned", bound=OwnedModel)
 Handler = Callable[..., Any]
@@ -83,7 +83,7 @@ class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
         What `get_queryset` or a filter leaves out is not found.
         """
         by_key = self._names_key
-        if by_key and not _UUID.fullmatch(self._lookup_value):
+        if by_key and not UUID_TEXT.fullmatch(self._lookup_value):
             self._refuse_unknown()  # `UUID` itself takes braces, URNs and missing hyphens
         try:
             if by_key and self.request.method not in SAFE_METHODS and connection.in_atomic_block:

@@ -18,7 +18,4 @@ router = OptionalSlashRouter()
 router.register("tasks", TaskViewSet, basename="task")
 router.register("notifications", NotificationViewSet, basename="notification")
 
-urlpatterns = [
-    *router.urls,
-    re_path(r"^events/?$", EventsView.as_view(), name="events"),
-]
+urlpatterns = [*router.urls, re_path(r"^events/?$", EventsView.as_view(), name="events")]

@@ -12,6 +12,9 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.utils.json import strict_constant
 
+# One decoder for all: `json.loads` with options makes one for each text.
+_decode = json.JSONDecoder(parse_constant=strict_constant).decode
+
 
 class BodyTooLarge(APIException):
     status_code = 413
@@ -33,7 +36,7 @@ class LimitedJSONParser(BaseParser):
         if len(body) > settings.MAX_BODY_SIZE:
             raise BodyTooLarge
         try:
-            return json.loads(body.decode("utf-8"), parse_constant=strict_constant)
+            return _decode(body.decode("utf-8"))
         except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, nested too deeply
             raise ParseError(f"JSON parse error - {error}") from error
 

@@ -20,6 +20,7 @@ from accounts.checks.walk import http_routes
 from accounts.owned.acting import act_for_nobody
 from accounts.owned.views import why_open
 from accounts.signin.authentication import settle_keys
+from todolist.serving.middleware import stored
 from todolist.serving.threads import WHOLE, LoopThreads
 
 THREADS = 2  # at work, where each of them makes progress
@@ -152,6 +153,6 @@ def cut_circles(response: Any) -> None:
 
 def wire_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
     """The headers of a response as ASGI wants them, cookies among them."""
-    headers = [*response.items()]
+    headers = [*stored(response.headers).values()]
     headers += [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
     return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]

@@ -75,7 +75,11 @@ class CorsForBrowsers(CorsMiddleware):
             return super().__call__(request)
         response: Any = self.get_response(request)
         if self.is_enabled(request):
-            patch_vary_headers(response, ("origin",))
+            headers = stored(response.headers)
+            if "vary" in headers:
+                patch_vary_headers(response, ("origin",))
+            else:
+                headers["vary"] = "Vary", "origin"
         return response
 
 

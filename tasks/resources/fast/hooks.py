@@ -80,6 +80,8 @@ def fast_of(view_class: Any, base: Any) -> Fast | None:
     ):
         return None
     whole, part = form(), form(partial=True)
+    for each in (whole, part):  # validation goes through all of them several times
+        each.fields = {name: field for name, field in each.fields.items() if not field.read_only}
     writes = _validates_by_itself(whole) and form_of(queryset.model) is form
     return Fast(queryset.model, as_json, whole if writes else None, part if writes else None)
 
@@ -130,12 +132,11 @@ def _asks_no_object(permission: Any) -> bool:
 
 def _validates_by_itself(form: Any) -> bool:
     """Whether one serializer can validate everybody's bodies: it looks at nothing but the body."""
-    written = [(name, field) for name, field in form.fields.items() if not field.read_only]
     return not form.validators and not any(
         hasattr(form, f"validate_{name}")
         or isinstance(field, serializers.RelatedField | serializers.ManyRelatedField)
         or not type(field).__module__.startswith(FIELDS)
         or any(getattr(each, "requires_context", False) for each in field.validators)
         or getattr(field.default, "requires_context", False)
-        for name, field in written
+        for name, field in form.fields.items()
     )

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from accounts.owned.acting import condition
 from accounts.owned.databases import fetch_again
+from accounts.owned.viewsets import UUID_TEXT
 from accounts.users import CurrentUser, owner_id
 from tasks.resources.etags import etag, knows
 from tasks.resources.fast.hooks import Fast
@@ -33,7 +34,7 @@ class Statement(NamedTuple):
     sql: str
     values: tuple[Any, ...]
 
-    def for_owner(self, owner: str, key: UUID | None = None) -> list[Any]:
+    def for_owner(self, owner: str, key: str | None = None) -> list[Any]:
         stand_for = {OWNER.id: owner, KEY: key}
         return [stand_for.get(value, value) for value in self.values]
 
@@ -138,7 +139,7 @@ def row_statement(view_class: Any, *, as_json: bool) -> Statement:
     rows = _owned_rows(view_class()).filter(condition(OWNER.id), pk=KEY).order_by()
     columns = attributes(view_class.queryset.model)
     json_and_version = (row_as_json(view_class.serializer_class), "version")
-    return _compiled(rows.values_list(*(json_and_version if as_json else columns))[:1])
+    return _compiled(rows.values_list(*(json_and_version if as_json else columns)))
 
 
 @cache
@@ -146,11 +147,7 @@ def attributes(model: Any) -> list[str]:
     return [field.attname for field in model._meta.concrete_fields]
 
 
-def key_of(view: Any) -> UUID | None:
-    """The key that the URL names, if it is a UUID as this server writes it."""
+def key_of(view: Any) -> str | None:
+    """The key that the URL names, if it is one."""
     text = str(view.kwargs[view.lookup_url_kwarg or view.lookup_field])
-    try:
-        key = UUID(text)
-    except ValueError:
-        return None
-    return key if str(key) == text else None
+    return text if UUID_TEXT.fullmatch(text) else None

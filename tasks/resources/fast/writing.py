@@ -49,7 +49,8 @@ def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpRespo
         if not found:
             return None  # whether it is another's or nobody's, the plain way says
         before = fast.model.from_db(DEFAULT_DB_ALIAS, names, found[0])
-        after = fast.model.from_db(DEFAULT_DB_ALIAS, names, found[0])
+        after = fast.model.__new__(fast.model)
+        after.__dict__.update(before.__dict__)  # a second `from_db` would take ten times as long
         if before.user_id != owner:
             raise PermissionDenied(IsOwner.message)
         require_match(request, etag(before.version))

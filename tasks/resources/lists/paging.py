@@ -14,14 +14,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tasks.resources.lists.keyset import (
-    Key,
-    cursor_of,
-    keys_of,
-    ordering_of,
-    segments,
-    values_of,
-)
+from tasks.resources.lists.keyset import Key, cursor_of, keys_of, ordering_of, segments, values_of
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parsed_query, query_of
 
 

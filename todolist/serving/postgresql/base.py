@@ -1,6 +1,5 @@
 """Django's PostgreSQL backend, for connections that are kept, and that act for somebody."""
 
-import select
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -35,16 +34,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def init_connection_state(self) -> None:
         super().init_connection_state()
-        self._poll = select.poll()
-        self._poll.register(self.connection.fileno(), select.POLLIN)
         # Without Django's own way of reading moments, which is in Python: in UTC they come anyway.
         self._loading = Transformer()
         self._prepared: dict[str, bytes] = {}  # the one asked last is the last
         self._number = 0
 
     def is_usable(self) -> bool:
-        # After an error only the server knows. Before, an idle connection hears nothing but its end.
-        return (not self.errors_occurred and not self._poll.poll(0)) or super().is_usable()
+        if self.errors_occurred:  # then only the server knows
+            return super().is_usable()
+        try:
+            # An idle connection hears nothing but its end: last words, and then nothing more.
+            # Unlike `poll`, this keeps the interpreter's lock, for which other threads queue.
+            self.connection.pgconn.consume_input()
+            self.connection.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of one statement, which is prepared and goes straight to libpq, at half a cursor's cost.
@@ -54,17 +59,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
         `DEBUG`), a cursor does it. Raises what a cursor raises.
         """
         self.close_if_health_check_failed()
-        if not self.get_autocommit() or self.execute_wrappers or self.queries_logged:
+        if self.connection is None:
+            self.ensure_connection()
+        if not self.autocommit or self.execute_wrappers or self.queries_logged:
             with self.cursor() as cursor:
                 cursor.execute(sql, [None if value is None else str(value) for value in values])
                 return list(cursor.fetchall())
-        encoded = [None if value is None else _encoded(value) for value in values]
+        encoded = [None if value is None else str(value).encode() for value in values]
+        if b"\0" in b"".join(filter(None, encoded)):  # which would end its value
+            raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
         with self.wrap_database_errors:
             result = self._execute(sql, encoded)
-            if result.error_field(DiagnosticField.SQLSTATE) in PREPARE_AGAIN:
-                self.connection.pgconn.close_prepared(self._prepared.pop(sql))
-                result = self._execute(sql, encoded)
-            self._require(result, ExecStatus.TUPLES_OK)
+            if result.status != ExecStatus.TUPLES_OK:
+                if result.error_field(DiagnosticField.SQLSTATE) in PREPARE_AGAIN:
+                    self.connection.pgconn.close_prepared(self._prepared.pop(sql))
+                    result = self._execute(sql, encoded)
+                self._require(result, ExecStatus.TUPLES_OK)
             self._loading.set_pgresult(result)
             rows: list[tuple[Any, ...]] = self._loading.load_rows(0, result.ntuples, tuple)
             self._loading.set_pgresult(None)  # which may be large, and the next one far away
@@ -101,10 +111,3 @@ def _numbered(sql: str) -> bytes:
     first, *others = sql.split("%s")
     numbered = (f"${number}{part}" for number, part in enumerate(others, start=1))
     return "".join((first, *numbered)).replace("%%", "%").encode()
-
-
-def _encoded(value: Any) -> bytes:
-    text = str(value).encode()
-    if b"\0" in text:  # which would end it
-        raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
-    return text
