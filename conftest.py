@@ -386,12 +386,13 @@ def free_port() -> int:
         return port
 
 
-def server_command(kind: str, port: int, application: str) -> list[str]:
+def server_command(kind: str, port: int, application: str, workers: int = 1) -> list[str]:
     """How a server is started in production, by its kind: uvicorn or daphne."""
     if kind == "daphne":
         listen = ["-b", "127.0.0.1", "-p", str(port)]
         return [sys.executable, "-m", "daphne", *listen, application]
-    return [sys.executable, "manage.py", "serve", f"127.0.0.1:{port}", "--app", application]
+    options = ["--app", application, "--workers", str(workers)]
+    return [sys.executable, "manage.py", "serve", f"127.0.0.1:{port}", *options]
 
 
 @contextmanager
@@ -400,13 +401,14 @@ def running_server(
     environment: dict[str, str],
     kind: str = "uvicorn",
     application: str = "todolist.asgi:application",
+    workers: int = 1,
 ) -> Iterator[Server]:
     """A server on a free port, answering, stopped afterwards."""
     port = free_port()
     log = folder / f"server-{port}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603
-            server_command(kind, port, application),
+            server_command(kind, port, application, workers),
             cwd=ROOT,
             env=environment,
             stdout=sink,
@@ -441,14 +443,19 @@ def starting_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
     with ExitStack() as stack:
 
         def start(
-            kind: str = "uvicorn", application: str = "todolist.asgi:application", **changes: str
+            kind: str = "uvicorn",
+            application: str = "todolist.asgi:application",
+            workers: int = 1,
+            **changes: str,
         ) -> Server:
             folder = tmp_path_factory.mktemp("server")
             database_url = changes.pop("DATABASE_URL", "") or stack.enter_context(
                 new_database(folder)
             )
             environment = environment_for(database_url, **changes)
-            return stack.enter_context(running_server(folder, environment, kind, application))
+            return stack.enter_context(
+                running_server(folder, environment, kind, application, workers)
+            )
 
         yield start
 

@@ -58,6 +58,7 @@ DEVICES = [
         settings.DATABASES["default"]["CONN_MAX_AGE"] = 0  # or each thread leaves one behind
         """),
     Device("own threads", "todolist.serving.handler", """
+        import asyncio
         from concurrent.futures import ThreadPoolExecutor
         assert LoopThreads
         class LoopThreads:
@@ -79,6 +80,8 @@ DEVICES = [
         "assert gc.get_freeze_count(); gc.unfreeze()"),
     Device("an answer by one system call", "todolist.serving.uvicorn_protocols",
         "assert JoinedWrites; JoinedWrites.write = lambda self, data: self.transport.write(data)"),
+    Device("a worker keeps to one processor", "todolist.serving.uvicorn_protocols",
+        "assert claimed_processor; claimed_processor = lambda workers: None"),
     Device("pause after a new connection", "todolist.serving.uvicorn_protocols",
         "del LimitedHTTP.connection_made"),
     # Middleware

@@ -54,16 +54,8 @@ def _make_notifications(tasks: list[Task], now: datetime) -> int:
         kind = due(state, now)
         if kind is not None and task.deadline is not None:
             title, message = wording(kind, task.text, task.deadline)
-            notifications.append(
-                Notification(
-                    user_id=task.user_id,
-                    task_id=task.pk,
-                    type=kind.value,
-                    title=title,
-                    message=message,
-                    deadline=task.deadline,
-                )
-            )
+            its = {"user_id": task.user_id, "task_id": task.pk, "deadline": task.deadline}
+            notifications.append(Notification(type=kind.value, title=title, message=message, **its))
             state = state._replace(made=state.made | {kind})
         waiting[next(iter(upcoming(state)), None)].append(task.pk)
     for next_kind, ids in waiting.items():

@@ -10,18 +10,9 @@ class TaskSerializer(RecordedSerializer):
     class Meta:
         model = Task
         fields = [
-            "id",
-            "user_id",
-            "version",
-            "text",
-            "description",
-            "completed",
-            "completed_at",
-            "deadline",
-            "order",
-            "created_at",
-            "updated_at",
-        ]
+            "id", "user_id", "version", "text", "description", "completed", "completed_at",
+            "deadline", "order", "created_at", "updated_at",
+        ]  # fmt: skip
         extra_kwargs = {"description": {"trim_whitespace": False}}
 
 

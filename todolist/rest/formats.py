@@ -12,8 +12,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.utils.json import strict_constant
 
-# One decoder for all: `json.loads` with options makes one for each text.
-_decode = json.JSONDecoder(parse_constant=strict_constant).decode
+_decode = json.JSONDecoder(parse_constant=strict_constant).decode  # made once for all bodies
 
 
 class BodyTooLarge(APIException):

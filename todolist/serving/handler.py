@@ -54,9 +54,8 @@ class OneHopHandler(ASGIHandler):
             if getattr(getattr(match.func, "cls", None), "answers_at_once", False)
         )
         # Paths that are open to everybody: a token there, good or not, is nobody's business.
-        self._open = frozenset(
-            path for path, match in self._matches.items() if why_open(match.func) is not None
-        )
+        routes = self._matches.items()
+        self._open = {path for path, match in routes if why_open(match.func) is not None}
 
     async def __call__(
         self, scope: dict[str, Any], receive: Receive, send: Callable[[Any], Awaitable[Any]]

@@ -1,11 +1,13 @@
-"""uvicorn's two protocols, with the limits and the manners that they lack. See `todolist.serving.uvicorn`."""
+"""uvicorn's two protocols, with the limits and the manners that they lack (docs/servers.md)."""
 
 import asyncio
 import logging
+import os
+import socket
 import time
 from contextlib import suppress
 from multiprocessing import parent_process
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
@@ -57,9 +59,26 @@ class JoinedWrites:
         self.transport.close()
 
 
-class LimitedHTTP(HttpToolsProtocol):
-    """Bounds the head of a request, and takes its share of connections."""
+def claimed_processor(workers: int) -> socket.socket | None:
+    """Where there are as many workers as processors, keep this one to its own, while this is open.
 
+    Python runs one thread at a time: on two processors each would wake the next one from afar. The
+    claim is a name that the kernel frees when a worker ends, for the one that takes its place.
+    """
+    processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    for processor in processors if len(processors) == workers else ():
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with suppress(OSError):  # another worker has it
+            claim.bind(f"\0todolist-{os.getppid()}-{processor}")
+            os.sched_setaffinity(0, {processor})
+            return claim
+    return None
+
+
+class LimitedHTTP(HttpToolsProtocol):
+    """Bounds the head of a request, and takes its share of connections and processors."""
+
+    processor: ClassVar[socket.socket | None] = None
     in_head = False
     head_size = 0
 
@@ -72,6 +91,8 @@ class LimitedHTTP(HttpToolsProtocol):
         joined: Any = JoinedWrites(transport)
         super().connection_made(joined)
         if parent_process() is not None:
+            cls = LimitedHTTP  # before any thread of requests, which inherit the processor
+            cls.processor = cls.processor or claimed_processor(self.config.workers)
             # Workers listen on one socket, and the first to wake would take all who come at once.
             time.sleep(YIELD)
 

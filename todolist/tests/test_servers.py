@@ -8,7 +8,10 @@ import signal
 import socket
 import threading
 import time
-from contextlib import ExitStack, closing
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -225,3 +228,59 @@ async def open_then_terminate(
 
     codes = await asyncio.gather(*map(close_code, clients))
     return list(codes), time.monotonic() - begin
+
+
+@pytest.fixture
+def two_processors() -> Iterator[set[int]]:
+    """Whatever is started meanwhile may run on two processors."""
+    every = os.sched_getaffinity(0)
+    if len(every) < 2:
+        pytest.skip("on one processor there is nothing to share out")
+    chosen = set(sorted(every)[:2])
+    os.sched_setaffinity(0, chosen)
+    yield chosen
+    os.sched_setaffinity(0, every)
+
+
+def processors_of_workers(server: Server) -> dict[int, set[int]]:
+    """Where most threads of each worker may run, after each worker has probably answered.
+
+    Not all: uvicorn has one that only says that the process is there.
+    """
+    with ThreadPoolExecutor(8) as people:
+        for status in people.map(
+            lambda _: call(server, sign("a"), "GET", "/tasks").status, range(24)
+        ):
+            assert status == 200
+    pid = server.process.pid
+    found = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            threads = [int(thread.name) for thread in Path(f"/proc/{child}/task").iterdir()]
+            kept_to = Counter(frozenset(os.sched_getaffinity(thread)) for thread in threads)
+            found[int(child)] = set(kept_to.most_common(1)[0][0])
+    return found
+
+
+def test_as_many_workers_as_processors_keep_to_one_each(start_server, two_processors):
+    server = start_server(workers=2)
+
+    def all_settled(without: int = 0) -> dict[int, set[int]]:
+        deadline = time.monotonic() + 30
+        while True:
+            with suppress(OSError, HTTPException):  # of a worker that was killed
+                found = processors_of_workers(server)
+                if without not in found and sorted(map(list, found.values())) == [
+                    [processor] for processor in sorted(two_processors)
+                ]:
+                    return found
+            assert time.monotonic() < deadline, found
+
+    killed = min(all_settled())
+    os.kill(killed, signal.SIGKILL)
+    all_settled(without=killed)  # the one in its place has the processor that it has left
+
+
+def test_other_numbers_of_workers_run_wherever_there_is_room(start_server, two_processors):
+    found = processors_of_workers(start_server(workers=3))
+    assert list(found.values()) == [two_processors] * 3
