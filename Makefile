@@ -119,12 +119,18 @@ benchmarks/.venv/installed: benchmarks/requirements.txt
 
 FASTIFY := benchmarks/peers/fastify_ts
 
+benchmarks/.runtime/installed: requirements.txt
+	@test -x benchmarks/.runtime/bin/python || $(PYTHON) -m venv benchmarks/.runtime
+	benchmarks/.runtime/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	benchmarks/.runtime/bin/python -m compileall -q benchmarks/.runtime/lib || true
+	@touch $@
+
 $(FASTIFY)/node_modules/installed: $(FASTIFY)/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js is missing: install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm)." >&2; exit 1; }
 	cd $(FASTIFY) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-BENCH_READY = .venv/installed benchmarks/.venv/installed $(FASTIFY)/node_modules/installed
+BENCH_READY = .venv/installed benchmarks/.runtime/installed benchmarks/.venv/installed $(FASTIFY)/node_modules/installed
 
 bench: $(BENCH_READY) ## Measure beside FastAPI, DRF, django-ninja and Fastify; 20 minutes; BENCH="--before HEAD~9" for an earlier revision too
 	@$(PY) -m benchmarks.run $(BENCH)
@@ -132,11 +138,11 @@ bench: $(BENCH_READY) ## Measure beside FastAPI, DRF, django-ninja and Fastify; 
 bench-quick: $(BENCH_READY) ## The same roughly, in two minutes; BENCH="--servers ours,fastapi" for fewer
 	@$(PY) -m benchmarks.run --quick $(BENCH)
 
-bench-devices: .venv/installed ## Show what each device that exists for speed gains; three minutes for each
+bench-devices: .venv/installed benchmarks/.runtime/installed ## Show what each device that exists for speed gains; three minutes for each
 	@$(PY) -m benchmarks.devices $(BENCH)
 
 bench-profile: $(BENCH_READY) ## Show in which layer the time of each request goes
 	@$(PY) -m benchmarks.where_time_goes $(BENCH)
 
 clean: ## Remove .venv and caches; leave .env and the database
-	rm -rf .venv benchmarks/.venv benchmarks/.before .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv benchmarks/.venv benchmarks/.runtime benchmarks/.before .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

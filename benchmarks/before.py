@@ -12,7 +12,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from benchmarks.servers import OURS, ROOT, SECRET, Server
+from benchmarks.servers import OUR_BIN, OURS, ROOT, SECRET, Server
 
 CACHE = ROOT / "benchmarks" / ".before"
 PORT = 8121
@@ -67,7 +67,7 @@ def _provide_environment(folder: Path) -> None:
         environment.unlink()
     if wanted.read_bytes() == todays.read_bytes():
         shutil.rmtree(environment, ignore_errors=True)
-        environment.symlink_to(ROOT / ".venv")
+        environment.symlink_to(OUR_BIN.parent)
     elif not done.exists():
         print(f"Installing what {wanted.relative_to(ROOT)} requires", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)  # noqa: S603
@@ -75,6 +75,9 @@ def _provide_environment(folder: Path) -> None:
         python = environment / "bin" / "python"
         subprocess.run([str(python), *install, "-r", str(wanted)], check=True)  # noqa: S603
         done.touch()
+    runtime = folder / OUR_BIN.parent.relative_to(ROOT)  # where later revisions look for it
+    if not runtime.is_symlink():
+        runtime.symlink_to(environment)
 
 
 def _how(folder: Path) -> tuple[list[str], dict[str, str], int]:

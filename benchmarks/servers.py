@@ -8,7 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "benchmarks" / "peers"
-OUR_BIN = ROOT / ".venv" / "bin"
+# What a deployment installs, and nothing else: REST framework loads whatever it finds of the tools.
+OUR_BIN = ROOT / "benchmarks" / ".runtime" / "bin"
 PEER_BIN = ROOT / "benchmarks" / ".venv" / "bin"
 
 ROLE = "todolist_bench"  # owns the databases; no superuser, as in production
