@@ -63,7 +63,7 @@ def claimed_processor(workers: int) -> socket.socket | None:
     """Where there are as many workers as processors, keep this one to its own, while this is open.
 
     Python runs one thread at a time: on two processors each would wake the next one from afar. The
-    claim is a name that the kernel frees when a worker ends, for the one that takes its place.
+    kernel frees the claimed name when a worker ends. Threads that are started later keep to it too.
     """
     processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
     for processor in processors if len(processors) == workers else ():
@@ -91,8 +91,7 @@ class LimitedHTTP(HttpToolsProtocol):
         joined: Any = JoinedWrites(transport)
         super().connection_made(joined)
         if parent_process() is not None:
-            cls = LimitedHTTP  # before any thread of requests, which inherit the processor
-            cls.processor = cls.processor or claimed_processor(self.config.workers)
+            LimitedHTTP.processor = LimitedHTTP.processor or claimed_processor(self.config.workers)
             # Workers listen on one socket, and the first to wake would take all who come at once.
             time.sleep(YIELD)
 

@@ -80,9 +80,9 @@ def fast_of(view_class: Any, base: Any) -> Fast | None:
     ):
         return None
     whole, part = form(), form(partial=True)
+    writes = _validates_by_itself(whole) and form_of(queryset.model) is form
     for each in (whole, part):  # validation goes through all of them several times
         each.fields = {name: field for name, field in each.fields.items() if not field.read_only}
-    writes = _validates_by_itself(whole) and form_of(queryset.model) is form
     return Fast(queryset.model, as_json, whole if writes else None, part if writes else None)
 
 
@@ -139,4 +139,5 @@ def _validates_by_itself(form: Any) -> bool:
         or any(getattr(each, "requires_context", False) for each in field.validators)
         or getattr(field.default, "requires_context", False)
         for name, field in form.fields.items()
+        if not field.read_only
     )
