@@ -471,6 +471,10 @@ class NamedByCaller(serializers.CharField):
         return f"{self.context['request'].user.id}: {super().to_internal_value(data)}"
 
 
+class OnlyRead(TaskSerializer):
+    version = serializers.IntegerField(read_only=True, default=1)
+
+
 class FieldOfContext(TaskSerializer):
     description = NamedByCaller(default="")
 
@@ -500,6 +504,19 @@ def declare(request, monkeypatch) -> Iterator[Callable[[Any], None]]:
 
     yield declare
     fast.hooks.fast_of.cache_clear()
+
+
+def test_a_validator_that_takes_a_value_from_a_field_that_is_only_read(
+    alice_api, mount, declare, monkeypatch
+):
+    """REST framework makes it of the model, and only while the serializer has that field."""
+    takes_fast_way(TaskViewSet, "create")  # decided before, for `mount` compares with it
+    monkeypatch.setattr(Task._meta, "unique_together", (("order", "version"),))
+    mount(with_form(OnlyRead), plain=WRITES)
+    declare(OnlyRead)
+    Task.objects.create(user_id=ALICE, text="made", order=7)
+    answers = [alice_api.post("/tasks", {"text": "another", "order": place}) for place in (7, 8)]
+    assert [answer.status_code for answer in answers] == [400, 201]
 
 
 @pytest.mark.parametrize("form", [Valid, ValidTogether])
