@@ -266,6 +266,7 @@ def test_as_many_workers_as_processors_keep_to_one_each(start_server, two_proces
     server = start_server(workers=2)
 
     def all_settled(without: int = 0) -> dict[int, set[int]]:
+        found: dict[int, set[int]] = {}
         deadline = time.monotonic() + 30
         while True:
             with suppress(OSError, HTTPException):  # of a worker that was killed

@@ -149,5 +149,5 @@ def attributes(model: Any) -> list[str]:
 
 def key_of(view: Any) -> str | None:
     """The key that the URL names, if it is one."""
-    text = str(view.kwargs[view.lookup_url_kwarg or view.lookup_field])
+    text: str = view._lookup_value
     return text if UUID_TEXT.fullmatch(text) else None

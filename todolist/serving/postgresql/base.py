@@ -59,8 +59,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         `DEBUG`), a cursor does it. Raises what a cursor raises.
         """
         self.close_if_health_check_failed()
-        if self.connection is None:
-            self.ensure_connection()
+        self.ensure_connection()
         if not self.autocommit or self.execute_wrappers or self.queries_logged:
             with self.cursor() as cursor:
                 cursor.execute(sql, [None if value is None else str(value) for value in values])
