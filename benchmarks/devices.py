@@ -83,7 +83,7 @@ DEVICES = [
     Device("a worker keeps to one processor", "todolist.serving.uvicorn_protocols",
         "assert claimed_processor; claimed_processor = lambda workers: None"),
     Device("pause after a new connection", "todolist.serving.uvicorn_protocols",
-        "del LimitedHTTP.connection_made"),
+        "assert YIELD; YIELD = 0"),
     # Middleware
     Device("standing headers", "todolist.settings", """
         at = MIDDLEWARE.index("todolist.serving.middleware.StandingHeaders")

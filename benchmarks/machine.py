@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from benchmarks.servers import PEERS, ROOT
+from benchmarks.servers import OUR_BIN, PEERS, ROOT
 
 OURS = ("django", "djangorestframework", "psycopg", "pyjwt", "daphne", "uvicorn", "granian")
 PEERS_NEED = (
@@ -41,7 +41,7 @@ def versions() -> dict[str, dict[str, str]]:
         },
         "todolist": {
             "commit": _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
-            **_installed(ROOT / ".venv", OURS),
+            **_installed(OUR_BIN.parent, OURS),
         },
         "the other Python servers": _installed(ROOT / "benchmarks" / ".venv", PEERS_NEED),
         "Fastify": packages,

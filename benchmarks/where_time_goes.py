@@ -56,7 +56,7 @@ def layer_of(frame: str) -> str | None:
         if start in path:
             inside = path.partition(start)[2]
             inside = inside.partition("/")[2] if start == "/python3" else inside
-            if inside.startswith(("django/db/", "todolist/postgresql/")):
+            if inside.startswith(("django/db/", "todolist/serving/postgresql/")):
                 return DATABASE
             return OF_PACKAGE.get(inside.partition("/")[0])
     return None
