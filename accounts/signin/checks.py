@@ -1,6 +1,8 @@
 """System checks for sign-in: one per way of getting `BETTER_AUTH_*` wrong (docs/api.md section 1)."""
 
+import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +11,8 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from accounts.signin.conf import MINIMUM_SECRET_BYTES, conf, origin_of, parse_rotated_secrets
 from accounts.signin.tokens import is_usable_secret
+
+STRENGTH = 16  # bytes; RFC 2104 section 3 wants keys that are random, and 128 bits are out of reach
 
 GENERATE = "Generate one with `openssl rand -base64 32` and give it to both servers."
 
@@ -26,6 +30,23 @@ THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 def is_placeholder(secret: str) -> bool:
     """Whether a secret was copied from an example rather than generated."""
     return secret.strip().lower() in PLACEHOLDER_SECRETS
+
+
+def is_weak(secret: str) -> bool:
+    """Whether a secret follows a pattern, so that 128 bits are enough to write it down.
+
+    Such as one letter again and again, `abcabc…`, `1234567890…`, a word that is repeated, the
+    alphabet. Of a short text it is always true, and of a random key of 128 bits or more never.
+    """
+    raw = secret.encode("utf-8", "surrogateescape")
+    steps = bytes((after - before) % 256 for before, after in pairwise(raw))  # all 1 in `abcd…`
+    return min(_deflated_size(raw), _deflated_size(steps)) <= STRENGTH
+
+
+def _deflated_size(content: bytes) -> int:
+    """The size in bytes that DEFLATE (RFC 1951), which writes a repetition once, brings it to."""
+    compressor = zlib.compressobj(level=9, wbits=-zlib.MAX_WBITS)  # without header and checksum
+    return len(compressor.compress(content) + compressor.flush())
 
 
 @register
@@ -63,6 +84,9 @@ def check_secrets(**kwargs: Any) -> Iterator[CheckMessage]:
         elif not is_usable_secret(secret):
             problem = f"{variable} holds a PEM or SSH key, or bytes that are not UTF-8."
             yield Error(problem, hint=GENERATE, id="accounts.E008")
+        elif is_weak(secret):
+            problem = f"{variable} holds a secret that follows a pattern and can be guessed."
+            yield refused(problem, hint=GENERATE, id=f"accounts.{level}009")
     for mistake in mistakes:
         yield Error(
             f"BETTER_AUTH_SECRETS is malformed: {mistake}.",

@@ -1,12 +1,14 @@
 """System checks: every way of getting the sign-in wrong is named, with a hint, and no secret shown."""
 
 import re
+import secrets
 from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, run_checks
 
+from accounts.signin.checks import is_weak
 from conftest import OTHER_SECRET, SECRET
 
 pytestmark = pytest.mark.usefixtures("no_check_of_routes")
@@ -115,7 +117,9 @@ def test_a_short_secret_is_a_warning_for_a_developer(settings, variable):
 
 @BOTH_PLACES
 @pytest.mark.parametrize("debug", [False, True], ids=["DEBUG off", "DEBUG on"])
-@pytest.mark.parametrize("secret", [SHORT + "!", "é" * 16], ids=["32 characters", "32 in UTF-8"])
+@pytest.mark.parametrize(
+    "secret", [SHORT + "!", "äöüßéèêñçøåæœþðł"], ids=["32 characters", "32 in UTF-8"]
+)
 def test_a_secret_of_32_bytes_is_long_enough(settings, variable, debug, secret):
     settings.DEBUG = debug
     configure(settings, variable, secret)
@@ -130,6 +134,65 @@ def test_one_short_secret_does_not_hide_another(settings):
     settings.BETTER_AUTH_SECRETS = f"2:{SHORT[:-1]},1:{PLACEHOLDERS[0]}"
     assert ids() == {"accounts.E002", "accounts.E003"}
     assert len(found("accounts.E003")) == 2
+
+
+# 009: one that is long, and easy to guess all the same
+
+PATTERNS = [
+    "a" * 32,
+    "0" * 500,
+    "é" * 16,
+    "x" * 31 + "y",
+    "ab" * 20,
+    "abc" * 11,
+    "1" * 16 + "2" * 16,
+    "1234567890" * 4,
+    "0123456789abcdef" * 2,
+    "password" * 4 + "1",
+    "secret-" * 5,
+    "abcdefghijklmnopqrstuvwxyz123456",
+    "zyxwvutsrqponmlkjihgfedcba987654",
+    "aabbccddeeffgghhiijjkkllmmnnoopp",
+]
+RANDOM = [
+    "5f1c0e8a9b7d4e2f6a3c8b1d0e9f7a24",  # openssl rand -hex 16
+    "83920174659283746501470938561724",
+    "xq3mTjL9V0mC2oYtq4cG1wq8r6f5cKJmJb0p0dWnq1E=",  # openssl rand -base64 32
+    "correct-horse-battery-staple-2034",
+]
+
+
+def token_digits(size: int) -> str:
+    """As `secrets.token_hex`, in decimal digits."""
+    return str(secrets.randbits(8 * size)).zfill(39)
+
+
+@BOTH_PLACES
+@pytest.mark.parametrize("secret", PATTERNS)
+def test_a_secret_that_follows_a_pattern_is_refused(settings, variable, secret):
+    configure(settings, variable, secret)
+    assert_complains("accounts.E009", of=f"{variable} ", level=Error)
+    assert ids() == {"accounts.E009"} and secret not in str(found("accounts.E009"))
+
+
+@BOTH_PLACES
+def test_a_secret_that_follows_a_pattern_is_a_warning_for_a_developer(settings, variable):
+    settings.DEBUG = True
+    configure(settings, variable, PATTERNS[0])
+    assert_complains("accounts.W009", of=f"{variable} ", level=Warning)
+    assert ids() == {"accounts.W009"}
+
+
+@BOTH_PLACES
+@pytest.mark.parametrize("secret", RANDOM)
+def test_a_random_secret_is_not_taken_for_a_pattern(settings, variable, secret):
+    configure(settings, variable, secret)
+    assert ids() == set()
+
+
+@pytest.mark.parametrize("make", [secrets.token_hex, secrets.token_urlsafe, token_digits])
+def test_a_key_of_128_random_bits_never_is(make):
+    assert not any(is_weak(make(16)) for _ in range(5000))
 
 
 # E004: a ring that is not of Better Auth's form
