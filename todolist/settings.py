@@ -98,6 +98,7 @@ SPECTACULAR_SETTINGS = {
 }
 SOCKETS_PER_USER = 20  # open at once in one server process
 MAX_BODY_SIZE = 1024 * 1024  # bytes (docs/api.md section 3)
+MAX_PAGE_SIZE = 1024 * 1024  # bytes of a list, whatever `limit` says; one row may be larger
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE  # the same for forms of the admin
 
 CORS_ORIGINS = CORS_ALLOWED_ORIGINS = env.origins("CORS_ORIGINS", "http://localhost:3000")

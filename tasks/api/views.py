@@ -119,11 +119,10 @@ class EventsView(APIView):
         query = parsed_query(query_of(request))
         since = parameter(query, "since", self.since_field) or 0
         limit = parameter(query, "limit", self.limit_field) or 1000
-        result = replay(owner_id(request.user), since, limit + 1)
+        result = replay(owner_id(request.user), since, limit)
         if not result.complete:
             raise EventsGone
-        texts = ",".join(result.events[:limit])
-        response = HttpResponse(f"[{texts}]", "application/json")
-        if len(result.events) > limit:
-            response["Link"] = link_to_next(request, "since", str(since + limit))
+        response = HttpResponse(f"[{','.join(result.events)}]", "application/json")
+        if (last := since + len(result.events)) < result.last_seq:
+            response["Link"] = link_to_next(request, "since", str(last))
         return response

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from accounts.owned.acting import acting_as
@@ -19,6 +20,7 @@ from tasks.rules.moments import as_text
 
 KEPT_DAYS = 7
 PRUNE_BATCH = 1000
+REPLAY_BATCH = 250  # events read by one statement
 
 # One encoder for all: `json.dumps` with options makes one for each text.
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -95,19 +97,37 @@ class Replay(NamedTuple):
 
 
 def replay(user_id: str, since: int, limit: int) -> Replay:
-    """Up to `limit` of somebody's events after number `since`, oldest first.
+    """Up to `limit` of somebody's events after number `since`, oldest first; fewer where they are long.
 
     The stream's row is read before the events: whatever is pruned in between leaves a gap, behind
     `since` or further on, and a gap is never passed over in silence.
     """
     with acting_as(CurrentUser(user_id)):
         stream = Stream.objects.filter(pk=user_id).first() or Stream(last_seq=0)
-        rows = list(Event.objects.filter(user_id=user_id, seq__gt=since).order_by("seq")[:limit])
-    without_gap = rows[-1].seq == since + len(rows) if rows else since == stream.last_seq
+        texts, last = _texts_after(user_id, since, limit)
+    without_gap = last == since + len(texts) if texts else since == stream.last_seq
     if not (stream.pruned_seq <= since <= stream.last_seq and without_gap):
         return Replay([], stream.last_seq, complete=False)
-    texts = [_text(row.seq, row.type, row.at, encode(row.data)) for row in rows]
     return Replay(texts, stream.last_seq, complete=True)
+
+
+def _texts_after(user_id: str, since: int, limit: int) -> tuple[list[str], int]:
+    """What `replay` reads, as many as a page holds, and the number of the last one."""
+    texts: list[str] = []
+    last, size = since, 0
+    while (left := min(limit - len(texts), REPLAY_BATCH)) > 0:
+        rows = Event.objects.filter(user_id=user_id, seq__gt=last).order_by("seq")[:left]
+        read = list(rows)
+        for row in read:
+            text = _text(row.seq, row.type, row.at, encode(row.data))
+            size += len(text.encode()) + 1
+            if texts and size >= settings.MAX_PAGE_SIZE:
+                return texts, last
+            texts.append(text)
+            last = row.seq
+        if len(read) < left:
+            break
+    return texts, last
 
 
 def prune(before: datetime) -> Iterator[int]:

@@ -199,3 +199,18 @@ def test_a_deletion_of_many_takes_its_owners_in_order():
     assert Task.objects.all().delete() == (5, {"tasks.Task": 5})
     gone = Event.objects.filter(type="task.deleted").order_by("pk")
     assert list(gone.values_list("user_id", flat=True)) == ["a", "a", "b", "c", "c"]
+
+
+def test_a_page_of_events_is_bounded_in_bytes_too(alice_api):
+    Task.objects.bulk_create(
+        [Task(user_id=ALICE, text=f"{number}", description="\x01" * 2000) for number in range(300)]
+    )
+    url: str | None = "/events"
+    seen: list[int] = []
+    while url:
+        response = alice_api.get(url)
+        assert len(response.content) <= 1024 * 1024
+        seen += [event["seq"] for event in response.json()]
+        url = next_url(response)
+        assert not url or len(response.content) > 1024 * 1024 - 14_000
+    assert seen == list(range(1, 301))

@@ -10,11 +10,13 @@ from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from conftest import ALICE, BOB
 from tasks.models import Task
+from tasks.resources.fast import reading
 from tasks.tests.calls import listed, made, next_url
 
 pytestmark = pytest.mark.django_db
@@ -298,3 +300,57 @@ def test_a_tampered_cursor_is_refused_or_shows_only_the_callers(alice_api, bob_a
             assert response.status_code in (200, 400)
             if response.status_code == 200:
                 assert {task["user_id"] for task in response.json()} <= {ALICE}
+
+
+PAGE = 1024 * 1024  # bytes at most
+FIRST, SECOND = NOON, NOON + timedelta(days=1)
+# As long as JSON makes them: four bytes a character, six where it is escaped.
+LONG = ["\U0001f600" * 2000, "\x01" * 2000, "\u2028\\" * 1000, "x" * 2000]
+
+
+@pytest.fixture
+def long_tasks() -> list[str]:
+    """Four hundred long tasks of Alice, 3.4 MB in JSON; every other one has a deadline."""
+    tasks = [
+        Task(user_id=ALICE, text=f"{number}", description=LONG[number % 4], deadline=deadline)
+        for number in range(400)
+        for deadline in [None if number % 2 else (FIRST if number % 3 else SECOND)]
+    ]
+    Task.objects.bulk_create(tasks)
+    return sorted(str(task.pk) for task in tasks)
+
+
+@pytest.mark.parametrize("query", ["", "?limit=399&ordering=deadline", "?ordering=-order&limit=70"])
+def test_a_page_is_bounded_in_bytes_too(alice_api, long_tasks, query):
+    url: str | None = f"/tasks{query}"
+    seen: list[str] = []
+    while url:
+        response = alice_api.get(url)
+        ids = [task["id"] for task in response.json()]
+        assert ids and len(response.content) <= PAGE
+        url = next_url(response)
+        # As full as it may be: not even the shortest of these rows would fit in besides.
+        assert not url or len(ids) == 70 or len(response.content) > PAGE - 14_000
+        seen += ids
+    assert sorted(seen) == long_tasks
+
+
+def test_both_ways_end_a_page_at_the_same_row(alice_api, long_tasks, settings):
+    if connection.vendor != "postgresql":
+        pytest.skip("There is one way only")
+    for query in ("", "?ordering=deadline", "?limit=80"):
+        ends = []
+        for routes in ("todolist.urls", "todolist.tests.plain_urls"):
+            settings.ROOT_URLCONF = routes
+            response = alice_api.get(f"/tasks{query}")
+            ends.append((response.content, next_url(response)))
+        assert ends[0] == ends[1]
+
+
+def test_a_row_that_is_larger_than_a_page_is_a_page(alice_api, settings):
+    settings.MAX_PAGE_SIZE = 400
+    reading._kept_list.cache_clear()
+    expected = [made(alice_api, text="x" * 200)["id"] for _ in range(3)]
+    found = [[task["id"] for task in page] for page in pages(alice_api, "/tasks")]
+    assert found == [[each] for each in reversed(expected)]
+    reading._kept_list.cache_clear()

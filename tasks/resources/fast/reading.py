@@ -5,6 +5,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from rest_framework.generics import GenericAPIView
@@ -44,6 +45,10 @@ def _compiled(rows: models.QuerySet[Any]) -> Statement:
     return Statement(sql, values)
 
 
+# A row's JSON as `answer` sends it.
+_ESCAPED = r"replace(replace(text, chr(8232), '\u2028'), chr(8233), '\u2029')"
+
+
 def answer(text: str, status: int = 200, **headers: str) -> HttpResponse:
     """JSON that the database wrote, with the two escapes that REST framework's renderer makes on top.
 
@@ -54,9 +59,14 @@ def answer(text: str, status: int = 200, **headers: str) -> HttpResponse:
 
 
 class ListStatement(NamedTuple):
-    """Reads a page: its rows as JSON with commas between them, whether more follow, and the last one."""
+    """Two statements with the same values, the second for pages that would be too large.
+
+    The first reads the rows as JSON with commas between them (`None`: too large), whether more follow,
+    and the last one. The second reads, row by row, as many as fit, each with the number of all rows.
+    """
 
     statement: Statement
+    cut_short: str
     ordering: str
     keys: list[str]  # what the rows are sorted by
 
@@ -70,7 +80,13 @@ def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
         return None
     values = found.statement.for_owner(owner_id(request.user))
     ((text, more, last),) = fetch_again(found.statement.sql, values)
-    response = answer(f"[{text}]")
+    response = None if text is None else answer(f"[{text}]")
+    if (
+        response is None or len(response.content) > settings.MAX_PAGE_SIZE
+    ):  # the escapes made it larger
+        rows = fetch_again(found.cut_short, values)
+        more, last = rows[0][1] > len(rows), rows[-1][0]
+        response = answer(f"[{','.join(text for text, _ in rows)}]")
     if more:
         row = json.loads(last)
         cursor = cursor_of(found.ordering, [row[name] for name in found.keys])
@@ -100,12 +116,20 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
         read.append(_compiled(as_json[: limit + 1]))
     # Without OFFSET the rows would be read once for each column.
     arrays = " || ".join(f"ARRAY({one.sql})" for one in read)
+    # The array of JSON is a little larger than the page: its size tells for nothing which page fits.
     sql = (
-        f"SELECT array_to_string(own.rows[:{limit}], ','), cardinality(own.rows) > {limit},"  # noqa: S608  compiled
+        f"SELECT CASE WHEN pg_column_size(own.rows) <= {settings.MAX_PAGE_SIZE}"  # noqa: S608  compiled
+        f" THEN array_to_string(own.rows[:{limit}], ',') END, cardinality(own.rows) > {limit},"
         f" own.rows[{limit}] FROM (SELECT {arrays} AS rows OFFSET 0) AS own"
     )
+    cut_short = (
+        "SELECT text, all_rows FROM (SELECT text, place, count(*) OVER () AS all_rows,"  # noqa: S608  compiled
+        f" sum(octet_length({_ESCAPED}) + 1) OVER (ORDER BY place) AS size"
+        f" FROM unnest({arrays}) WITH ORDINALITY AS own(text, place)) AS sized"
+        f" WHERE place = 1 OR (place <= {limit} AND size < {settings.MAX_PAGE_SIZE}) ORDER BY place"
+    )
     statement = Statement(sql, tuple(value for one in read for value in one.values))
-    return ListStatement(statement, ordering_of(keys), [key.name for key in keys])
+    return ListStatement(statement, cut_short, ordering_of(keys), [key.name for key in keys])
 
 
 _kept_list = lru_cache(maxsize=256)(_list_statement)

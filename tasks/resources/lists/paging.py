@@ -3,14 +3,17 @@
 Rows that are added or removed meanwhile neither shift what follows nor make it repeat.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import accumulate, takewhile
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.encoding import escape_uri_path
 from rest_framework import serializers
 from rest_framework.pagination import BasePagination
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,10 +21,17 @@ from tasks.resources.lists.keyset import Key, cursor_of, keys_of, ordering_of, s
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parsed_query, query_of
 
 
+def rows_that_fit(sizes: Iterable[int]) -> int:
+    """How many rows of these sizes a page holds, as a JSON array; the first one it always holds."""
+    ends = accumulate(sizes, lambda end, size: end + size + len(","), initial=len("["))
+    return max(1, sum(1 for _ in takewhile(lambda end: end <= settings.MAX_PAGE_SIZE, ends)) - 1)
+
+
 class KeysetPagination(BasePagination):
     """`limit` and an opaque `cursor`; the next page is in the `Link` header (RFC 8288).
 
-    Orders as the queryset is ordered, by `ordering` where it is not. Answers the array itself.
+    Orders as the queryset is ordered, by `ordering` where it is not. Answers the array itself, which
+    ends before `limit` where it would be larger than `MAX_PAGE_SIZE`.
     """
 
     ordering: Sequence[str] = ("-created_at",)
@@ -29,17 +39,14 @@ class KeysetPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """Up to `limit` rows after the cursor. Raises `ParseError` (400), naming the parameter."""
-        self.request, self.next_cursor = request, None
         limit, keys, parts = self.plan(queryset, request)
         rows: list[Any] = []
         for part in parts:
             rows += part[: limit + 1 - len(rows)]
             if len(rows) > limit:
-                last = rows[limit - 1]
-                values = (getattr(last, key.name) for key in keys)
-                self.next_cursor = cursor_of(ordering_of(keys), values)
                 break
-        return rows[:limit]
+        self.request, self._keys, self._rows, self._more = request, keys, rows[:limit], rows[limit:]
+        return self._rows
 
     def plan(
         self, queryset: QuerySet[Any], request: Request
@@ -57,9 +64,16 @@ class KeysetPagination(BasePagination):
         return _limit_field(self.max_limit)
 
     def get_paginated_response(self, data: Any) -> Response:
+        kept, render = len(self._rows), JSONRenderer().render
+        if len(data) == kept and len(render(data)) > settings.MAX_PAGE_SIZE:
+            kept = rows_that_fit(len(render(row)) for row in data)
+            data = data[:kept]
         response = Response(data)
-        if self.next_cursor is not None:
-            response["Link"] = link_to_next(self.request, "cursor", self.next_cursor)
+        if self._more or kept < len(self._rows):
+            last = self._rows[kept - 1]
+            values = (getattr(last, key.name) for key in self._keys)
+            cursor = cursor_of(ordering_of(self._keys), values)
+            response["Link"] = link_to_next(self.request, "cursor", cursor)
         return response
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
