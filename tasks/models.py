@@ -1,5 +1,6 @@
 """Tasks and their notifications: what they hold, and what is true of every one of them."""
 
+import re
 from typing import ClassVar, Self
 
 from django.db import models
@@ -11,15 +12,23 @@ from tasks.resources.models import RecordedModel
 from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.moments import now
 from tasks.rules.reminders import Kind, State, next_moment
-from tasks.rules.search import fold, searchable
+from tasks.rules.search import searchable, words
 
 __all__ = ["Event", "KeptAnswer", "Notification", "Stream", "Task"]
+
+LONG_WORD = 32  # characters
 
 
 class TaskQuerySet(RecordedQuerySet["Task"]):
     def search(self, term: str) -> Self:
-        """Tasks that contain `term` in text or description, in any case; wildcards are literal."""
-        return self.filter(search_text__contains=fold(term))
+        """Tasks with every word of `term` in text or description, in any case; nothing is a wildcard."""
+        found = self
+        for word in words(term):
+            if len(word) <= LONG_WORD:
+                found = found.filter(search_text__contains=word)
+            else:  # LIKE would compare nearly all of it at each place of a text that is like it
+                found = found.filter(search_text__regex=re.escape(word))
+        return found
 
 
 class Task(RecordedModel):

@@ -8,8 +8,9 @@ from rest_framework import serializers
 from tasks.resources.fields import TimestampField
 from tasks.resources.lists.filters import ParameterFilter, SearchFilter
 from tasks.resources.lists.query import FlagParameter
+from tasks.rules.search import MAX_TERM
 
-SEARCH = serializers.CharField(allow_blank=True, trim_whitespace=False, max_length=2000)
+SEARCH = serializers.CharField(allow_blank=True, max_length=MAX_TERM)
 
 
 class TaskFilters(FilterSet):

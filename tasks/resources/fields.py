@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from accounts.owned.models import OwnedModel
 from tasks.rules.moments import as_text
+from tasks.rules.text import is_blank
 
 # ISO 8601 as RFC 3339 narrows it down, with the offset optional. Python alone would also take a
 # bare date, week dates and basic format.
@@ -30,7 +31,12 @@ class TimestampField(serializers.DateTimeField):
 
 
 class TextField(serializers.CharField):
-    """Text, and not a number that could be written as text."""
+    """Text, and not a number that could be written as text. Blank is whatever shows nothing."""
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if isinstance(data, str) and not self.allow_blank and is_blank(data):
+            self.fail("blank")
+        return super().run_validation(data)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):

@@ -5,10 +5,11 @@ others (`derive`); what else follows from it (`follow_up`); its event. `fast` do
 statements where nothing but the row itself changes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, ClassVar, Self, cast
 
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import F
 from django.db.models.signals import class_prepared, m2m_changed, post_delete
@@ -20,6 +21,7 @@ from tasks.resources.querysets import RecordedQuerySet
 from tasks.resources.wire import shown
 from tasks.rules.ids import uuid7
 from tasks.rules.moments import now
+from tasks.rules.text import is_blank
 
 
 class RecordedModel(OwnedModel):
@@ -59,6 +61,16 @@ class RecordedModel(OwnedModel):
 
     def write_follow_up(self, before: Self | None) -> None:
         """Change rows of other tables as part of this change, before its event is recorded."""
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Django's, for forms of the admin; blank is whatever shows nothing, as over REST."""
+        super().clean_fields(exclude=exclude)
+        for field in self._meta.concrete_fields:
+            value = getattr(self, field.attname)
+            may_be = field.blank or field.name in (exclude or ()) or not isinstance(value, str)
+            if not may_be and is_blank(value):
+                said = str(field.error_messages["blank"])
+                raise ValidationError({field.name: ValidationError(said, code="blank")})
 
     def stamp(self, before: Self | None) -> None:
         """Set version and moments. `updated_at` grows with every change, whatever the clock does."""

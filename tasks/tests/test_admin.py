@@ -146,7 +146,7 @@ def test_nobody_may_change_the_owner_or_what_the_server_sets(staff):
     assert before | same == after | same
 
 
-@pytest.mark.parametrize("text", ["", "   ", "x" * 501])
+@pytest.mark.parametrize("text", ["", "   ", "x" * 501, "\ufeff", " \u200b\u3164"])
 def test_what_the_api_refuses_the_admin_refuses(staff, text):
     task = add("keep")
     response = staff.post(change_page(task), {"text": text, "order": "0"})

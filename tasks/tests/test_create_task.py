@@ -213,6 +213,66 @@ def test_values_beyond_the_limits_are_refused_by_name(alice_api, field, value):
     assert messages and all(isinstance(message, str) for message in messages)
 
 
+# What shows nothing, though Python takes it for more than white space.
+INVISIBLE = [
+    *(
+        "\ufeff",
+        "\u200b",
+        "\u2060",
+        "\u00ad",
+        "\u2800",
+        "\u3164",
+        "\u200d",
+        "\u200e\u200f",
+        "\u202e",
+    ),
+    *("\u115f", "\u1160", "\uffa0", "\u034f", "\u061c", "\u17b4", "\u180e", "\ufe0f", "\U000e0100"),
+    *(
+        "\U000e0020\U000e007f",
+        "\U0001d173",
+        "\U0001d159",
+        "\u2064",
+        "\ufff9",
+        "\u0001",
+        "\x7f",
+        "\x9f",
+    ),
+    *(" \u200b ", "\u200b\u3000\ufeff", "\ufeff" * 500),
+]
+
+
+@pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
+def test_a_text_that_shows_nothing_is_blank(alice_api, text):
+    assert refused(alice_api.post("/tasks", {"text": text}))
+    url = f"/tasks/{made(alice_api, description=text)['id']}"
+    for answer in (
+        *(alice_api.put(url, {"text": text}), alice_api.patch(url, {"text": text})),
+        alice_api.post("/tags", {"name": text}),
+    ):
+        assert answer.status_code == 400
+        assert list(answer.json().values()) == [["This field may not be blank."]]
+    assert alice_api.get(url).json()["description"] == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "❤\ufe0f",
+            "👩\u200d👧",
+            "🏴\U000e0067\U000e0062\U000e007f",
+            "\u200bx",
+            "x\ufeff",
+            "\u0645\u06cc\u200c\u062e",
+        ),
+        *("\u0301", "\u0600", "\ue000", "\ufffd", "\ufffc", "ᄒ\u1160", "."),
+    ],
+    ids=ascii,
+)
+def test_a_text_that_shows_anything_is_kept_as_it_is(alice_api, text):
+    assert made(alice_api, text)["text"] == text
+
+
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1e-1", "0.1", "9" * 5000])
 def test_numbers_that_are_no_order_are_refused(alice_api, number):
     """Written out, as Python would not write them: 1e999 reads as infinity."""

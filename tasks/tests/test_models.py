@@ -266,7 +266,15 @@ def test_a_task_has_its_id_before_it_is_saved():
         ("ﬁn", "FIN", "fin"),
         ("k", "K", "\u212a"),  # the Kelvin sign
         ("å", "Å", "\u212b", "A\u030a"),  # the Ångström sign
-        ("i\u0307", "\u0130"),  # the Turkish capital
+        (
+            "i",
+            "I",
+            "\u0130",
+            "\u0131",
+            "i\u0307",
+            "I\u0307",
+        ),  # the Turkish two, with dot and without
+        ("milk", "mi\u00adlk", "\ufeffmilk", "milk\u200b\u2060"),
         # An iota subscript under an accent: needs decomposing before the case is dropped.
         ("\u1f84", "\u1f8c", "\u03b1\u0313\u0301\u0345", "\u03b1\u0345\u0313\u0301"),
         # Two accents in either order.
@@ -281,7 +289,7 @@ def test_spellings_of_the_same_fold_to_the_same(spellings):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("cafe", "café"), ("a", "ä"), ("l", "1"), ("①", "1"), ("milk", "milk "), ("\u0131", "i")],
+    [("cafe", "café"), ("a", "ä"), ("l", "1"), ("①", "1"), ("milk", "milk ")],
 )
 def test_what_differs_by_more_stays_different(one, other):
     assert fold(one) != fold(other)
@@ -297,3 +305,5 @@ def test_folding_twice_is_folding_once():
     for number in (*range(0xD800), *range(0xE000, 0x20000)):
         once = fold(chr(number))
         assert fold(once) == once
+    for text in ("I\u0307\u0307", "i\u00ad\u0307", "e\u034f\u0301", "a\u0323\u200d\u0302"):
+        assert fold(fold(text)) == fold(text)
