@@ -2,9 +2,11 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from decimal import Context, Decimal
 from hashlib import sha256
 from typing import Any, ClassVar
 
@@ -23,6 +25,14 @@ from accounts.users import owner_id
 
 KEPT_FOR = timedelta(hours=24)
 PRUNE_BATCH = 1000
+
+SHORT = 15  # digits of an integer that is written as it is
+
+# Strings are matched so that no number is found in them. Other integers have one way to be written.
+_STRING_OR_NUMBER = re.compile(
+    rf'"(?:[^"\\]|\\.)*+"|-?[0-9]++(?:[.e][0-9.e+-]*+|(?<=[0-9]{{{SHORT}}}))'
+)
+_EXACT = Context(prec=sys.int_info.default_max_str_digits)  # Python reads no longer integer
 
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
@@ -124,13 +134,18 @@ def prune(now: datetime) -> Iterator[int]:
 def _hash_of(body: Any) -> str:
     """The same for bodies that are the same as JSON: 1.0 is 1, but neither `true` nor "1" is."""
     # In C and from a shallower stack than the parser's, so no deeper nesting than it lets through.
-    plain = json.loads(json.dumps(body), parse_float=_number)
-    return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(body, sort_keys=True)
+    return sha256(_STRING_OR_NUMBER.sub(_written_once, text).encode()).hexdigest()
 
 
-def _number(text: str) -> float | int:
-    number = float(text)
-    return int(number) if number.is_integer() else number
+def _written_once(match: re.Match[str]) -> str:
+    """A string as it is, a number in the one way that its value has: `1E+308` is no longer than that."""
+    text = match[0]
+    if text.startswith('"'):
+        return text
+    number = _EXACT.normalize(Decimal(text))
+    is_short = number.adjusted() < SHORT and number == number.to_integral_value()
+    return str(int(number) if is_short else number)
 
 
 _running: dict[bytes, object] = {}

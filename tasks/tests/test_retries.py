@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from bisect import bisect_left
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
@@ -160,6 +161,8 @@ def test_without_the_header_nothing_is_asked_of_the_database(alice_api):
         ('{"text": "y", "text": "x"}', '{"text": "x"}'),  # of two values the last one counts
         ('{"text": "x", "a": "\\ud800"}',) * 2,
         ('{"text": "x", "a": 1e999}',) * 2,
+        ('{"text": "x", "a": 1e20}', '{"text": "x", "a": 100000000000000000000}'),
+        ('{"text": "x", "a": 1e308}', '{"text": "x", "a": 1' + "0" * 308 + "}"),
         ('{"text": "x", "a": ' + "9" * 4000 + "}",) * 2,
     ],
 )
@@ -188,6 +191,8 @@ def test_the_same_body_written_differently_is_a_repeat(alice_api, first, again):
         ('{"text": "x", "a": [1, 2]}', '{"text": "x", "a": [2, 1]}'),
         ('{"text": "x", "a": []}', '{"text": "x", "a": {}}'),
         ('{"text": "x", "a": 9007199254740993}', '{"text": "x", "a": 9007199254740992.0}'),
+        ('{"text": "x", "a": 1' + "0" * 4000 + "}", '{"text": "x", "a": 1' + "0" * 3999 + "1}"),
+        ('{"text": "x", "a": "\\" 1.0"}', '{"text": "x", "a": "\\" 1"}'),
     ],
 )
 def test_another_body_with_the_same_key_is_refused(alice_api, first, other):
@@ -224,6 +229,22 @@ def test_what_is_nested_as_deeply_as_can_be_is_taken_with_a_key_as_well(
         assert first.status_code in (201, 400)
         assert first.status_code == 201 or depth > deepest - 4  # give or take our own frames
         assert again.content == first.content
+
+
+@pytest.mark.parametrize(
+    "value", ["1e308", "1.5", "0", '""', "9" * 4000], ids=lambda each: each[:5]
+)
+def test_what_a_body_costs_to_compare_is_in_proportion_to_its_length(alice_api, value):
+    body = '{"text": "x", "a": [' + ",".join([value] * (1_000_000 // (len(value) + 1))) + "]}"
+    post_raw(alice_api, '{"text": "x"}', key="before")
+    tracemalloc.start()
+    try:
+        first = post_raw(alice_api, body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert same(first, post_raw(alice_api, body))
+    assert most < 64 * 1024 * 1024
 
 
 # Keys
