@@ -128,9 +128,10 @@ def pytest_configure() -> None:
     # Each of pytest-xdist's workers has a database of its own, and hears its own events only.
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and django_settings.REDIS_URL:
         channel_layer: Any = django_settings.CHANNEL_LAYERS["default"]
-        cache: Any = django_settings.CACHES["default"]
         channel_layer["CONFIG"]["prefix"] += f"-{worker}"
-        cache["KEY_PREFIX"] += f"-{worker}"
+        caches: Any = django_settings.CACHES.values()
+        for cache in caches:
+            cache["KEY_PREFIX"] += f"-{worker}"
 
 
 def pytest_unconfigure() -> None:

@@ -162,11 +162,16 @@ if REDIS_URL:
             "prefix": NAME_IN_REDIS,
         },
     }
-    CACHES["default"] = CACHES["sign-in tries"] = {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": NAME_IN_REDIS,
-    }
+    for name, serializer in (("default", "JSON"), ("sign-in tries", "WholeNumber")):
+        CACHES[name] = {
+            "BACKEND": "todolist.caches.JSONCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": NAME_IN_REDIS,
+            "OPTIONS": {
+                "serializer": f"todolist.caches.{serializer}Serializer",
+                **{"socket_connect_timeout": 1, "socket_timeout": 1},  # seconds
+            },
+        }
 
 # Language, time, files of the admin
 USE_I18N = False

@@ -1,5 +1,6 @@
 """The cache of verified tokens: a signature is checked once, not with every request."""
 
+import sys
 import threading
 import time
 from hashlib import sha256
@@ -14,6 +15,9 @@ from accounts.signin.keyset import key_set
 from accounts.signin.tokens import VerifiedToken, check, read_header
 
 MAX_KNOWN = 10_000  # tokens; about 500 bytes each
+MAX_TEXT = (
+    1024  # bytes of id, address and name in memory; a token that says more is checked each time
+)
 
 
 class KnownToken(NamedTuple):
@@ -58,7 +62,7 @@ def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
     # Before the check: keys that are fetched meanwhile make the entry outdated, never the reverse.
     grounds = _grounds(published=header.published)
     token = check(raw, header, wait=wait)
-    if None not in grounds:
+    if None not in grounds and _size(token) <= MAX_TEXT:
         with _lock:
             if len(_known) >= MAX_KNOWN:
                 del _known[next(iter(_known))]  # the oldest entry
@@ -72,6 +76,10 @@ async def verify_async(raw: str) -> VerifiedToken:
         return verify(raw, wait=False)
     except MustWait:
         return await sync_to_async(verify, thread_sensitive=False)(raw)
+
+
+def _size(token: VerifiedToken) -> int:
+    return sum(map(sys.getsizeof, (token.user.id, token.user.email, token.user.name)))
 
 
 def _grounds(*, published: bool) -> tuple[object, ...]:

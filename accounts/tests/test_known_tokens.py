@@ -1,7 +1,9 @@
 """Good tokens are remembered for a while, and never for longer than they are good."""
 
 import time
+import tracemalloc
 from collections.abc import Iterator
+from typing import Any
 
 import jwt
 import pytest
@@ -151,3 +153,30 @@ def test_keys_that_are_fetched_anew_only_make_it_be_checked_again(settings, sign
             verify(token)
             key_set(server.url).refresh()
         assert signatures == [token, token]
+
+
+def test_what_is_remembered_is_bounded_in_bytes(signatures):
+    """However much tokens say of a person: their number alone bounds nothing."""
+    at_most = 2 * 1024  # bytes for each
+    long: list[dict[str, Any]] = [
+        *({"name": "n" * 11_900}, {"email": "e" * 11_900}, {"name": "x" * 700 + "\U0001f600"}),
+        {"name": "x" * 500, "email": "x" * 500},
+    ]
+    tokens = [sign(f"person-{n}", **long[n % 4]) for n in range(400)]
+    tracemalloc.start()
+    try:
+        for token in tokens:
+            verify(token)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < len(tokens) * at_most
+    # They are as good as others, just checked again.
+    assert client_with(tokens[0]).get("/me").json()["name"] == "n" * 11_900
+
+
+def test_a_usual_token_is_remembered_with_all_that_it_says(signatures):
+    token = sign("0190a6b0-0000-7000-8000-000000000000", name="É" * 60, email="e" * 60 + "@x.test")
+    for _ in range(3):
+        verify(token)
+    assert signatures == [token]

@@ -22,6 +22,7 @@ from accounts.owned.acting import acting_as_everyone
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 MAX_HOSTS = 100  # spellings of good `Host` headers that are remembered
+MAX_HOST = 255  # characters of such a spelling; a port may have any number of zeros
 
 
 def stored(headers: ResponseHeaders) -> dict[str, tuple[str, str]]:
@@ -105,6 +106,7 @@ class CommonOutsideTheAdmin(CommonMiddleware):
             request.get_host() == host  # raises `DisallowedHost`
             and not settings.USE_X_FORWARDED_HOST  # where a proxy says the host
             and len(self._good_hosts) < MAX_HOSTS
+            and len(host) <= MAX_HOST
         ):
             self._good_hosts.add(host)
         response: Any = self.get_response(request)

@@ -18,11 +18,9 @@ from accounts.users import CurrentUser, owner_id
 from tasks.resources.etags import etag, knows
 from tasks.resources.fast.hooks import Fast
 from tasks.resources.lists.keyset import cursor_of, ordering_of
-from tasks.resources.lists.paging import link_to_next
+from tasks.resources.lists.paging import SHORT, link_to_next
 from tasks.resources.lists.query import query_of
 from tasks.resources.wire import row_as_json
-
-SHORT = 100  # characters of a query whose statement is kept: it has no cursor and no long words
 
 # Placeholders in statements that are compiled once: no id holds a NUL, no key is this one.
 OWNER = CurrentUser("\x00owner")
@@ -73,6 +71,7 @@ class ListStatement(NamedTuple):
 
 def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     query = query_of(request)
+    # Kept where the query has no cursor and no long words.
     kept = _kept_list if len(query) <= SHORT else _list_statement
     view_class: Any = type(view)
     found = kept(view_class, query)

@@ -20,6 +20,8 @@ from rest_framework.response import Response
 from tasks.resources.lists.keyset import Key, cursor_of, keys_of, ordering_of, segments, values_of
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parsed_query, query_of
 
+SHORT = 100  # characters of a query of which something is kept
+
 
 def rows_that_fit(sizes: Iterable[int]) -> int:
     """How many rows of these sizes a page holds, as a JSON array; the first one it always holds."""
@@ -103,11 +105,13 @@ def link_to_next(request: Request, name: str, value: str) -> str:
     The value is one that a URL has as it is.
     """
     http = request._request  # past the wrapper, which looks in its own class first
-    before = _before_value(http.path, query_of(request), name)
+    query = query_of(request)
+    make = _before_value if len(query) <= SHORT else _before_value.__wrapped__
+    before = make(http.path, query, name)
     return f'<{http.scheme}://{http.get_host()}{before}{value}>; rel="next"'
 
 
-@lru_cache(maxsize=100)  # few, for a query may be long
+@lru_cache(maxsize=256)
 def _before_value(path: str, query: str, name: str) -> str:
     """A list with this query, but another value of one parameter: a relative URL as far as that value."""
     others = parsed_query(query).copy()
