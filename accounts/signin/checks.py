@@ -9,7 +9,13 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from accounts.signin.conf import MINIMUM_SECRET_BYTES, conf, origin_of, parse_rotated_secrets
+from accounts.signin.conf import (
+    MINIMUM_SECRET_BYTES,
+    conf,
+    listed,
+    origin_of,
+    parse_rotated_secrets,
+)
 from accounts.signin.tokens import is_usable_secret
 
 STRENGTH = 16  # bytes; RFC 2104 section 3 wants keys that are random, and 128 bits are out of reach
@@ -110,3 +116,10 @@ def check_urls(**kwargs: Any) -> Iterator[CheckMessage]:
                 f"{variable} is a plain http URL: whoever sits in between can replace the keys."
             )
             yield Warning(problem, hint="Use https.", id="accounts.W006")
+    for variable in ("BETTER_AUTH_ISSUER", "BETTER_AUTH_AUDIENCE"):
+        if getattr(settings, variable) and not listed(getattr(settings, variable)):
+            yield Error(
+                f"{variable} is a list without an entry.",
+                hint="Write what tokens may name, with commas in between, or leave it out.",
+                id="accounts.E010",
+            )

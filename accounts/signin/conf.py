@@ -45,6 +45,23 @@ def origin_of(url: str) -> str:
     return f"{scheme}://{host}" + (f":{port}" if port and port != implied else "")
 
 
+@lru_cache(maxsize=8)
+def jwks_url_of(url: str) -> str:
+    """Where the Better Auth server of this base URL publishes its keys; "" for no URL.
+
+    Below the base URL, which is `/api/auth` of the origin where it has no path of its own.
+    """
+    if not (origin := origin_of(url)):
+        return ""
+    return f"{origin}{urlsplit(url.strip()).path.rstrip('/') or '/api/auth'}/jwks"
+
+
+@lru_cache(maxsize=8)
+def listed(text: str) -> tuple[str, ...]:
+    """The entries of a comma-separated list."""
+    return tuple(filter(None, (entry.strip() for entry in text.split(","))))
+
+
 class BetterAuthConf:
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -56,13 +73,13 @@ class BetterAuthConf:
     @property
     def jwks_url(self) -> str:
         """Where the published keys are; "" when tokens of the jwt plugin are not accepted."""
-        origin = origin_of(settings.BETTER_AUTH_URL)
-        return settings.BETTER_AUTH_JWKS_URL or (f"{origin}/api/auth/jwks" if origin else "")
+        return settings.BETTER_AUTH_JWKS_URL or jwks_url_of(settings.BETTER_AUTH_URL)
 
-    def pinned(self, *, published: bool) -> tuple[str, str]:
-        """What `iss` and `aud` of a token must be, by its kind of key; "" for what may be anything."""
-        origin = origin_of(settings.BETTER_AUTH_URL) if published else ""
-        return settings.BETTER_AUTH_ISSUER or origin, settings.BETTER_AUTH_AUDIENCE or origin
+    def pinned(self, *, published: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What `iss` and `aud` of a token may be, by its kind of key; none where that is anything."""
+        derived = listed(origin_of(settings.BETTER_AUTH_URL)) if published else ()
+        issuers, audiences = settings.BETTER_AUTH_ISSUER, settings.BETTER_AUTH_AUDIENCE
+        return listed(issuers) or derived, listed(audiences) or derived
 
 
 conf = BetterAuthConf()

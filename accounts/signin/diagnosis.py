@@ -57,9 +57,10 @@ def examine_key_server() -> Iterator[Finding]:
         yield Finding("keys", "error", f"No published keys from {keys.url}: {error}.", cure)
         return
     yield Finding("keys", "ok", f"Usable keys that {keys.url} publishes: {len(found)}.")
-    issuer, audience = conf.pinned(published=True)
-    if issuer and audience:  # otherwise a system check complains
-        yield Finding("issuer", "ok", f"Tokens must name issuer {issuer} and audience {audience}.")
+    issuers, audiences = conf.pinned(published=True)
+    if issuers and audiences:  # otherwise a system check complains
+        named = f"issuer {' or '.join(issuers)} and audience {' or '.join(audiences)}"
+        yield Finding("issuer", "ok", f"Tokens must name {named}.")
     ahead = round(keys.clock_lead or 0)
     if abs(ahead) > max(settings.BETTER_AUTH_LEEWAY, 2):
         than = "behind" if ahead > 0 else "ahead of"
@@ -145,11 +146,12 @@ def _fault(reason: str, header: Claims, claims: Claims) -> tuple[str, str]:
             fault = "The token was not signed with the published key it names, or changed since."
             cure = ASK_ITS_SERVER
         case "wrong issuer" | "missing iss" | "wrong audience" | "missing aud":
-            issuer, audience = conf.pinned(published=not shared)
-            claim, name, expected = "iss", "issuer", issuer
+            issuers, audiences = conf.pinned(published=not shared)
+            claim, name, allowed = "iss", "issuer", issuers
             if "aud" in reason:
-                claim, name, expected = "aud", "audience", audience
-            fault = f"The token's {name} is {_quote(claims.get(claim))}, expected is {expected!r}."
+                claim, name, allowed = "aud", "audience", audiences
+            expected = " or ".join(map(repr, allowed))
+            fault = f"The token's {name} is {_quote(claims.get(claim))}, expected is {expected}."
             cure = f"Make BETTER_AUTH_{name.upper()} here equal to jwt.{name} or baseURL there."
         case "missing user ID":
             fault, cure = "The token names no user: it has no sub.", NAME_THE_USER

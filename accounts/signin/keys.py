@@ -18,12 +18,13 @@ MINIMUM_RSA_BITS = 2048  # RFC 7518 section 3.3
 # a JWK that make up its public half (RFC 7518 section 6). Nothing else of an entry is loaded, least
 # of all the private members that a misconfigured server might publish.
 _EDDSA = frozenset({"EdDSA", "Ed25519"})  # two names of one algorithm
+_RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _KINDS = {
     ("OKP", "Ed25519"): (_EDDSA, ("crv", "x")),
     ("EC", "P-256"): (frozenset({"ES256"}), ("crv", "x", "y")),
     ("EC", "P-384"): (frozenset({"ES384"}), ("crv", "x", "y")),
     ("EC", "P-521"): (frozenset({"ES512"}), ("crv", "x", "y")),
-    ("RSA", None): (frozenset({"RS256", "PS256"}), ("n", "e")),
+    ("RSA", None): (_RSA, ("n", "e")),
 }
 PUBLISHED_ALGORITHMS = frozenset[str]().union(*(algorithms for algorithms, _ in _KINDS.values()))
 

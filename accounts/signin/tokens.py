@@ -64,7 +64,8 @@ def read_header(raw: str) -> Header:
     if "crit" in header:
         raise InvalidToken("critical extensions are not supported")
     # RFC 8725 section 3.11: tokens for other uses (`at+jwt`, session caches) name another type.
-    if header.get("typ", "JWT") != "JWT":
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.upper() != "JWT":  # RFC 7519 section 5.1
         raise InvalidToken("type not accepted")
     # One kind of key for each kind of algorithm, so that no token can have its signature checked
     # with a key of another kind (RFC 8725 section 3.1).
@@ -77,12 +78,12 @@ def read_header(raw: str) -> Header:
 
 def check(raw: str, header: Header, *, wait: bool) -> VerifiedToken:
     """Check signature and claims, with no cache. Raises what `known_tokens.verify` does."""
-    issuer, audience = conf.pinned(published=header.published)
+    issuers, audiences = conf.pinned(published=header.published)
     keys: Sequence[Any] = conf.secrets
     if header.published:
         if not conf.jwks_url:
             raise InvalidToken("no published keys are configured")
-        if not (issuer and audience):
+        if not (issuers and audiences):
             # The same keys sign tokens for other uses; only these two claims tell them apart.
             raise InvalidToken("no issuer and audience are configured")
         found = key_set(conf.jwks_url).find(header.kid, header.algorithm, wait=wait)
@@ -91,7 +92,7 @@ def check(raw: str, header: Header, *, wait: bool) -> VerifiedToken:
         raise InvalidToken("unknown key" if header.published else "no shared secret is configured")
     for key in keys:
         with suppress(jwt.InvalidSignatureError):  # another key may fit, as during a rotation
-            return _check_claims(_decode(raw, key, header.algorithm, issuer, audience))
+            return _check_claims(_decode(raw, key, header.algorithm, issuers, audiences))
     raise InvalidToken("signature does not match")
 
 
@@ -112,7 +113,7 @@ def issue(user_id: str, *, email: str = "", name: str = "", lifetime: int) -> st
     """
     _check_user_id(user_id)
     issued_at = int(time.time())
-    issuer, audience = conf.pinned(published=False)
+    issuer, audience = (next(iter(names), "") for names in conf.pinned(published=False))
     optional = {"email": email, "name": name, "iss": issuer, "aud": audience}
     claims = {"sub": user_id, "iat": issued_at, "exp": issued_at + lifetime}
     claims |= {claim: value for claim, value in optional.items() if value}
@@ -144,13 +145,15 @@ def _check_form(raw: str) -> None:
             raise InvalidToken("malformed")
 
 
-def _decode(raw: str, key: Any, algorithm: str, issuer: str, audience: str) -> Mapping[str, Any]:
-    """Let PyJWT check signature, issuer and audience; "" leaves one unchecked.
+def _decode(
+    raw: str, key: Any, algorithm: str, issuers: Sequence[str], audiences: Sequence[str]
+) -> Mapping[str, Any]:
+    """Let PyJWT check signature, issuer and audience: any of those named, or unchecked for none.
 
     Raises `jwt.InvalidSignatureError` when another key may fit, `InvalidToken` otherwise.
     """
-    options: Any = {"verify_iss": bool(issuer), "verify_aud": bool(audience), **_NOT_BY_PYJWT}
-    pinned: Any = {"issuer": issuer or None, "audience": audience or None}
+    options: Any = {"verify_iss": bool(issuers), "verify_aud": bool(audiences), **_NOT_BY_PYJWT}
+    pinned: Any = {"issuer": issuers or None, "audience": audiences or None}
     try:
         return jwt.decode(raw, key, algorithms=[algorithm], options=options, **pinned)
     except jwt.InvalidSignatureError:

@@ -1,11 +1,15 @@
 """The door for sockets, as ASGI middleware: which pages may open one, and whose it is."""
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
 
+from accounts.signin.conf import origin_of
 from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
 from accounts.signin.known_tokens import bearer_token, verify_async
 
@@ -19,16 +23,18 @@ CLOSE_UNAUTHORIZED = 4001
 CLOSE_TRY_AGAIN_LATER = 4503
 SUBPROTOCOL = "bearer"
 
+_HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)  # with its port: no user, path or blank
+
 
 class OriginMiddleware:
-    """Refuse, at the handshake, pages of origins outside `CORS_ORIGINS`; only browsers send one."""
+    """Refuse, at the handshake, pages of origins that are neither ours nor in `CORS_ORIGINS`."""
 
     def __init__(self, inner: ASGIApplication) -> None:
         self.inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        origins = _header_values(scope, b"origin")
-        if all(origin.decode("latin-1") in settings.CORS_ORIGINS for origin in origins):
+        origins = [value.decode("latin-1") for value in _header_values(scope, b"origin")]
+        if all(origin in settings.CORS_ORIGINS or is_own(origin, scope) for origin in origins):
             await self.inner(scope, receive, send)
         else:
             await refuse(scope, receive, send)
@@ -53,6 +59,28 @@ class TokenMiddleware:
             await send({"type": "websocket.close", "code": code, "reason": reason})
             return
         await self.inner({**scope, "user": token.user, "token": token}, receive, send)
+
+
+def is_own(origin: str, scope: Scope) -> bool:
+    """Whether an `Origin` is that of the server itself, which clients send that are no browsers.
+
+    They make it of the URL that they connect to, some with its scheme, which no page can have. What
+    `Host` says counts as far as `ALLOWED_HOSTS` has it, so that no page of another name gets in.
+    """
+    scheme, _, host = origin.partition("://")
+    secure = scope.get("scheme") in ("https", "wss")
+    if scheme not in (("https", "wss") if secure else ("http", "ws")) or not _HOST.fullmatch(host):
+        return False
+    request = HttpRequest()
+    for name, value in scope.get("headers", ()):
+        variable = name.decode("latin-1").upper().replace("-", "_")
+        request.META[f"HTTP_{variable}"] = value.decode("latin-1")
+    try:
+        asked = request.get_host()
+    except (DisallowedHost, KeyError):  # KeyError: no `Host`, as in HTTP/1.0
+        return False
+    scheme = "https" if secure else "http"
+    return origin_of(f"{scheme}://{host}") == origin_of(f"{scheme}://{asked}")
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,8 +109,8 @@ def _raw_token(scope: Scope) -> str:
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     if "token" in query:
         candidates = query["token"]
-    elif headers := _header_values(scope, b"authorization"):
-        candidates = [raw for header in headers if (raw := bearer_token(header)) is not None]
+    elif tokens := [*filter(None, map(bearer_token, _header_values(scope, b"authorization")))]:
+        candidates = tokens  # another scheme is not for us (RFC 9110 section 11.6.2)
     else:
         candidates = [offer for offer in scope.get("subprotocols", ()) if offer != SUBPROTOCOL]
     if len(candidates) != 1:

@@ -13,7 +13,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-ALGORITHMS = ("EdDSA", "Ed25519", "ES256", "ES384", "ES512", "RS256", "PS256")
+RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+ALGORITHMS = ("EdDSA", "Ed25519", "ES256", "ES384", "ES512", *RSA)
 CURVES: dict[str, Any] = {"ES256": ec.SECP256R1, "ES384": ec.SECP384R1, "ES512": ec.SECP521R1}
 
 
@@ -50,10 +51,11 @@ class SigningKey:
 
 
 class KeyServer:
-    """Publishes `keys` at /api/auth/jwks, or misbehaves as `mood` says; counts who asks."""
+    """Publishes `keys` at `path`, or misbehaves as `mood` says; counts who asks."""
 
     def __init__(self, *keys: SigningKey) -> None:
         self.keys = list(keys)
+        self.path = "/api/auth/jwks"
         self.mood = "well"
         self.fetches = 0
         self.clock_lead = 0  # seconds by which its clock is ahead of ours
@@ -79,12 +81,12 @@ class KeyServer:
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         self.origin = f"http://127.0.0.1:{self.http.server_address[1]}"
-        self.url = f"{self.origin}/api/auth/jwks"
+        self.url = f"{self.origin}{self.path}"
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         published = json.dumps({"keys": [key.jwk for key in self.keys]}).encode()
         status, body = 200, published
-        if handler.path not in ("/api/auth/jwks", "/elsewhere"):
+        if handler.path not in (self.path, "/elsewhere"):
             status, body = 404, b"{}"
         elif self.mood == "redirecting" and handler.path != "/elsewhere":
             status, body = 302, b""

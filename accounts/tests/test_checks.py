@@ -195,6 +195,14 @@ def test_a_key_of_128_random_bits_never_is(make):
     assert not any(is_weak(make(16)) for _ in range(5000))
 
 
+@pytest.mark.parametrize("variable", ["BETTER_AUTH_ISSUER", "BETTER_AUTH_AUDIENCE"])
+def test_a_list_without_an_entry_is_refused(settings, variable):
+    setattr(settings, variable, " , ,")
+    assert_complains("accounts.E010", of=variable, level=Error)
+    setattr(settings, variable, "https://a.example.com, https://b.example.com")
+    assert ids() == set()
+
+
 # E004: a ring that is not of Better Auth's form
 
 MALFORMED = {

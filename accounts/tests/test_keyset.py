@@ -16,8 +16,9 @@ from accounts.signin.errors import FetchError, InvalidToken, KeysUnavailable, Mu
 from accounts.signin.keys import parse_keys
 from accounts.signin.keyset import KeySet
 from accounts.signin.known_tokens import verify
+from accounts.tests.forging import forge, good_claims
 from accounts.tests.keyserver import ALGORITHMS, BODIES, KeyServer, SigningKey, serving
-from conftest import SECRET, client_with, sign
+from conftest import ALICE, SECRET, client_with, sign
 
 HOUR = 3600
 
@@ -41,7 +42,7 @@ def signing_keys() -> dict[str, SigningKey]:
 def key_server(signing_keys, settings):
     """A server that publishes one key of each kind, and settings that trust it."""
     with serving(*signing_keys.values()) as server:
-        settings.BETTER_AUTH_URL = f"{server.origin}/some/path/"
+        settings.BETTER_AUTH_URL = server.origin
         yield server
 
 
@@ -175,6 +176,33 @@ def test_where_the_keys_are_and_whom_they_speak_for_can_be_set_apart(
     settings.BETTER_AUTH_ISSUER = "https://auth.example.com"
     settings.BETTER_AUTH_AUDIENCE = "todos"
     assert verify(token).user.id == "alice"
+
+
+@pytest.mark.parametrize("path", ["", "/", "/api/auth", "/api/auth/", "/auth", "/a/b//"])
+def test_the_keys_are_below_the_path_of_the_url(key_server, signing_keys, settings, path):
+    settings.BETTER_AUTH_URL = f"{key_server.origin}{path}"
+    key_server.path = f"{path.rstrip('/') or '/api/auth'}/jwks"
+    token = signing_keys["EdDSA"].sign(key_server.origin)  # the origin alone, all the same
+    assert verify(token).user.id == "alice"
+    with pytest.raises(InvalidToken, match="wrong issuer"):
+        verify(signing_keys["EdDSA"].sign(f"{key_server.origin}/auth"))
+
+
+@pytest.mark.parametrize("names", ["https://a,https://b", " https://b , https://a ", ",https://b,"])
+def test_any_issuer_and_audience_of_a_list_will_do(key_server, signing_keys, settings, names):
+    settings.BETTER_AUTH_ISSUER = settings.BETTER_AUTH_AUDIENCE = names
+    key = signing_keys["EdDSA"]
+    assert verify(key.sign("https://b")).user.id == "alice"
+    assert verify(key.sign("https://b", aud=["x", "https://b"])).user.id == "alice"
+    assert verify(sign(iss="https://b", aud="https://b")).user.id == ALICE
+    for one in (key_server.origin, names, "", "https://", "https://b,", "https://c"):
+        with pytest.raises(InvalidToken, match="issuer"):
+            verify(key.sign("https://b", iss=one))
+        with pytest.raises(InvalidToken, match="aud"):
+            verify(key.sign("https://b", aud=one))
+    for odd in (["https://b"], {"https://b": 1}, 7):
+        with pytest.raises(InvalidToken, match="issuer"):
+            verify(forge(good_claims(iss=odd, aud="https://b")))
 
 
 def test_without_a_url_no_published_key_is_trusted(signing_keys):

@@ -216,13 +216,8 @@ def test_3_2_use_appropriate_algorithms(key_server, keys):
     for digest in ("sha384", "sha512"):
         header = {"alg": digest.replace("sha", "HS")}
         assert caller(forge(header=header, digest=digest)) is None
-    claims = good_claims(iss=key_server.origin, aud=key_server.origin)
-    rsa = keys["RS256"]
-    for alg in ("RS384", "RS512", "PS384", "PS512"):
-        token = jwt.encode(claims, rsa.private, algorithm=alg, headers={"kid": rsa.kid})
-        assert caller(token) is None
     for alg in ("RSA1_5", "RS1", "HS1", "ES256K"):
-        assert caller(forge(header={"alg": alg, "kid": rsa.kid})) is None
+        assert caller(forge(header={"alg": alg, "kid": keys["RS256"].kid})) is None
 
 
 def test_3_3_validate_all_cryptographic_operations(key_server, keys):

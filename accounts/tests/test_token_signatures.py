@@ -242,9 +242,9 @@ def test_an_unencoded_payload_is_refused(crit):
         "better-auth.session-cache+jwt",
         "logout+jwt",
         "dpop+jwt",
-        "jwt",
-        "Jwt",
+        "application/jwt",
         "JWT ",
+        "\u0134WT",
         "JWE",
         "",
         None,
@@ -259,6 +259,12 @@ def test_a_token_of_another_type_is_refused(typ):
     """RFC 8725 section 3.11: what was signed for another use names another type."""
     header = {"alg": "HS256", "typ": typ}
     assert refusal(forge(header=header)) == "Invalid token: type not accepted"
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", "Jwt", "jWT"])
+def test_the_type_is_written_in_any_case(typ):
+    """RFC 7519 section 5.1: upper case is only recommended."""
+    assert verify(forge(header={"alg": "HS256", "typ": typ})).user.id == ALICE
 
 
 @pytest.fixture

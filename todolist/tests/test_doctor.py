@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -166,14 +167,14 @@ def test_a_wrong_audience_prints_both(key_server, key):
 
 def test_an_expired_token():
     message = fault("token.expired", sign(exp=int(time.time()) - 100))
-    assert "100 seconds ago" in message or "101 seconds ago" in message
+    assert re.search("1[0-2][0-9] seconds ago", message)
 
 
 @pytest.mark.parametrize("claim", ["iat", "nbf"])
 def test_a_token_from_the_future_says_how_far(claim):
     claims: dict[str, Any] = {claim: int(time.time()) + 100}
     message = fault("token.not-valid-yet", sign(**claims))
-    assert "100 seconds" in message or "99 seconds" in message
+    assert re.search("(100|[7-9][0-9]) seconds", message)
 
 
 @pytest.mark.parametrize(("lead", "direction"), [(-90, "ahead of"), (90, "behind")])

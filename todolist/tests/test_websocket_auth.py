@@ -55,9 +55,11 @@ def open_socket() -> Open:
         query: bytes | str = b"",
         headers: tuple[tuple[bytes, bytes], ...] = (),
         subprotocols: tuple[str, ...] = (),
+        scheme: str = "ws",
     ) -> AsyncIterator[Handshake]:
         socket = WebsocketCommunicator(application, path, list(headers), list(subprotocols))
         socket.scope["query_string"] = query.encode() if isinstance(query, str) else query
+        socket.scope["scheme"] = scheme
         accepted, answer = await socket.connect()
         try:
             yield Handshake(socket, accepted, answer if isinstance(answer, str) else None)
@@ -230,6 +232,36 @@ async def test_what_is_not_one_good_token_in_the_header_is_4001(open_socket, val
         await assert_closed(handshake)
 
 
+OTHER_SCHEMES = [
+    "",
+    "Basic dXNlcjpwYXNzd29yZA==",
+    "Digest",
+    'Digest username="x", realm="y"',
+    "\xff",
+]
+
+
+@pytest.mark.parametrize("value", [*OTHER_SCHEMES, f"Basic {good()}", good()])
+async def test_another_scheme_counts_as_no_header(open_socket, value):
+    header = authorization(value)
+    async with open_socket(headers=header, subprotocols=("bearer", good())) as handshake:
+        assert await greeted_until(handshake) == GOOD_UNTIL
+    async with open_socket(headers=header, query=f"token={good()}") as handshake:
+        assert await greeted_until(handshake) == GOOD_UNTIL
+    async with open_socket(headers=header) as handshake:
+        await assert_closed(handshake)
+    async with open_socket(headers=header, subprotocols=("bearer", "garbage")) as handshake:
+        await assert_closed(handshake)
+
+
+@pytest.mark.parametrize("value", ["Bearer", f"Bearer {good()} {good()}"])
+async def test_our_scheme_counts_though_no_token_follows(open_socket, value):
+    async with open_socket(
+        headers=authorization(value), subprotocols=("bearer", good())
+    ) as handshake:
+        await assert_closed(handshake)
+
+
 async def test_two_authorization_headers_are_4001(open_socket):
     twice = authorization(f"Bearer {good()}") * 2
     async with open_socket(headers=twice) as handshake:
@@ -360,6 +392,63 @@ FOREIGN_ORIGINS = [
 async def test_a_foreign_page_is_refused_at_the_handshake(open_socket, page, token):
     query = f"token={good()}" if token == "good" else ""
     async with open_socket(query=query, headers=origin(page)) as handshake:
+        assert not handshake.accepted
+
+
+def asked(host: bytes, page: bytes, *more: tuple[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"host", host), *origin(page), *more)
+
+
+@pytest.mark.parametrize(
+    ("host", "page"),
+    [
+        (b"testserver", b"http://testserver"),
+        (b"testserver", b"ws://testserver"),
+        (b"TestServer", b"http://testserver"),
+        (b"testserver:80", b"http://testserver"),
+        (b"testserver", b"http://testserver:80"),
+        (b"testserver:8000", b"http://testserver:8000"),
+        (b"127.0.0.1:8000", b"http://127.0.0.1:8000"),
+        (b"[::1]:8000", b"http://[::1]:8000"),
+    ],
+)
+async def test_the_own_origin_of_the_server_is_fine(open_socket, settings, host, page):
+    settings.ALLOWED_HOSTS = ["testserver", "127.0.0.1", "[::1]"]
+    settings.CORS_ORIGINS = ()
+    async with open_socket(query=f"token={good()}", headers=asked(host, page)) as handshake:
+        assert await greeted_until(handshake) == GOOD_UNTIL
+
+
+@pytest.mark.parametrize(("scheme", "ours"), [("wss", b"https"), ("ws", b"http")])
+async def test_the_own_origin_has_the_scheme_of_the_socket(open_socket, scheme, ours):
+    query = f"token={good()}"
+    for page in (b"https", b"http", b"wss", b"ws"):
+        headers = asked(b"testserver", page + b"://testserver")
+        async with open_socket(query=query, headers=headers, scheme=scheme) as handshake:
+            assert handshake.accepted == (page in (ours, scheme.encode()))
+
+
+@pytest.mark.parametrize(
+    ("host", "page"),
+    [
+        (b"attacker.example", b"http://attacker.example"),  # a name that was pointed at this server
+        (b"testserver", b"http://testserver:8000"),
+        (b"testserver:8000", b"http://testserver"),
+        (b"testserver:8000", b"http://testserver:8001"),
+        (b"testserver", b"https://testserver"),
+        (b"testserver", b"http://sub.testserver"),
+        (b"testserver", b"http://testserver/"),
+        (b"testserver", b"http://x@testserver"),
+        (b"testserver", b"http://testserver http://testserver"),
+        (b"testserver", b"testserver"),
+        (b"testserver", b"ftp://testserver"),
+        (b"", b"http://"),
+        (b"\xff", b"http://\xff"),
+        (b"testserver:x", b"http://testserver:x"),
+    ],
+)
+async def test_what_only_looks_like_the_own_origin_is_foreign(open_socket, host, page):
+    async with open_socket(query=f"token={good()}", headers=asked(host, page)) as handshake:
         assert not handshake.accepted
 
 
