@@ -21,7 +21,13 @@ PART = serializers.ChoiceField(["ok", "unreachable"])
 LIVE = inline_serializer("Live", {"status": OK})
 READY = inline_serializer("Ready", {"status": OK, "database": OK, "channel_layer": OK})
 NOT_READY = inline_serializer(
-    "NotReady", {"detail": serializers.CharField(), "database": PART, "channel_layer": PART}
+    "NotReady",
+    {
+        "detail": serializers.CharField(),
+        "code": serializers.ChoiceField(["not_ready"]),
+        "database": PART,
+        "channel_layer": PART,
+    },
 )
 
 CHANNEL_LAYER_TIMEOUT = 3  # seconds
@@ -54,7 +60,9 @@ class ReadyView(PublicView):
         if all(parts.values()):
             return Response({"status": "ok", **report})
         broken = ", ".join(part for part, answers in parts.items() if not answers)
-        return Response({"detail": f"Not ready: {broken}", **report}, status=503)
+        return Response(
+            {"detail": f"Not ready: {broken}", "code": "not_ready", **report}, status=503
+        )
 
 
 def database_answers() -> bool:

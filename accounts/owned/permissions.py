@@ -23,6 +23,7 @@ class IsOwner(IsSignedIn):
     """The object belongs to the caller: the second line, behind the narrowed queryset."""
 
     message = "Access denied"
+    code = "not_yours"
 
     def has_object_permission(self, request: Request, view: Any, obj: object) -> bool:
         return isinstance(obj, OwnedModel) and obj.is_owned_by(request.user)

@@ -93,7 +93,7 @@ class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
         except Http404:
             mine = by_key and self._owned_row().exists()
             if by_key and not mine and exists(self._owned_model, self._lookup_value):
-                raise PermissionDenied(IsOwner.message) from None
+                raise PermissionDenied(IsOwner.message, IsOwner.code) from None
             self._refuse_unknown()
 
     def perform_create(self, serializer: BaseSerializer[Any]) -> None:

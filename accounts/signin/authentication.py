@@ -41,7 +41,7 @@ class BearerAuthentication(BaseAuthentication):
         except TokenError as error:
             # `authenticate_header` is asked later, of another instance, with this same request.
             request.bearer_error = str(error)  # type: ignore[attr-defined]
-            raise AuthenticationFailed(str(error)) from error
+            raise AuthenticationFailed(str(error), error.code) from error
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

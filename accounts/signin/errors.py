@@ -2,7 +2,9 @@
 
 
 class TokenError(Exception):
-    """A token that cannot be accepted."""
+    """A token that cannot be accepted. `code` tells clients the kind of reason."""
+
+    code = "token_invalid"
 
 
 class InvalidToken(TokenError):
@@ -15,6 +17,8 @@ class InvalidToken(TokenError):
 
 class ExpiredToken(TokenError):
     """The token was good until its `exp` passed."""
+
+    code = "token_expired"
 
     def __init__(self) -> None:
         super().__init__("Token has expired")

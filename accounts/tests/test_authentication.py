@@ -16,6 +16,12 @@ from conftest import ALICE, OTHER_SECRET, client_with, sign
 # Hardly any test here asks for the database: without that, a query raises, and the answer were 500.
 
 
+CODES = {
+    "Authentication required": "not_authenticated",
+    "Token has expired": "token_expired",
+}
+
+
 def ask(header: str | None, path: str = "/me"):
     """The answer to a request with just this `Authorization` header (latin-1, as a server has it)."""
     client = APIClient(raise_request_exception=False)
@@ -26,7 +32,7 @@ def ask(header: str | None, path: str = "/me"):
 
 def assert_refused(response, detail: str, *, challenge: str | None = None) -> None:
     assert response.status_code == 401, response.content
-    assert response.json() == {"detail": detail}
+    assert response.json() == {"detail": detail, "code": CODES.get(detail, "token_invalid")}
     assert response["WWW-Authenticate"] == (
         challenge or f'Bearer error="invalid_token", error_description="{detail}"'
     )

@@ -88,7 +88,7 @@ class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin
 class EventsGone(APIException):
     status_code = status.HTTP_410_GONE
     default_detail = "These events are not on record. Fetch the list again."
-    default_code = "gone"
+    default_code = "events_gone"
 
 
 class EventsView(APIView):

@@ -40,6 +40,11 @@ _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 Handler = Callable[..., HttpResponse]
 
 
+class BadKey(ParseError):
+    default_detail = "Idempotency-Key: Give it 1 to 255 printable ASCII characters."
+    default_code = "bad_header"
+
+
 class StillRunning(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_detail = "The first request with this Idempotency-Key is still running"
@@ -87,7 +92,7 @@ def answered_once(view: Any, create: Handler) -> Handler:
             return create(request, *args, **kwargs)
         key = header.strip(" \t")  # no part of it (RFC 9110 section 5.5)
         if not _KEY.fullmatch(key):
-            raise ParseError("Idempotency-Key: Give it 1 to 255 printable ASCII characters.")
+            raise BadKey
         request_hash = _hash_of(request.data)
         with _alone(request.user, key):
             kept = KeptAnswer.objects.owned_by(request.user).filter(key=key).first()

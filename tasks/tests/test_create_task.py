@@ -444,7 +444,7 @@ def test_another_content_type_is_415(alice_api, content_type, body):
     response = post_raw(alice_api, body, content_type)
 
     assert response.status_code == 415
-    assert response.json().keys() == {"detail"}
+    assert response.json().keys() == {"detail", "code"}
     assert not Task.objects.exists()
 
 
@@ -463,7 +463,7 @@ def test_a_larger_body_is_413(alice_api, size):
     response = post_raw(alice_api, body_of(size))
 
     assert response.status_code == 413
-    assert response.json().keys() == {"detail"}
+    assert response.json().keys() == {"detail", "code"}
     assert not Task.objects.exists()
 
 

@@ -29,7 +29,7 @@ def test_a_deleted_task_is_not_found_whatever_is_asked_of_it(alice_api):
         alice_api.patch(path, {"text": "back again"}),
     ):
         assert response.status_code == 404
-        assert response.json() == {"detail": "Task not found"}
+        assert response.json() == {"detail": "Task not found", "code": "not_found"}
     assert listed(alice_api) == []
 
 
@@ -56,5 +56,5 @@ def test_another_persons_task_is_refused_and_stays(alice_api, bob_api):
     response = bob_api.delete(f"/tasks/{task['id']}")
 
     assert response.status_code == 403
-    assert response.json() == {"detail": "Access denied"}
+    assert response.json() == {"detail": "Access denied", "code": "not_yours"}
     assert listed(alice_api) == [task]

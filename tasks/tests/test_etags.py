@@ -34,7 +34,7 @@ def change(api: Any, method: str, path: str, body: Any, **headers: str) -> Any:
 
 
 def refused(response: Any) -> bool:
-    return bool(response.status_code == 412 and response.json().keys() == {"detail"})
+    return bool(response.status_code == 412 and response.json().keys() == {"detail", "code"})
 
 
 # The ETag
@@ -181,12 +181,18 @@ def test_isolation_comes_first(alice_api, bob_api, path, method, body, header):
     before = alice_api.get(path)
 
     theirs = change(bob_api, method, path, body, HTTP_IF_MATCH=header)
-    assert (theirs.status_code, theirs.json()) == (403, {"detail": "Access denied"})
+    assert (theirs.status_code, theirs.json()) == (
+        403,
+        {"detail": "Access denied", "code": "not_yours"},
+    )
 
     nobodys = change(
         alice_api, method, "/tasks/00000000-0000-7000-8000-000000000000", body, HTTP_IF_MATCH=header
     )
-    assert (nobodys.status_code, nobodys.json()) == (404, {"detail": "Task not found"})
+    assert (nobodys.status_code, nobodys.json()) == (
+        404,
+        {"detail": "Task not found", "code": "not_found"},
+    )
 
     assert alice_api.get(path).json() == before.json()
 

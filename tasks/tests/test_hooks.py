@@ -191,7 +191,10 @@ def test_what_is_narrowed_out_is_not_there(alice_api, mount, done, open_, theirs
         alice_api.delete(url),
         alice_api.options(url),
     ):
-        assert (call.status_code, call.json()) == (404, {"detail": "Task not found"})
+        assert (call.status_code, call.json()) == (
+            404,
+            {"detail": "Task not found", "code": "not_found"},
+        )
     for method in ("get", "put", "patch", "delete"):
         answer = getattr(alice_api, method)(f"/tasks/{theirs.pk}", {"text": "x"})
         assert answer.status_code == 403
@@ -713,7 +716,10 @@ def test_another_lookup_field(alice_api, mount, done, theirs):
     for unknown in ("theirs", "nothing"):  # what is no key tells nothing of others
         for method in ("get", "put", "patch", "delete"):
             answer = getattr(alice_api, method)(f"/tasks/{unknown}", {"text": "x"})
-            assert (answer.status_code, answer.json()) == (404, {"detail": "Task not found"})
+            assert (answer.status_code, answer.json()) == (
+                404,
+                {"detail": "Task not found", "code": "not_found"},
+            )
     assert alice_api.delete("/tasks/done").status_code == 204
     assert Task.objects.get().text == "theirs"
 
@@ -851,7 +857,10 @@ def test_handle_exception(alice_api, mount, done, theirs):
         alice_api.post("/tasks", {}),
         alice_api.patch(f"/tasks/{done.pk}", {"text": ""}),
     ):
-        assert (answer.status_code, answer.json()) == (418, {"detail": "short and stout"})
+        assert (answer.status_code, answer.json()) == (
+            418,
+            {"detail": "short and stout", "code": "error"},
+        )
 
 
 class Lines(BaseRenderer):

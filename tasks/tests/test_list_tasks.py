@@ -362,7 +362,7 @@ def test_a_bad_value_is_400_and_names_the_parameter(alice_api, name, value):
     response = alice_api.get("/tasks", {name: value})
 
     assert response.status_code == 400
-    assert response.json().keys() == {"detail"}
+    assert response.json().keys() == {"detail", "code"}
     assert name in response.json()["detail"]
 
 

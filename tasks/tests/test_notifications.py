@@ -215,7 +215,10 @@ def test_a_bad_parameter_is_named(alice_api, query):
 
 def test_anothers_notification_is_refused_and_stays_unread(bob_api, three):
     answer = bob_api.post(f"/notifications/{three[0]['id']}/read")
-    assert (answer.status_code, answer.json()) == (403, {"detail": "Access denied"})
+    assert (answer.status_code, answer.json()) == (
+        403,
+        {"detail": "Access denied", "code": "not_yours"},
+    )
     assert bob_api.get("/notifications").json() == []
     assert Notification.objects.filter(read_at=None).count() == 3
 
@@ -223,7 +226,10 @@ def test_anothers_notification_is_refused_and_stays_unread(bob_api, three):
 @pytest.mark.parametrize("id", ["01a20acc-7502-74ee-8b22-585be5cfff4b", "nonsense"])
 def test_an_unknown_one_is_404(alice_api, id):
     answer = alice_api.post(f"/notifications/{id}/read")
-    assert (answer.status_code, answer.json()) == (404, {"detail": "Notification not found"})
+    assert (answer.status_code, answer.json()) == (
+        404,
+        {"detail": "Notification not found", "code": "not_found"},
+    )
 
 
 # The command

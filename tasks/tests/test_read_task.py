@@ -47,7 +47,7 @@ def test_an_unknown_id_is_404(alice_api):
     response = alice_api.get(f"/tasks/{neighbour}")
 
     assert response.status_code == 404
-    assert response.json() == {"detail": "Task not found"}
+    assert response.json() == {"detail": "Task not found", "code": "not_found"}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_an_id_that_is_no_uuid_is_404(alice_api, task_id):
     response = alice_api.get(f"/tasks/{task_id}")
 
     assert response.status_code == 404
-    assert response.json() == {"detail": "Task not found"}
+    assert response.json() == {"detail": "Task not found", "code": "not_found"}
 
 
 def test_another_persons_task_is_refused(alice_api, bob_api):
@@ -72,4 +72,4 @@ def test_another_persons_task_is_refused(alice_api, bob_api):
     response = bob_api.get(f"/tasks/{task['id']}")
 
     assert response.status_code == 403
-    assert response.json() == {"detail": "Access denied"}
+    assert response.json() == {"detail": "Access denied", "code": "not_yours"}

@@ -202,7 +202,10 @@ def test_another_body_with_the_same_key_is_refused(alice_api, first, other):
     refused = post_raw(alice_api, other)
 
     assert refused.status_code == 422
-    assert refused.json().keys() == {"detail"} and "Idempotency-Key" in refused.json()["detail"]
+    assert (
+        refused.json().keys() == {"detail", "code"}
+        and "Idempotency-Key" in refused.json()["detail"]
+    )
     assert Task.objects.count() == 1
     assert same(created, post_raw(alice_api, first))
 
@@ -270,7 +273,10 @@ def test_keys_that_are_refused(alice_api, key):
     response = post(alice_api, key=value)
 
     assert response.status_code == 400
-    assert response.json().keys() == {"detail"} and "Idempotency-Key" in response.json()["detail"]
+    assert (
+        response.json().keys() == {"detail", "code"}
+        and "Idempotency-Key" in response.json()["detail"]
+    )
     assert not Task.objects.exists()
 
 

@@ -249,7 +249,7 @@ def test_another_persons_task_is_refused_before_the_body_is_looked_at(
     response = getattr(bob_api, method)(path, body)
 
     assert response.status_code == 403
-    assert response.json() == {"detail": "Access denied"}
+    assert response.json() == {"detail": "Access denied", "code": "not_yours"}
     assert alice_api.get(path).json() == task
 
 

@@ -1,13 +1,19 @@
-"""Answers for what goes wrong outside the API's views, or underneath them, in the API's form."""
+"""Answers for what goes wrong outside the API's views, or underneath them, in the API's form.
+
+Every error but those of fields is `{"detail": …, "code": …}`: the code is that of the exception, as REST
+framework documents it (`get_codes`), and stays while sentences may change (docs/api.md section 3).
+"""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ErrorDetail, NotFound
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from accounts.owned.views import open_to_everybody
@@ -15,29 +21,61 @@ from accounts.owned.views import open_to_everybody
 logger = logging.getLogger(__name__)
 
 
-@open_to_everybody("it shows nothing")
-@csrf_exempt  # a page of another origin gets the same 404 for a POST
-def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
-    return JsonResponse({"detail": "Not found"}, status=404)
+class BadRequest(APIException):
+    status_code = 400
+    default_detail = "Bad request"
+    default_code = "bad_request"
 
 
-def bad_request(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
-    return JsonResponse({"detail": "Bad request"}, status=400)
-
-
-def server_error(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
-    return JsonResponse({"detail": "Internal server error"}, status=500)
-
-
-def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """REST framework's own, and 503 rather than 500 while the database does not answer."""
-    if isinstance(exc, OperationalError | InterfaceError):
-        logger.error("The database does not answer: %s", exc)
-        exc = DatabaseUnavailable()
-    return drf_exception_handler(exc, context)
+class ServerError(APIException):
+    status_code = 500
+    default_detail = "Internal server error"
+    default_code = "server_error"
 
 
 class DatabaseUnavailable(APIException):
     status_code = 503
     default_detail = "The database does not answer at the moment"
+    default_code = "database_unavailable"
     wait = 1  # seconds; REST framework makes `Retry-After` of it
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """REST framework's own, with codes, and 503 rather than 500 while the database does not answer.
+
+    An exception may have `members`: what its answer holds besides `detail` and `code`.
+    """
+    if isinstance(exc, OperationalError | InterfaceError):
+        logger.error("The database does not answer: %s", exc)
+        exc = DatabaseUnavailable()
+    response = drf_exception_handler(exc, context)
+    if response is not None:
+        response.data = _body(response.data, getattr(exc, "members", {}))
+    return response
+
+
+def _body(data: Any, members: Mapping[str, Any]) -> Any:
+    """The sentence with its code; errors of fields, each of which is in a list, as they are."""
+    detail = data.get("detail") if isinstance(data, dict) else None
+    if isinstance(detail, ErrorDetail):
+        return {"detail": detail, "code": detail.code, **members}
+    return {api_settings.NON_FIELD_ERRORS_KEY: data} if isinstance(data, list) else data
+
+
+def _answer(error: APIException) -> JsonResponse:
+    """What `exception_handler` makes of an error, where no view of the API is at work."""
+    return JsonResponse(_body({"detail": error.detail}, {}), status=error.status_code)
+
+
+@open_to_everybody("it shows nothing")
+@csrf_exempt  # a page of another origin gets the same 404 for a POST
+def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
+    return _answer(NotFound("Not found"))
+
+
+def bad_request(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
+    return _answer(BadRequest())
+
+
+def server_error(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
+    return _answer(ServerError())

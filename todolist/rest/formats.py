@@ -18,6 +18,7 @@ _decode = json.JSONDecoder(parse_constant=strict_constant).decode  # made once f
 class BodyTooLarge(APIException):
     status_code = 413
     default_detail = "Request body is larger than 1 MiB"
+    default_code = "body_too_large"
 
 
 class LimitedJSONParser(BaseParser):

@@ -110,7 +110,7 @@ MUTANTS = (
     Mutant(
         "the difference of 403 and 404",
         MIXIN,
-        "raise PermissionDenied(IsOwner.message) from None",
+        "raise PermissionDenied(IsOwner.message, IsOwner.code) from None",
         "self._refuse_unknown()",
         (MATRIX,),
     ),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -9,12 +10,11 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.management import get_commands
+from rest_framework.exceptions import APIException
 
+from accounts.signin.authentication import TryAgainLater
 from conftest import ALICE, BLANK_ENVIRONMENT, OTHER_SECRET, ROOT, SECRET, free_port, sign
-from tasks.resources.idempotency import StillRunning
 from todolist.docs.openapi import document
-from todolist.rest.errors import DatabaseUnavailable
-from todolist.rest.formats import BodyTooLarge
 from todolist.tests.people import make_notification
 
 pytestmark = pytest.mark.django_db
@@ -124,6 +124,7 @@ def called(api: Any, route: str, notification: Any, content: str, **headers: str
     return api.generic(method, path.replace("{id}", str(thing.pk)), content, kind, headers=headers)
 
 
+CODES = table("Code", "Status", "Sentence")
 ROUTES = table("Route", "Success", "Headers", "What")
 
 
@@ -197,5 +198,22 @@ def test_variables_commands_sections_and_sentences_are_those_of_the_code():
     for numbers in re.findall(r"(?:[Cc]ontract|api\.md),? sections? ([\d, and]+)", CODE):
         assert set(re.findall(r"\d+", numbers)) <= sections
 
-    for error in (BodyTooLarge, DatabaseUnavailable, StillRunning):
-        assert f"`{error.default_detail}`" in " ".join(DOCUMENT.split())
+
+def own_errors(base: type[APIException] = APIException) -> Iterator[type[APIException]]:
+    """The errors that this project adds to REST framework's."""
+    for error in base.__subclasses__():
+        package, _, rest = error.__module__.partition(".")
+        if package in APPS and "tests" not in rest:
+            yield error
+        yield from own_errors(error)
+
+
+def test_codes_are_those_of_the_errors():
+    rows = {words(code)[0]: (status, sentence) for code, status, sentence in CODES}
+    in_tables = set(re.findall(r'"code": "(\w+)"', DOCUMENT)) | rows.keys()
+    for error in own_errors():
+        code = error.default_code
+        assert error is TryAgainLater or code in in_tables, error
+        if code in rows:
+            status, sentence = rows[code]
+            assert (error.status_code, words(sentence)[0]) == (int(status), error.default_detail)

@@ -18,7 +18,7 @@ from django.urls.resolvers import RegexPattern
 from django.utils.module_loading import import_string
 from rest_framework.test import APIClient
 
-from conftest import ALICE, PAGE_ORIGIN, client_with, sign
+from conftest import ALICE, PAGE_ORIGIN, both_servers, client_with, sign
 from tasks.models import Task
 from tasks.tests.calls import made
 from todolist import health
@@ -78,7 +78,7 @@ def test_no_other_spelling_is_a_route(alice_api, path):
     response = alice_api.generic("GET", path)
 
     assert response.status_code == 404
-    assert response.json().keys() == {"detail"}
+    assert response.json().keys() == {"detail", "code"}
 
 
 # Methods
@@ -101,7 +101,7 @@ def test_another_method_is_405_and_says_which_there_are(alice_api, path, allowed
         response = alice_api.generic(method, path, "{}", content_type="application/json")
 
         assert response.status_code == 405, method
-        assert response.json().keys() == {"detail"}
+        assert response.json().keys() == {"detail", "code"}
         assert words(response["Allow"]) - {"head", "options"} == allowed
 
 
@@ -136,7 +136,7 @@ def test_only_json_can_be_had(alice_api, path, accept):
 
     assert response.status_code == 406
     assert response["Content-Type"] == "application/json"
-    assert response.json().keys() == {"detail"}
+    assert response.json().keys() == {"detail", "code"}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_an_unknown_path_is_404_in_json_for_every_method(settings, debug, path):
 
         assert response.status_code == 404, method
         assert response["Content-Type"] == "application/json"
-        assert response.json().keys() == {"detail"}
+        assert response.json().keys() == {"detail", "code"}
 
 
 def test_csrf_is_of_no_concern_where_no_cookie_signs_in():
@@ -200,10 +200,33 @@ def test_a_mistake_of_ours_is_a_500_in_json_that_a_page_can_read(alice_api, monk
     response = alice_api.post("/tasks", {"text": "x"}, HTTP_ORIGIN=PAGE_ORIGIN)
 
     assert response.status_code == 500
-    assert response.json().keys() == {"detail"}
+    assert response.json().keys() == {"detail", "code"}
     assert b"secret" not in response.content
     assert response["Access-Control-Allow-Origin"] == PAGE_ORIGIN
     assert not Task.objects.exists()
+
+
+@both_servers
+def test_what_never_reaches_a_view_is_refused_in_the_same_form(server):
+    heads = {
+        b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n": (404, "not_found"),
+        b"PROPFIND /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n": (404, "not_found"),
+        b"GET /static/nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n": (404, "not_found"),
+        b"GET /ws/notifications HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n": (404, "not_found"),
+        b"PROPFIND /tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n"
+        % sign().encode(): (405, "method_not_allowed"),
+        b"GET /tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: \xff\xfe\r\n\r\n": (
+            401,
+            "not_authenticated",
+        ),
+    }
+    for head, (status, code) in heads.items():
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            answer = asked(client, head, until=b"}")
+        line, _, rest = answer.partition(b"\r\n")
+        fields, _, body = rest.partition(b"\r\n\r\n")
+        assert (int(line.split()[1]), json.loads(body)["code"]) == (status, code), head
+        assert b"content-type: application/json" in fields.lower(), head
 
 
 # CORS
@@ -409,7 +432,7 @@ def test_me_without_a_name(claims):
 def test_me_wants_a_token_and_no_database(anonymous_api, alice_api, django_assert_num_queries):
     response = anonymous_api.get("/me")
     assert response.status_code == 401
-    assert response.json() == {"detail": "Authentication required"}
+    assert response.json() == {"detail": "Authentication required", "code": "not_authenticated"}
     assert response["WWW-Authenticate"] == "Bearer"
 
     with django_assert_num_queries(0):
@@ -519,7 +542,7 @@ def test_requests_that_come_together_are_answered_in_their_order(server):
     head = b"HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     requests = b"HEAD /health/live %s" % head + b"GET /unknown %s" % head + b"GET /me %s" % head
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
-        answers = asked(client, requests, until=b'{"detail":"Authentication required"}')
+        answers = asked(client, requests, until=b'"code":"not_authenticated"}')
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"404", b"401"]
 
 
@@ -537,7 +560,7 @@ def test_another_host_is_refused_in_json(alice_api, host, path):
 
     assert response.status_code == 400
     assert response["Content-Type"] == "application/json"
-    assert response.json().keys() == {"detail"}
+    assert response.json().keys() == {"detail", "code"}
 
 
 @pytest.mark.django_db

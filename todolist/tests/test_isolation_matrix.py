@@ -239,9 +239,10 @@ def assert_refused(answer: Answer, method: str, status: int, detail: str) -> Non
     if method == "HEAD":
         assert answer.body == b""
         return
-    (said,) = json.loads(answer.body).items()
-    assert said[0] == "detail"
-    assert said[1].startswith(detail) if detail.endswith(" ") else said[1] == detail
+    body = json.loads(answer.body)
+    assert body.keys() == {"detail", "code"}
+    said = body["detail"]
+    assert said.startswith(detail) if detail.endswith(" ") else said == detail
 
 
 def assert_unauthorized(answer: Answer, method: str, caller: Caller) -> None:

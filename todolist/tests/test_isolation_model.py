@@ -457,7 +457,7 @@ class Isolation(RuleBasedStateMachine):
 
     def refused(self, response: Any) -> None:
         assert response.status_code == 403
-        assert response.json() == {"detail": "Access denied"}
+        assert response.json() == {"detail": "Access denied", "code": "not_yours"}
 
     @rule(who=WHO, which=WHICH)
     def look(self, who: int, which: int) -> None:

@@ -217,7 +217,7 @@ def test_what_is_sent_to_a_server_turns_up_nowhere(marked_server):
         assert "Traceback" in crashes[0][1]  # a crash page, with all that it shows
         assert page[0] == 500 and "Request information" in page[1]
     else:
-        assert crashes[0][1] == '{"detail": "Internal server error"}'
+        assert crashes[0][1] == '{"detail": "Internal server error", "code": "server_error"}'
     found = {what: leaks(text) for what, text in call.bodies if leaks(text)}
     assert found == {}
     log = server.log.read_text()

@@ -52,7 +52,7 @@ def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpRespo
         after = fast.model.__new__(fast.model)
         after.__dict__.update(before.__dict__)  # a second `from_db` would take ten times as long
         if before.user_id != owner:
-            raise PermissionDenied(IsOwner.message)
+            raise PermissionDenied(IsOwner.message, IsOwner.code)
         require_match(request, etag(before.version))
         form = fast.whole if whole else fast.part
         for name, value in _validated(form, request.data).items():

@@ -6,11 +6,10 @@ import django_filters
 from django import forms
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework import serializers
-from rest_framework.exceptions import ParseError
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
-from tasks.resources.lists.query import parameter, parsed_query, query_of
+from tasks.resources.lists.query import BadParameter, parameter, parsed_query, query_of
 
 
 class _ParameterField(forms.Field):
@@ -68,10 +67,10 @@ class StrictFilters(DjangoFilterBackend):
             return queryset
         for name in filterset.filters:
             if len(filterset.data.getlist(name)) > 1:
-                raise ParseError(f"{name}: Give it once.")
+                raise BadParameter(f"{name}: Give it once.")
         if not filterset.is_valid():
             faults = (f"{name}: {' '.join(said)}" for name, said in filterset.errors.items())
-            raise ParseError(" ".join(faults))
+            raise BadParameter(" ".join(faults))
         return filterset.qs
 
 

@@ -10,9 +10,9 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
 from django.db.models import F, Q, QuerySet
 from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
-from rest_framework.exceptions import ParseError
 
 from tasks.resources.fields import INTEGER_RANGES
+from tasks.resources.lists.query import BadParameter
 from tasks.rules.moments import as_text
 
 
@@ -49,19 +49,19 @@ def cursor_of(ordering: str, values: Iterable[Any]) -> str:
 
 
 def values_of(cursor: str, keys: Sequence[Key]) -> tuple[Any, ...]:
-    """The sort keys in a cursor. Raises `ParseError` where it is not one of a list in this order."""
+    """The sort keys in a cursor. Raises `BadParameter` where it is not one of a list in this order."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         ordering, *shown = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         if ordering != ordering_of(keys) and isinstance(ordering, str):
-            raise ParseError("cursor: Belongs to a list with another ordering.")
+            raise BadParameter("cursor: Belongs to a list with another ordering.")
         read = (_value_of(key.field, each) for key, each in zip(keys, shown, strict=True))
         values = tuple(read)
         if cursor_of(ordering, values) == cursor:
             return values
     except (ValueError, TypeError, OverflowError, RecursionError, ValidationError):
         pass
-    raise ParseError("cursor: Not a cursor of this list; take it from the Link header.")
+    raise BadParameter("cursor: Not a cursor of this list; take it from the Link header.")
 
 
 def _value_of(field: Any, shown: Any) -> Any:

@@ -40,7 +40,7 @@ class KeysetPagination(BasePagination):
     max_limit = 1000
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """Up to `limit` rows after the cursor. Raises `ParseError` (400), naming the parameter."""
+        """Up to `limit` rows after the cursor. Raises `BadParameter` (400), naming the parameter."""
         limit, keys, parts = self.plan(queryset, request)
         rows: list[Any] = []
         for part in parts:

@@ -10,6 +10,12 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
 
+class BadParameter(ParseError):
+    """A parameter of the query that cannot be understood. The sentence begins with its name."""
+
+    default_code = "bad_parameter"
+
+
 def query_of(request: Request) -> str:
     """The query of a request as the client wrote it.
 
@@ -28,18 +34,18 @@ def parsed_query(query: str) -> QueryDict:
 def parameter(query: QueryDict, name: str, field: Any) -> Any:
     """The value of a parameter, `None` where it is not there.
 
-    Raises `ParseError` (400), naming the parameter, for a bad value or one given twice.
+    Raises `BadParameter` (400), naming it, for a bad value or one given twice.
     """
     values = query.getlist(name)
     if not values:
         return None
     if len(values) > 1:
-        raise ParseError(f"{name}: Give it once.")
+        raise BadParameter(f"{name}: Give it once.")
     try:
         return field.run_validation(values[0])
     except serializers.ValidationError as error:
         detail: Any = error.detail
-        raise ParseError(f"{name}: {' '.join(map(str, detail))}") from None
+        raise BadParameter(f"{name}: {' '.join(map(str, detail))}") from None
 
 
 class FlagParameter(serializers.BooleanField):
