@@ -1,4 +1,4 @@
-"""Checks of owned models: their rows have an owner, a policy and an index by owner."""
+"""Checks of models with an owner: their rows have an owner, a policy and an index by owner."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +17,8 @@ def check_models(**kwargs: Any) -> Iterator[CheckMessage]:
     for model in apps.get_models():
         if issubclass(model, OwnedModel):
             yield from _check_owned_model(model)
+        if any(field.column == OWNER and not field.is_relation for field in model._meta.fields):
+            yield from _check_policy(model)
         for field in model._meta.local_many_to_many:
             # The rows of a relation between owned models tell who has what, so they are owned.
             sides: Any = (model, field.related_model, field.remote_field.through)
@@ -38,11 +40,15 @@ def _check_owned_model(model: type[OwnedModel]) -> Iterator[CheckMessage]:
             obj=model,
             id="accounts.E109",
         )
+
+
+def _check_policy(model: type[Model]) -> Iterator[CheckMessage]:
     if not any(isinstance(each, OwnerPolicy) for each in model._meta.constraints):
         # PostgreSQL would show and change the rows of everybody, whoever asks.
         yield Error(
             f"The table of {model.__name__} has no policy for row-level security.",
-            hint="Let its Meta inherit OwnedModel.Meta, with its constraints; run makemigrations.",
+            hint="Let its Meta inherit OwnedModel.Meta, with its constraints, or name an OwnerPolicy "
+            "among its own; run makemigrations.",
             obj=model,
             id="accounts.E117",
         )

@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.db import models
 
 from accounts.owned.models import OwnedModel, OwnedQuerySet
+from accounts.owned.row_security import OwnerPolicy
 
 
 class Stream(models.Model):
@@ -14,6 +15,9 @@ class Stream(models.Model):
     last_seq = models.BigIntegerField()
     # The newest number that `prune_events` has dropped; what came after it is on record.
     pruned_seq = models.BigIntegerField(default=0, db_default=0)
+
+    class Meta:
+        constraints = [OwnerPolicy(name="tasks_stream_owner")]
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.last_seq}"

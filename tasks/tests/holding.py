@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import psycopg
 from django.db import connection
 
-from conftest import ALICE, Server, sign
+from conftest import ALICE, Server, connect_as_everyone, sign
 
 PATIENCE = 60  # seconds; only a test that fails waits as long
 
@@ -85,7 +85,7 @@ def writers_waiting(server: Server, owner: str = ALICE) -> Iterator[Callable[[in
                 time.sleep(0.02)
         raise AssertionError(f"never {number} requests waiting")
 
-    with psycopg.connect(url) as database:
+    with connect_as_everyone(url) as database:
         found = database.execute(
             "SELECT 1 FROM tasks_stream WHERE user_id = %s FOR UPDATE", [owner]
         ).fetchone()

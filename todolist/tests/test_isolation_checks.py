@@ -611,6 +611,22 @@ def test_an_owned_table_without_a_policy_is_told(monkeypatch):
     assert "Thing has no policy" in message.msg and message.hint
 
 
+@pytest.mark.parametrize(
+    ("column", "complains"),
+    [
+        (lambda: models.CharField(max_length=255, primary_key=True), True),
+        (lambda: models.ForeignKey("tasks.Task", models.CASCADE), False),
+    ],
+)
+def test_any_table_that_names_an_owner_needs_a_policy(monkeypatch, column, complains):
+    with isolate_apps("tasks") as isolated:
+        name = "user_id" if complains else "user"
+        meta = type("Meta", (), {"app_label": "tasks"})
+        type("Thing", (models.Model,), {"__module__": __name__, "Meta": meta, name: column()})
+        monkeypatch.setattr("accounts.checks.models.apps", isolated)
+        assert [message.id for message in found()] == ["accounts.E117"] * complains
+
+
 def test_a_relation_between_owned_models_that_belongs_to_nobody_is_told(monkeypatch):
     with isolate_apps("tasks") as isolated:
         monkeypatch.setattr("accounts.checks.models.apps", isolated)

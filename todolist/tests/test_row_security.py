@@ -5,13 +5,14 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import psycopg
 import pytest
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.db import ProgrammingError, connection, transaction
+from django.db import DataError, ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.owned import acting
@@ -21,7 +22,9 @@ from accounts.owned.row_security import exists
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, ROLE, ROOT, call, client_with, sign
 from tasks.due import send_due
-from tasks.models import Event, Notification, Task
+from tasks.events.record import newest_seqs, replay
+from tasks.models import Event, Notification, Stream, Task
+from tasks.rules.ids import uuid7
 
 pytestmark = [
     pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL has it"),
@@ -51,16 +54,20 @@ def for_nobody(question: Callable[[], Any]) -> Any:
         return thread.submit(ask).result()
 
 
-def test_every_owned_table_is_secured_even_from_its_owner():
-    tables = [model._meta.db_table for model in apps.get_models() if issubclass(model, OwnedModel)]
-    assert len(tables) >= 4
+def test_every_table_with_an_owner_is_secured_even_from_its_owner():
+    """Whatever its model is: the columns of the tables are asked, and no list of models."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity"
-            " AND relname = ANY(%s)",
-            [tables],
+            "SELECT table_name, relrowsecurity AND relforcerowsecurity AND polname IS NOT NULL"
+            " FROM information_schema.columns JOIN pg_class ON oid = table_name::regclass"
+            " LEFT JOIN pg_policy ON polrelid = pg_class.oid"
+            " WHERE column_name = 'user_id' AND data_type = 'character varying'"
+            " AND table_schema = current_schema()"
         )
-        assert {name for (name,) in cursor.fetchall()} == set(tables)
+        secured = dict(cursor.fetchall())
+    owned = [model._meta.db_table for model in apps.get_models() if issubclass(model, OwnedModel)]
+    assert {*owned, "tasks_stream", "tasks_event", "tasks_keptanswer"} <= secured.keys()
+    assert [table for table, is_secured in secured.items() if not is_secured] == []
 
 
 def test_the_suite_runs_as_a_role_that_is_bound():
@@ -72,6 +79,7 @@ def test_the_suite_runs_as_a_role_that_is_bound():
 def test_who_acts_for_nobody_sees_and_changes_nothing(hers):
     assert for_nobody(Task.objects.count) == 0
     assert for_nobody(Event.objects.count) == 0
+    assert for_nobody(Stream.objects.count) == 0
     assert for_nobody(lambda: Task.objects.filter(pk=hers.pk).delete()[0]) == 0
     with pytest.raises(ProgrammingError, match="row-level security"):
         for_nobody(Task(user_id=ALICE, text="x").save)
@@ -219,6 +227,120 @@ def test_inside_a_larger_transaction_it_is_over_as_well(hers):
             return [inside, Task.objects.count()]
 
     assert for_nobody(ask) == [1, 0]
+
+
+def acts_for() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting(%s, true)", [acting.SETTING])
+        return cursor.fetchone()[0] or ""
+
+
+def fails() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 / 0")
+
+
+def as_bob() -> None:
+    with acting_as(bob):
+        assert acts_for() == BOB
+
+
+def as_bob_and_failing() -> None:
+    with pytest.raises(DataError), acting_as(bob):
+        fails()
+
+
+def as_bob_and_undone() -> None:
+    with acting_as(bob):
+        transaction.set_rollback(True)
+
+
+def as_bob_in_a_part_undone() -> None:
+    with pytest.raises(RuntimeError), transaction.atomic(), acting_as(bob):
+        raise RuntimeError
+
+
+def as_everyone() -> None:
+    with acting_as_everyone():
+        assert acts_for() == acting.EVERYONE and acting.acting_owner() == ""
+
+
+def through_the_api(method: str, path: str = "", **body: Any) -> Callable[[], None]:
+    def ask() -> None:
+        key = Task.objects.values_list("pk", flat=True).first()
+        answer = getattr(client_with(sign(BOB)), method)(f"/tasks{path}".format(key=key), body)
+        assert answer.status_code < 500
+
+    return ask
+
+
+def a_statement_that_fails() -> None:
+    sql = f"SELECT 1 / 0 WHERE {acting.ACTING}"
+    with pytest.raises(DataError), transaction.atomic():
+        acting.fetch_acting(BOB, sql, [BOB])
+
+
+NESTED: list[Callable[[], Any]] = [
+    *(as_bob, as_bob_and_failing, as_bob_and_undone, as_bob_in_a_part_undone, as_everyone),
+    lambda: replay(BOB, 0, 10),
+    lambda: newest_seqs([ALICE, BOB]),
+    lambda: exists(Task, uuid7()),
+]
+# These say it in the statement, in a transaction of its own as a rule.
+BY_STATEMENT: list[Callable[[], Any]] = [
+    *(through_the_api("get"), through_the_api("get", "/{key}"), a_statement_that_fails),
+    *(through_the_api("post", text="x"), through_the_api("patch", "/{key}", text="x")),
+]
+
+
+@pytest.mark.parametrize(
+    ("outside", "for_somebody_else"),
+    [
+        *product([lambda: acting_as(alice), acting_as_everyone], NESTED + BY_STATEMENT),
+        *product([transaction.atomic], NESTED),
+    ],
+)
+def test_after_acting_for_somebody_else_everything_is_as_before(hers, outside, for_somebody_else):
+    def ask() -> tuple[tuple[str, str], ...]:
+        told = []
+        with outside():
+            told.append((acts_for(), acting.acting_owner()))
+            for_somebody_else()
+            told.append((acts_for(), acting.acting_owner()))
+        return (*told, (acts_for(), acting.acting_owner()))
+
+    before, after, in_the_end = for_nobody(ask)
+    assert after == before
+    assert in_the_end == ("", "")
+
+
+def test_a_transaction_that_is_ended_by_hand_goes_on_for_whom_it_acted(hers):
+    def ask() -> list[object]:
+        transaction.set_autocommit(False)
+        with acting_as(alice):
+            inside = Task.objects.count()
+        answer = [inside, Task.objects.count(), acts_for()]
+        transaction.rollback()
+        return answer
+
+    assert for_nobody(ask) == [1, 0, ""]
+
+
+def test_the_newest_numbers_of_many_people_are_read_by_who_acts_for_nobody(hers):
+    his = Task(user_id=BOB, text="his")
+    his.save()
+    his.save()
+    assert for_nobody(lambda: newest_seqs([ALICE, BOB, "nobody"])) == {ALICE: 1, BOB: 2}
+
+
+def test_nobody_reads_or_moves_the_number_of_another(hers):
+    def ask() -> list[int]:
+        with acting_as(bob):
+            moved = Stream.objects.filter(pk=ALICE).update(last_seq=7)
+            return [moved, Stream.objects.count()]
+
+    assert for_nobody(ask) == [0, 0]
+    assert Stream.objects.get().last_seq == 1
 
 
 def test_whether_a_row_exists_is_told_and_nothing_stays_open(hers):

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
-from accounts.owned.acting import condition
+from accounts.owned.acting import condition, fetch_acting
 from accounts.owned.databases import fetch_again
 from accounts.owned.viewsets import UUID_TEXT
 from accounts.users import CurrentUser, owner_id
@@ -77,13 +77,14 @@ def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     found = kept(view_class, query)
     if found is None:
         return None
-    values = found.statement.for_owner(owner_id(request.user))
-    ((text, more, last),) = fetch_again(found.statement.sql, values)
+    owner = owner_id(request.user)
+    values = found.statement.for_owner(owner)
+    ((text, more, last),) = fetch_acting(owner, found.statement.sql, values, fetch_again)
     response = None if text is None else answer(f"[{text}]")
     if (
         response is None or len(response.content) > settings.MAX_PAGE_SIZE
     ):  # the escapes made it larger
-        rows = fetch_again(found.cut_short, values)
+        rows = fetch_acting(owner, found.cut_short, values, fetch_again)
         more, last = rows[0][1] > len(rows), rows[-1][0]
         response = answer(f"[{','.join(text for text, _ in rows)}]")
     if more:
@@ -146,7 +147,9 @@ def retrieve(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
         return None
     view_class: Any = type(view)
     statement = row_statement(view_class, as_json=True)
-    found = fetch_again(statement.sql, statement.for_owner(owner_id(request.user), key))
+    owner = owner_id(request.user)
+    values = statement.for_owner(owner, key)
+    found = fetch_acting(owner, statement.sql, values, fetch_again)
     if not found:
         return None  # whether it is another's or nobody's, the plain way says
     ((text, version),) = found

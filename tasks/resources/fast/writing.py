@@ -11,8 +11,8 @@ from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from accounts.owned.acting import ACTING
-from accounts.owned.databases import fetch, fetch_again
+from accounts.owned.acting import ACTING, fetch_acting
+from accounts.owned.databases import fetch_again
 from accounts.owned.permissions import IsOwner
 from accounts.users import owner_id
 from tasks.events.record import APPENDED, publish
@@ -32,7 +32,7 @@ def create(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
         return None
     values = [_adapted(field, getattr(row, field.attname)) for field in row._meta.concrete_fields]
     event_type = row.event_type("created")
-    written = fetch(_insertion(fast), [*values, row.user_id, event_type])
+    written = fetch_acting(row.user_id, _insertion(fast), [*values, row.user_id, event_type])
     headers = view.get_success_headers({"id": row.pk})
     return _told(row, event_type, written, status.HTTP_201_CREATED, **headers)
 
@@ -45,7 +45,7 @@ def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpRespo
     statement = row_statement(view_class, as_json=False)
     names = attributes(fast.model)
     for _ in range(TRIES):
-        found = fetch_again(statement.sql, statement.for_owner(owner, key))
+        found = fetch_acting(owner, statement.sql, statement.for_owner(owner, key), fetch_again)
         if not found:
             return None  # whether it is another's or nobody's, the plain way says
         before = fast.model.from_db(DEFAULT_DB_ALIAS, names, found[0])
@@ -98,7 +98,7 @@ def _swapped(
     compared = [was[name] for name in fast.model.compared]
     sql = _swap(fast, tuple([field.column for field in fields]))
     version = [before.pk, before.user_id, before.version, *compared]
-    return fetch(sql, [*values, before.user_id, *version, event_type])
+    return fetch_acting(before.user_id, sql, [*values, before.user_id, *version, event_type])
 
 
 @cache
