@@ -3,15 +3,19 @@
 import logging
 from functools import wraps
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.response import SimpleTemplateResponse
+from django.urls import Resolver404, get_script_prefix, resolve, reverse
 from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
 from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
@@ -44,12 +48,47 @@ def without_500(view: Any) -> Any:
     return answered
 
 
+# Of the site, and no pages to go to.
+NO_PAGES = frozenset({None, "login", "logout", "jsi18n", "autocomplete", "view_on_site"})
+
+
+def is_page(request: HttpRequest, url: str, site: str) -> bool:
+    """Whether a URL, as a browser understands it, is that of a page of the admin site of this name."""
+    here = {request.get_host()}
+    if not url.isprintable() or not url_has_allowed_host_and_scheme(url, here, request.is_secure()):
+        return False
+    path, prefix = unquote(urlsplit(url).path), get_script_prefix()
+    # Browsers take a backslash for a slash, and resolve dots.
+    if not path.startswith(prefix) or {".", ".."} & {*path.replace("\\", "/").split("/")}:
+        return False
+    try:
+        found = resolve(f"/{path.removeprefix(prefix).removesuffix('/')}/")
+    except Resolver404:
+        return False
+    return found.namespace == site and found.url_name not in NO_PAGES
+
+
 class StaffSite(AdminSite):
     """Django's admin, with the two promises above."""
+
+    def _lead_to_pages(self, request: Any, default: str | None) -> None:
+        """Leave `next` of a request where it is a page of this site; else it is `default`, or none."""
+        kept = [request.GET.copy(), request.POST.copy()]
+        for query in kept:
+            if not is_page(request, query.get(REDIRECT_FIELD_NAME, ""), self.name):
+                query.pop(REDIRECT_FIELD_NAME, None)
+        request.GET, request.POST = kept
+        if default and not any(REDIRECT_FIELD_NAME in query for query in kept):
+            request.POST[REDIRECT_FIELD_NAME] = default
+
+    def logout(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        self._lead_to_pages(request, default=None)
+        return super().logout(request, *args, **kwargs)
 
     @method_decorator(without_500)
     def login(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """429 for a name or an address that was wrong too often; axes counts."""
+        self._lead_to_pages(request, reverse("admin:index", current_app=self.name))
         try:
             response = super().login(request, *args, **kwargs)
         except RedisError:

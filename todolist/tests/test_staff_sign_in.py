@@ -1,8 +1,10 @@
 """Sign-in to the admin is limited in tries, by name and by address (SECURITY.md)."""
 
 import logging
+import re
 import time
 from datetime import timedelta
+from html import unescape
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from secrets import randbelow, token_hex
@@ -12,6 +14,7 @@ from urllib.parse import urlencode
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.test.utils import override_script_prefix
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from conftest import Server
@@ -137,6 +140,96 @@ def test_server_processes_count_together_over_redis(start_server, settings, here
     second: Server = start_server(DATABASE_URL=first.database_url)
     statuses = [post_form(server.port, new_name(), here) for server in (first, second) * 3]
     assert statuses == [200] * (LIMIT - 1) + [429] * 2
+
+
+def led_to(name: str, here: str, where: str | None, **extra: Any) -> str:
+    """Where somebody gets who signs in by the form that is shown to them, as a browser sends it."""
+    client = Client()
+    query = {} if where is None else {"next": where}
+    page = client.get(LOGIN, query, **extra)
+    shown = re.findall(r'name="next" value="([^"]*)"', page.content.decode())
+    form = {"username": name, "password": PASSWORD, "next": unescape(shown[0])}
+    path = LOGIN if where is None else f"{LOGIN}?{urlencode(query)}"
+    answer = client.post(path, form, REMOTE_ADDR=here, **extra)
+    assert answer.status_code == 302
+    return str(answer["Location"])
+
+
+GOOD = [
+    *("/admin/", "/admin/tasks/task/", "/admin/tasks/task/?q=milk&completed__exact=1"),
+    *("/admin", "/admin/tasks/event", "/admin/tasks/", "/admin/password_change/"),
+    "/admin/tasks/task/019a0000-0000-7000-8000-000000000000/change/",
+    "/admin/auth/user/1/history/#top",
+]
+BAD = [
+    *("", " ", "/", "/nowhere", "/tasks", "/docs", "/administrator/", "/admin/nowhere/", "admin/"),
+    *(
+        "/admin/login/",
+        "/admin/login",
+        "/admin/login/?next=/admin/",
+        "/admin/logout/",
+        "/%61dmin2/",
+    ),
+    *("/admin/tasks/nothing/", "/admin/jsi18n/", "/admin/autocomplete/", "?", "#", "."),
+    *(
+        "//evil.example",
+        "///evil.example",
+        "https://evil.example/admin/",
+        "http://[",
+        "\\\\evil.example",
+    ),
+    *("/\\evil.example", "//evil.example/admin/", "http:///evil.example", "/\t/evil.example"),
+    *(
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "ftp://testserver/admin/",
+        "//testserver@evil.example",
+    ),
+    *("/admin/../nowhere", "/admin/tasks/task/../../../nowhere/", "/admin/%2e%2e/nowhere/"),
+    *(
+        "/admin/tasks/task/..\\..\\..\\nowhere/",
+        "/admin/./%2E./nowhere/",
+        "/admin/tasks/task/%5c..%5c/",
+    ),
+    *("/admin/\r\nSet-Cookie: a=b", "/admin/\x00", "/admin/%00", "\u202e/admin/", "/admin/\x1f"),
+    *("/admin/?" + "x" * 3000, "/admin/" + "x" * 20_000, "/" * 5000),
+]
+
+
+@pytest.mark.parametrize("where", GOOD)
+def test_whoever_signs_in_gets_where_they_were_going(name, here, where):
+    assert led_to(name, here, where) == where
+
+
+@pytest.mark.parametrize("where", [None, *BAD])
+def test_whoever_was_going_nowhere_gets_to_the_start(name, here, where):
+    assert led_to(name, here, where) == "/admin/"
+
+
+@pytest.mark.parametrize("where", ["/nowhere", "//evil.example", "", None, "/admin/login/"])
+def test_a_form_of_somebody_elses_leads_no_further(name, here, where):
+    form = {"username": name, "password": PASSWORD}
+    if where is not None:
+        form["next"] = where
+    for path in (LOGIN, f"{LOGIN}?next=/nowhere"):
+        assert Client().post(path, form, REMOTE_ADDR=here)["Location"] == "/admin/"
+
+
+def test_behind_a_prefix_it_is_the_same(name, here):
+    """Servers say it as `SCRIPT_NAME` (PEP 3333) or `root_path` (ASGI)."""
+    page = "/api/admin/tasks/task/?q=x"
+    with override_script_prefix("/api/"):  # as servers do for each request
+        assert led_to(name, here, page) == page
+        for where in ("/admin/tasks/task/", "/nowhere", "/api/nowhere", "/apiadmin/", None):
+            assert led_to(name, here, where) == "/api/admin/"
+
+
+def test_signing_out_leads_to_no_page_that_is_not_there(name, here):
+    for where in BAD[:12]:
+        client = Client()
+        client.force_login(User.objects.get(username=name))
+        answer = client.post("/admin/logout/", {"next": where})
+        assert answer.status_code == 200 and "Logged out" in answer.content.decode()
 
 
 def post_form(port: int, name: str, address: str) -> int:
