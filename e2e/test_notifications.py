@@ -46,3 +46,31 @@ def test_a_deadline_rings_the_bell_and_is_marked_read_in_all_windows(own_stack, 
     page.get_by_role("button", name="Mark all read").click()
     for window in (first, second):
         expect(window.in_front().locator("#unread")).to_have_text("0")
+
+
+def test_the_bell_counts_off_what_is_withdrawn_in_all_windows(own_stack, make_browser_of):
+    stack = own_stack("secret")
+    open_window = make_browser_of(stack.page_url)
+    first = open_window()
+    first.sign_up("Vera")
+    first.expect_live()
+    second = open_window()
+    second.expect_live()
+    for text in ("Water the plants", "Feed the cat", "Call the bank"):
+        first.add(text, deadline="2026-01-01T12:00")
+        first.expect_task(text)
+    send_reminders(stack)
+    for window in (first, second):
+        expect(window.in_front().locator("#unread")).to_have_text("3")
+
+    first.in_front().get_by_role("checkbox", name="Water the plants").check()
+    for window in (first, second):
+        expect(window.in_front().locator("#unread")).to_have_text("2")
+    first.in_front().get_by_role("button", name="Delete: Feed the cat").click()
+    first.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    for window in (first, second):
+        page = window.in_front()
+        expect(page.locator("#unread")).to_have_text("1")
+        page.locator("#bell").click()
+        expect(page.locator("#notification-list li")).to_have_count(1)
+        expect(page.locator("#notification-list")).to_contain_text("Call the bank")

@@ -62,6 +62,9 @@ def _make_notifications(tasks: list[Task], now: datetime) -> int:
         at = None if next_kind is None else F("deadline") + OFFSETS[next_kind]
         # No change of the task: nobody is told, and `updated_at` stays.
         Task.objects.filter(pk__in=ids).update_unrecorded(next_reminder_at=at)
+    # Their ids sort as they were made, although there are many in a millisecond.
+    for notification, key in zip(notifications, sorted(n.pk for n in notifications), strict=True):
+        notification.pk = key
     # Last, because this locks the owners' streams, in their order.
     Notification.objects.bulk_create(notifications)
     return len(notifications)

@@ -151,7 +151,7 @@ class Notification(RecordedModel):
 
     objects: ClassVar[NotificationQuerySet] = NotificationQuerySet.as_manager()  # type: ignore[assignment]
 
-    event_names = {"created": "created", "updated": "read"}
+    event_names = {"created": "created", "updated": "read", "deleted": "withdrawn"}
 
     class Meta(RecordedModel.Meta):
         constraints = [

@@ -73,7 +73,6 @@ function onState(state) {
 function onEvent(event) {
   if (event.type.startsWith("task.")) tasks.apply(event);
   if (event.type.startsWith("notification.")) notifications.apply(event);
-  if (event.type === "task.deleted") notifications.forgetTask(event.data.id);
 }
 
 async function reload() {

@@ -12,10 +12,16 @@ const panel = element("notifications");
 const list = element("notification-list");
 
 let notifications = new Map(); // id → notification
+let withdrawn = new Set(); // ids never come back, so a late answer about one of these is dropped
+let page = Symbol("page"); // another for each person
 let unread = 0;
+let counting = false;
+let miscounted = false; // something has happened since the last count was asked for
 
 export function clear() {
   notifications = new Map();
+  withdrawn = new Set();
+  page = Symbol("page");
   unread = 0;
   bell.hidden = true;
   panel.hidePopover();
@@ -23,6 +29,7 @@ export function clear() {
 }
 
 export async function load() {
+  const mine = page;
   let response;
   try {
     response = await call("GET", `/notifications?limit=${SHOWN_AT_MOST}`);
@@ -30,34 +37,54 @@ export async function load() {
     if (error.status === 404) return;
     throw error;
   }
-  notifications = new Map((await response.json()).map((item) => [item.id, item]));
-  unread = (await (await call("GET", "/notifications/unread-count")).json()).count;
+  const fetched = await response.json();
+  if (mine !== page) return;
+  const known = notifications;
+  notifications = new Map();
+  fetched.forEach(put);
+  // What the socket told of meanwhile may be newer than the list.
+  for (const item of known.values()) if (notifications.has(item.id) || item.id > (fetched[0]?.id ?? "")) put(item);
   bell.hidden = false;
   show();
+  await count();
 }
 
 /** An event of the socket. */
 export function apply({ type, data }) {
-  const known = notifications.get(data.id);
-  if (known?.read_at && !data.read_at) return; // an older word on it than what we have
-  if (type === "notification.created" && !known) {
-    if (!data.read_at) unread += 1;
-    announce(data.title);
+  if (type === "notification.withdrawn") {
+    withdrawn.add(data.id);
+    notifications.delete(data.id);
+  } else {
+    if (type === "notification.created" && !notifications.has(data.id)) announce(data.title);
+    put(data);
   }
-  if (type === "notification.read" && !known?.read_at) unread = Math.max(0, unread - 1);
-  notifications.set(data.id, data);
   bell.hidden = false;
   show();
+  count().catch(report);
 }
 
-/** A deleted task takes its notifications along. */
-export function forgetTask(taskId) {
-  for (const [id, item] of notifications) {
-    if (item.task_id !== taskId) continue;
-    if (!item.read_at) unread = Math.max(0, unread - 1);
-    notifications.delete(id);
+function put(item) {
+  const older = notifications.get(item.id)?.read_at && !item.read_at; // an older word on it than what we have
+  if (!older && !withdrawn.has(item.id)) notifications.set(item.id, item);
+}
+
+/** Asks how many are unread: of those that are not shown here, events do not tell. */
+async function count() {
+  miscounted = true;
+  if (counting) return;
+  counting = true;
+  try {
+    while (miscounted) {
+      miscounted = false;
+      const mine = page;
+      const answer = await (await call("GET", "/notifications/unread-count")).json();
+      if (mine !== page) continue;
+      unread = answer.count;
+      show();
+    }
+  } finally {
+    counting = false;
   }
-  show();
 }
 
 function show() {

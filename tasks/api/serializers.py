@@ -20,5 +20,7 @@ class TaskSerializer(RecordedSerializer):
 class NotificationSerializer(RecordedSerializer):
     class Meta:
         model = Notification
-        fields = ["id", "task_id", "type", "title", "message", "read_at", "created_at"]
+        fields = [
+            *("id", "task_id", "type", "title", "message", "deadline", "read_at", "created_at"),
+        ]
         read_only_fields = fields

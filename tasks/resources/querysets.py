@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar
 
 from django.db import transaction
 
 from accounts.owned.models import OwnedModel, OwnedQuerySet
+from tasks.rules.moments import now
 
 Recorded = TypeVar("Recorded", bound=OwnedModel, covariant=True)
 
@@ -48,14 +50,19 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
     ) -> list[Any]:
         """Insert new rows by few statements, and record their events, each owner's in the order given.
 
+        In that order they are listed by creation, too: no two share a moment, whatever the clock does.
         Raises `NotImplementedError` for conflicts: nobody could say which rows were written.
         """
         if any(conflicts) or any(named.values()):
             self._refuse("bulk_create() with conflicts")
         rows = list(objs)
+        last: datetime | None = None
         for row in rows:
             row.require_owner()
             row.stamp(None)
+            if last is not None and row.created_at <= last:
+                row.created_at = row.updated_at = now(after=last)
+            last = row.created_at
             row.derive_as_saved(None, None)
         with transaction.atomic(using=self.db):
             super().bulk_create(rows, batch_size)

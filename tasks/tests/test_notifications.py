@@ -65,7 +65,10 @@ def test_each_kind_comes_in_its_time_and_once(alice_api, task):
 def test_the_wire_form(alice_api, task):
     remind(NOON)
     (note,) = alice_api.get("/notifications").json()
-    assert note.keys() == {"id", "task_id", "type", "title", "message", "read_at", "created_at"}
+    assert list(note) == [
+        *("id", "task_id", "type", "title", "message", "deadline", "read_at", "created_at"),
+    ]
+    assert note["deadline"] == task["deadline"] == "2030-05-01T12:00:00Z"
     assert note["task_id"] == task["id"] and note["read_at"] is None
     assert "Water the plants" in note["message"] and note["title"]
     assert note["created_at"].endswith("Z") and note["id"][14] == "7"
@@ -132,12 +135,58 @@ def test_a_deadline_already_past_gives_the_one_kind_that_fits(alice_api):
     assert sorted(kinds(alice_api)) == ["deadline_reached", "task_overdue"]
 
 
-def test_deleting_a_task_deletes_its_notifications(alice_api, task):
-    remind(NOON)
+def of_three_kinds(api: APIClient) -> list[str]:
+    """The ids of three notifications of a task, the first of which was read, as they were made."""
+    for at in (-30, 0, 60):
+        remind(NOON + minutes(at))
+        if at < 0:
+            api.post("/notifications/read-all")
+    return [note["id"] for note in reversed(api.get("/notifications").json())]
+
+
+def told(api: APIClient) -> list[tuple[str, Any]]:
+    """The events since the last notification was made: their types, and the ids they are about."""
+    events = [(event["type"], event["data"]) for event in api.get("/events").json()]
+    made = max(number for number, (kind, _) in enumerate(events) if kind == "notification.created")
+    for kind, data in events:
+        if kind in ("notification.withdrawn", "task.deleted"):
+            assert data.keys() == {"id"}
+    return [(kind, data["id"]) for kind, data in events[made + 1 :]]
+
+
+def test_deleting_a_task_withdraws_its_notifications(alice_api, task):
+    ids = of_three_kinds(alice_api)
     assert alice_api.delete(f"/tasks/{task['id']}").status_code == 204
     assert kinds(alice_api) == []
-    types = list(Event.objects.order_by("seq").values_list("type", flat=True))
-    assert types == ["task.created", "notification.created", "task.deleted"]
+    *before, last = told(alice_api)
+    assert sorted(before) == [("notification.withdrawn", id) for id in sorted(ids)]
+    assert last == ("task.deleted", task["id"])
+
+
+@pytest.mark.parametrize(
+    "fields", [{"completed": True}, {"deadline": None}, {"deadline": "2031-01-01T00:00:00Z"}]
+)
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_those_that_no_longer_hold_are_withdrawn_with_an_event_each(
+    alice_api, task, fields, method
+):
+    read, *unread = of_three_kinds(alice_api)
+    body = {"text": "x", "deadline": NOON.isoformat(), **fields}
+    assert getattr(alice_api, method)(f"/tasks/{task['id']}", body).status_code == 200
+    withdrawn = [("notification.withdrawn", id) for id in unread]
+    assert told(alice_api) == [*withdrawn, ("task.updated", task["id"])]
+    assert [note["id"] for note in alice_api.get("/notifications").json()] == [read]
+    assert alice_api.get("/notifications/unread-count").json() == {"count": 0}
+
+
+def test_many_tasks_deleted_at_once_withdraw_theirs(alice_api, bob_api):
+    for api in (alice_api, bob_api, alice_api):
+        made(api, deadline=NOON.isoformat())
+    remind(NOON)
+    Task.objects.all().delete()
+    pair = ["notification.withdrawn", "task.deleted"]
+    assert [kind for kind, _ in told(alice_api)] == 2 * pair
+    assert [kind for kind, _ in told(bob_api)] == pair
 
 
 def test_a_reminder_is_no_change_of_the_task(alice_api, task):
@@ -182,6 +231,21 @@ def test_newest_first_and_a_page_at_a_time(alice_api, three):
         seen += page.json()
         url = next_url(page) or ""
     assert seen == three
+
+
+@pytest.mark.parametrize("clock", ["running", "standing still"])
+def test_of_one_pass_they_stand_in_the_order_of_their_events(alice_api, monkeypatch, clock):
+    for number in range(30):  # of all kinds, not in the order in which they are due
+        made(alice_api, str(number), deadline=(NOON - minutes(number * 37 % 100 - 20)).isoformat())
+    if clock != "running":
+        monkeypatch.setattr("tasks.rules.moments.timezone.now", lambda: NOON)
+    assert remind(NOON) == 30
+    notes = alice_api.get("/notifications?limit=1000").json()
+    events = [event["data"] for event in alice_api.get("/events").json()]
+    assert notes == events[:-31:-1]
+    assert len({note["type"] for note in notes}) == 3
+    for name in ("created_at", "id"):
+        assert [note[name] for note in notes] == sorted({note[name] for note in notes})[::-1]
 
 
 def test_marking_one_read(alice_api, three):
@@ -326,3 +390,5 @@ def test_staff_may_delete_a_task_that_has_notifications(client, three):
     gone = client.post(f"/admin/tasks/task/{task}/delete/", {"post": "yes"})
     assert gone.status_code == 302 and not Task.objects.filter(pk=task).exists()
     assert Notification.objects.count() == 2
+    types = list(Event.objects.order_by("-seq").values_list("type", flat=True)[:2])
+    assert types == ["task.deleted", "notification.withdrawn"]
