@@ -102,9 +102,16 @@ MAX_PAGE_SIZE = 1024 * 1024  # bytes of a list, whatever `limit` says; one row m
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE  # the same for forms of the admin
 
 CORS_ORIGINS = CORS_ALLOWED_ORIGINS = env.origins("CORS_ORIGINS", "http://localhost:3000")
-CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match"]
+CORS_ALLOW_HEADERS = [
+    *("authorization", "content-type", "idempotency-key", "if-match", "if-none-match"),
+    # What clients that cache or trace send on their own account.
+    *("cache-control", "x-request-id", "traceparent", "tracestate", "sentry-trace", "baggage"),
+]
 CORS_ALLOW_METHODS = ["DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT"]
-CORS_EXPOSE_HEADERS = ["Link", "Location", "ETag", "WWW-Authenticate", "Retry-After"]
+CORS_EXPOSE_HEADERS = [
+    *("Link", "Location", "ETag", "WWW-Authenticate", "Retry-After"),
+    *("X-Request-ID", "X-Events-Seq", "X-Events-Epoch"),
+]
 CORS_URLS_REGEX = r"^/(?!admin)"  # pages of other origins have no business in the admin
 
 # Storage: SQLite until a database is configured

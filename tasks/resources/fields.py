@@ -114,6 +114,7 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
         models.DateTimeField: TimestampField,
     }
     serializer_related_field = OwnedKeyField
+    default_error_messages = {"invalid": "Expected a JSON object."}
 
     def build_standard_field(self, field_name: str, model_field: Any) -> tuple[Any, Any]:
         field_class, kwargs = super().build_standard_field(field_name, model_field)

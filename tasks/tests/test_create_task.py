@@ -1,6 +1,8 @@
 """`POST /tasks`: what is taken, what is refused, and how the new task looks."""
 
+import gzip
 import json
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -401,6 +403,91 @@ def test_what_is_no_moment_is_no_deadline(alice_api, deadline):
 )
 def test_a_body_that_is_no_json_object_is_refused(alice_api, body):
     assert refused(post_raw(alice_api, body))
+
+
+WORDS_OF_PYTHON = re.compile(
+    "codec|char |sys|recursion|string conversion|float|dict|list|str\\b|int\\b|bool\\b|Expecting|delimiter"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"text": "a", "order": %s}' % (b"9" * 5000), "a number has more than 4300 digits"),
+        (b'{"text": "a", "unknown": [-%s]}' % (b"9" * 5000), "a number has more than 4300 digits"),
+        (b'{"text": "a", "order": NaN}', "NaN is no number of JSON"),
+        (b'{"text": "a", "unknown": -Infinity}', "-Infinity is no number of JSON"),
+        (b'{"text": "a",\n "order": 1,}', "the body is not JSON, from line 2, column 13 on"),
+        (b'{"text": "a", "order": 01}', "the body is not JSON, from line 1, column 25 on"),
+        (b'{"text": "\\x"}', "the body is not JSON, from line 1, column 11 on"),
+        (b'{"text": "a"} x', "the body is not JSON, from line 1, column 15 on"),
+        (b" ", "the body is not JSON, from line 1, column 2 on"),
+        (b"[" * 100_000, "the body is nested too deeply"),
+        (b'{"text": "\xff"}', "the body is not UTF-8, from byte 11 on"),
+        ('{"text": "a"}'.encode("utf-16"), "the body is not UTF-8, from byte 1 on"),
+        ('{"text": "a"}'.encode("utf-16-be"), "looks like UTF-16 or UTF-32"),
+        ('{"text": "a"}'.encode("utf-32-le"), "looks like UTF-16 or UTF-32"),
+        (b"\x1f\x8b\x08\x00", "the body is not UTF-8, from byte 2 on"),
+        (b"null", "No data provided"),
+        (b"[]", "Expected a JSON object."),
+        (b'"text"', "Expected a JSON object."),
+        (b"1", "Expected a JSON object."),
+        (b"true", "Expected a JSON object."),
+        (b'{"text": "a", "order": 1e400}', "A valid integer is required."),
+        (b'{"text": "a", "order": true}', "A valid integer is required."),
+        (b'{"text": "a", "order": "%s"}' % (b"9" * 5000), "A valid integer is required."),
+        (b'{"text": "a", "completed": 0}', "Must be a valid boolean."),
+        (b'{"text": "\\ud800"}', "Surrogate characters are not allowed: U+D800."),
+        (b'{"text": "a", "deadline": "2030-01-01T00:00:00+99:99"}', "wrong format"),
+        (b'{"text": "a", "deadline": "0001-01-01T00:00:00+14:00"}', "out of range"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_what_is_wrong_with_a_body_is_said_in_words_of_the_api(alice_api, body, said):
+    response = post_raw(alice_api, body)
+
+    assert refused(response)
+    assert said in response.content.decode()
+    assert not WORDS_OF_PYTHON.search(response.content.decode())
+
+
+def test_a_byte_order_mark_is_passed_over(alice_api):
+    """RFC 8259 section 8.1 lets a parser do so; some editors of scripts write one."""
+    assert post_raw(alice_api, b'\xef\xbb\xbf{"text": "Buy milk"}').status_code == 201
+    assert post_raw(alice_api, b"\xef\xbb\xbf" * 100_000).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [
+        "gzip",
+        "GZIP",
+        "x-gzip",
+        "deflate",
+        "br",
+        "zstd",
+        "identity, gzip",
+        "gzip,identity",
+        "*",
+        "ÿ",
+    ],
+)
+def test_a_body_in_a_coding_is_415(alice_api, codings):
+    body = gzip.compress(b'{"text": "Buy milk"}')
+    task = made(alice_api)
+    calls = [("POST", "/tasks"), ("PUT", f"/tasks/{task['id']}"), ("PATCH", f"/tasks/{task['id']}")]
+    for method, path in calls:
+        response = alice_api.generic(
+            method, path, body, "application/json", headers={"content-encoding": codings}
+        )
+        assert (response.status_code, response.json()["code"]) == (415, "unsupported_encoding")
+        assert response.json()["detail"].startswith("Content-Encoding: ")
+
+
+@pytest.mark.parametrize("codings", ["identity", "Identity", "identity, identity", "", " ", ","])
+def test_no_coding_is_none(alice_api, codings):
+    response = alice_api.post("/tasks", {"text": "a"}, headers={"content-encoding": codings})
+    assert response.status_code == 201
 
 
 @pytest.mark.parametrize(

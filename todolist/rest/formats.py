@@ -1,8 +1,10 @@
 """JSON in and out: the only form there is (docs/api.md section 3)."""
 
 import json
+import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from django.conf import settings
 from rest_framework.exceptions import APIException, ParseError
@@ -10,9 +12,18 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.utils.json import strict_constant
 
-_decode = json.JSONDecoder(parse_constant=strict_constant).decode  # made once for all bodies
+
+class NotJSON(ParseError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"JSON parse error - {reason}")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NotJSON(f"{name} is no number of JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode  # made once for all bodies
 
 
 class BodyTooLarge(APIException):
@@ -21,8 +32,17 @@ class BodyTooLarge(APIException):
     default_code = "body_too_large"
 
 
+class EncodedBody(APIException):
+    status_code = 415
+    default_detail = "Content-Encoding: Send the body as it is, without compression"
+    default_code = "unsupported_encoding"
+
+
 class LimitedJSONParser(BaseParser):
-    """JSON as RFC 8259 has it: UTF-8 whatever `charset` says, no NaN, at most `MAX_BODY_SIZE`."""
+    """JSON as RFC 8259 has it: UTF-8 whatever `charset` says, no NaN, at most `MAX_BODY_SIZE`.
+
+    A byte order mark is passed over; of a name that stands twice in an object the last counts.
+    """
 
     media_type = "application/json"
 
@@ -32,13 +52,37 @@ class LimitedJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
+        codings = (
+            parser_context["request"].META.get("HTTP_CONTENT_ENCODING") if parser_context else ""
+        )
+        if codings and not _is_identity(codings):
+            raise EncodedBody
         body = stream.read(settings.MAX_BODY_SIZE + 1)
         if len(body) > settings.MAX_BODY_SIZE:
             raise BodyTooLarge
         try:
-            return _decode(body.decode("utf-8"))
-        except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, nested too deeply
-            raise ParseError(f"JSON parse error - {error}") from error
+            return _decode(body.removeprefix(BOM_UTF8).decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise NotJSON(_reason(error, body)) from error
+
+
+def _is_identity(codings: str) -> bool:
+    """Whether the codings of a body, a list that knows no case (RFC 9110 section 8.4), are none."""
+    return {coding.strip().lower() for coding in codings.split(",")} <= {"", "identity"}
+
+
+def _reason(error: ValueError | RecursionError, body: bytes) -> str:
+    """Why a body could not be read, in words that name no library."""
+    match error:
+        case UnicodeDecodeError():
+            return f"the body is not UTF-8, from byte {error.start + 1} on"
+        case json.JSONDecodeError() if b"\0" in body[:4]:
+            return "the body is not UTF-8, but looks like UTF-16 or UTF-32"
+        case json.JSONDecodeError():
+            return f"the body is not JSON, from line {error.lineno}, column {error.colno} on"
+        case RecursionError():
+            return "the body is nested too deeply"
+    return f"a number has more than {sys.get_int_max_str_digits()} digits"
 
 
 class JSONFirst(DefaultContentNegotiation):

@@ -13,7 +13,16 @@ from django.core.management import get_commands
 from rest_framework.exceptions import APIException
 
 from accounts.signin.authentication import TryAgainLater
-from conftest import ALICE, BLANK_ENVIRONMENT, OTHER_SECRET, ROOT, SECRET, free_port, sign
+from conftest import (
+    ALICE,
+    BLANK_ENVIRONMENT,
+    OTHER_SECRET,
+    PAGE_ORIGIN,
+    ROOT,
+    SECRET,
+    free_port,
+    sign,
+)
 from todolist.docs.openapi import document
 from todolist.tests.people import make_notification
 
@@ -197,6 +206,17 @@ def test_variables_commands_sections_and_sentences_are_those_of_the_code():
     sections = set(re.findall(r"^## (\d+)\.", DOCUMENT, re.MULTILINE))
     for numbers in re.findall(r"(?:[Cc]ontract|api\.md),? sections? ([\d, and]+)", CODE):
         assert set(re.findall(r"\d+", numbers)) <= sections
+
+
+def test_headers_of_pages_are_those_of_the_server(anonymous_api):
+    asked = {"access-control-request-method": "PATCH", "origin": PAGE_ORIGIN}
+    headers = [
+        anonymous_api.options("/tasks", headers=asked)["Access-Control-Allow-Headers"],
+        anonymous_api.get("/tasks", headers=asked)["Access-Control-Expose-Headers"],
+    ]
+    said = [words(row[1]) for row in table("Pages may", "Headers")]
+    for names, header in zip(said, headers, strict=True):
+        assert sorted(name.lower() for name in names) == sorted(header.lower().split(", "))
 
 
 def own_errors(base: type[APIException] = APIException) -> Iterator[type[APIException]]:
