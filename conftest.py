@@ -387,8 +387,31 @@ def free_port() -> int:
         return port
 
 
+# Servers that others may prefer, each with an access log (docs/servers.md).
+OTHER_SERVERS = {
+    "plain uvicorn": "uvicorn --port {port} todolist.asgi:application",
+    "gunicorn, uvicorn's worker": "gunicorn -k uvicorn_worker.UvicornWorker "
+    "-b 127.0.0.1:{port} --access-logfile - todolist.asgi:application",
+    "the same, preloaded": "gunicorn -k uvicorn_worker.UvicornWorker --preload "
+    "-b 127.0.0.1:{port} --access-logfile - todolist.asgi:application",
+    "gunicorn, its ASGI worker": "gunicorn -k asgi "
+    "-b 127.0.0.1:{port} --access-logfile - todolist.asgi:application",
+    "gunicorn, WSGI": "gunicorn -b 127.0.0.1:{port} --access-logfile - todolist.wsgi:application",
+    "hypercorn": "hypercorn -b 127.0.0.1:{port} --access-logfile - todolist.asgi:application",
+    "granian": "granian --interface asgi --port {port} --access-log "
+    "--access-log-fmt %(method)s|%(path)s?%(query_string)s todolist.asgi:application",
+}
+
+
 def server_command(kind: str, port: int, application: str, workers: int = 1) -> list[str]:
-    """How a server is started in production, by its kind: uvicorn or daphne."""
+    """How a server is started in production, by its kind: uvicorn, daphne, another one.
+
+    Or by its own command, with `{port}` where that goes.
+    """
+    if "{port}" in (command := OTHER_SERVERS.get(kind, kind)):
+        program, *words = command.format(port=port).split()
+        start = ["manage.py", program] if program == "serve" else ["-m", program]
+        return [sys.executable, *start, *(word.replace("|", " ") for word in words)]
     if kind == "daphne":
         listen = ["-b", "127.0.0.1", "-p", str(port)]
         return [sys.executable, "-m", "daphne", *listen, application]

@@ -15,6 +15,7 @@ from tasks.events.routing import websocket_urlpatterns  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
 from todolist.serving.handler import OneHopHandler  # noqa: E402
 from todolist.serving.lifespan import lifespan  # noqa: E402
+from todolist.serving.prefix import BelowPrefix  # noqa: E402
 
 # Only where it is the server: loaded beside another one it would take 15 MiB.
 if "daphne.server" in sys.modules:
@@ -25,7 +26,9 @@ if "daphne.server" in sys.modules:
 application = ProtocolTypeRouter(
     {
         "http": OneHopHandler(),
-        "websocket": OriginMiddleware(TokenMiddleware(URLRouter(websocket_urlpatterns))),
+        "websocket": BelowPrefix(
+            OriginMiddleware(TokenMiddleware(URLRouter(websocket_urlpatterns)))
+        ),
         "lifespan": lifespan,
     }
 )

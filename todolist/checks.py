@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, ProgrammingError, connect
 
 from accounts.checks.walk import being_looked_at
 from accounts.signin.checks import is_placeholder
-from todolist.logs.formatters import redact, secret_key
+from todolist.logs.redaction import redact, secret_key
 
 logger = logging.getLogger(__name__)
 

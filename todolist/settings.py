@@ -183,7 +183,8 @@ if REDIS_URL:
 # Language, time, files of the admin
 USE_I18N = False
 TIME_ZONE = "UTC"
-STATIC_URL = "static/"
+STATIC_URL = "/static/"
+STORAGES = {"staticfiles": {"BACKEND": "todolist.serving.static.StaticFilesBelowPrefix"}}
 WHITENOISE_USE_FINDERS = True  # serve the admin's files from where they are installed
 WHITENOISE_AUTOREFRESH = False
 
@@ -221,6 +222,7 @@ SILENCED_SYSTEM_CHECKS = [
 ]
 
 # Logs: to stderr, through formatters that let no token and no secret pass; crash pages likewise
+LOGGING_CONFIG = "todolist.logs.formatters.configure"
 LOG_FORMAT = env.choice("LOG_FORMAT", ("text", "json"))
 LOGGING = {
     "version": 1,
@@ -233,6 +235,12 @@ LOGGING = {
         },
         "json": {"()": "todolist.logs.formatters.JSONFormatter"},
     },
+    "filters": {
+        "refusals": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": "ext://accounts.signin.refusals.says_more",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
@@ -241,6 +249,7 @@ LOGGING = {
             name: {"handlers": ["console"], "level": "INFO", "propagate": False}
             for name in ("django", "django.server", "uvicorn", "uvicorn.error")
         },
+        "django.request": {"filters": ["refusals"]},
         # The proxy in front writes the access log; a second one costs a tenth of the requests.
         "uvicorn.access": {"level": "WARNING"},
         "uvicorn.error.websockets": {"level": "WARNING"},  # not a line for every handshake

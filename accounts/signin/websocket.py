@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from accounts.signin.conf import origin_of
 from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
 from accounts.signin.known_tokens import bearer_token, verify_async
+from accounts.signin.refusals import FOREIGN_ORIGIN, log_refused_socket
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -24,6 +25,7 @@ CLOSE_TRY_AGAIN_LATER = 4503
 SUBPROTOCOL = "bearer"
 
 _HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)  # with its port: no user, path or blank
+MAX_PARAMETERS = 100  # in the query of a handshake, which is parsed on the event loop
 
 
 class OriginMiddleware:
@@ -37,6 +39,7 @@ class OriginMiddleware:
         if all(origin in settings.CORS_ORIGINS or is_own(origin, scope) for origin in origins):
             await self.inner(scope, receive, send)
         else:
+            log_refused_socket(scope, FOREIGN_ORIGIN)
             await refuse(scope, receive, send)
 
 
@@ -53,6 +56,7 @@ class TokenMiddleware:
         try:
             token = await verify_async(_raw_token(scope))
         except (TokenError, KeysUnavailable) as error:
+            log_refused_socket(scope, error)
             await receive()  # websocket.connect
             await send({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
             code, reason = close_code_and_reason(error)
@@ -106,7 +110,10 @@ def _raw_token(scope: Scope) -> str:
 
     Raises `InvalidToken` when there is none, or when a place holds several.
     """
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    text = scope.get("query_string", b"").decode("latin-1")
+    if text.count("&") > MAX_PARAMETERS:
+        raise InvalidToken("too many parameters in the query")
+    query = parse_qs(text, keep_blank_values=True)
     if "token" in query:
         candidates = query["token"]
     elif tokens := [*filter(None, map(bearer_token, _header_values(scope, b"authorization")))]:

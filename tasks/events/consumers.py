@@ -18,6 +18,7 @@ from django.conf import settings
 
 from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
 from accounts.signin.known_tokens import verify_async
+from accounts.signin.refusals import log_refused_socket
 from accounts.signin.tokens import VerifiedToken
 from accounts.signin.websocket import (
     CLOSE_TRY_AGAIN_LATER,
@@ -247,6 +248,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             if token.user != self.token.user:
                 raise InvalidToken("another user")
         except (TokenError, KeysUnavailable) as error:
+            log_refused_socket(self.scope, error)
             await self.close(*close_code_and_reason(error))
             return
         self.token = token
@@ -265,7 +267,9 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         loop = asyncio.get_running_loop()
         left = self.token.expires_at - time.time()
         if left <= 0:
-            self.closing = loop.create_task(self.close(*close_code_and_reason(ExpiredToken())))
+            expired = ExpiredToken()
+            log_refused_socket(self.scope, expired)
+            self.closing = loop.create_task(self.close(*close_code_and_reason(expired)))
             return
         if left <= WARN_BEFORE and not self.warning:
             self.warning = encode({"type": "auth.expiring", "expires_at": self.expires_at()})

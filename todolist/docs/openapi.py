@@ -4,7 +4,7 @@ What follows from what a view is, is said here once for all of them; `described`
 """
 
 import inspect
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from django.apps import apps
@@ -193,10 +193,11 @@ RENDERERS: list[type[BaseRenderer]] = [
 ]
 
 
-@cache
-def document(media_type: str) -> bytes:
-    """The whole document in that form. It depends on the code alone."""
+@lru_cache(maxsize=8)
+def document(media_type: str, prefix: str = "/") -> bytes:
+    """The whole document in that form, for an API whose paths are below `prefix`."""
     (renderer,) = (one for one in RENDERERS if one.media_type == media_type)
     schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    schema["servers"] = [{"url": prefix.rstrip("/") or "/"}]
     written = renderer().render(schema, renderer_context={})
     return written.encode() if isinstance(written, str) else written

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import get_script_prefix
 from django.utils.cache import patch_vary_headers
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.renderers import BaseRenderer
@@ -36,7 +37,7 @@ class SchemaView(PublicView):
         from todolist.docs.openapi import document
 
         media_type: str = request.accepted_renderer.media_type
-        response = HttpResponse(document(media_type), content_type=media_type)
+        response = HttpResponse(document(media_type, get_script_prefix()), content_type=media_type)
         patch_vary_headers(response, ["Accept"])
         return response
 

@@ -1,12 +1,14 @@
 """Django's crash pages (DEBUG) and error reports, without the secrets that they would show."""
 
 import re
+from collections.abc import Callable
+from urllib.parse import parse_qsl
 
-from django.http import HttpRequest
+from django.http import HttpRequest, parse_cookie
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
-from todolist.logs.formatters import redact
+from todolist.logs.redaction import SHORTEST, redact
 
 
 class SecretsFilter(SafeExceptionReporterFilter):
@@ -22,25 +24,34 @@ class SecretsFilter(SafeExceptionReporterFilter):
         return True  # passwords of a sign-in form are as secret on a developer's machine
 
 
+MOST = 100  # credentials of a request that a page is searched for
+
+
 class SecretsReporter(ExceptionReporter):
     """A report without the credentials of the request, wherever they stand in the finished page."""
 
     def get_traceback_html(self) -> SafeString:
-        return SafeString(redact(super().get_traceback_html(), *self.credentials()))
+        return self._without_credentials(super().get_traceback_html)
 
     def get_traceback_text(self) -> SafeString:
-        return SafeString(redact(super().get_traceback_text(), *self.credentials()))
+        return self._without_credentials(super().get_traceback_text)
 
-    def credentials(self) -> list[str]:
+    def _without_credentials(self, make: Callable[[], str]) -> SafeString:
+        hidden = self.credentials()
+        if len(hidden) > MOST:
+            return SafeString("Not shown: the request holds too much that would have to be hidden.")
+        return SafeString(redact(make(), hidden))
+
+    def credentials(self) -> set[str]:
         """What this request was signed in with, or tried to."""
         if self.request is None:
-            return []
+            return set()
         sent = self.request.META.get("HTTP_AUTHORIZATION", "").split()
         offered = re.split(r"[\s,]+", self.request.META.get("HTTP_SEC_WEBSOCKET_PROTOCOL", ""))
         asked = [
             value
-            for name, values in self.request.GET.lists()
+            for name, value in parse_qsl(self.request.META.get("QUERY_STRING", ""))
             if SecretsFilter.hidden_settings.search(name)
-            for value in values
         ]
-        return [*sent, *offered, *asked, *self.request.COOKIES.values()]
+        cookies = parse_cookie(self.request.META.get("HTTP_COOKIE", "")).values()
+        return {value for value in (*sent, *offered, *asked, *cookies) if len(value) >= SHORTEST}

@@ -1,112 +1,124 @@
-"""Keeps tokens and secrets out of every log line, whoever writes it (docs/api.md section 2)."""
+"""Keeps tokens and secrets out of every log line, whoever writes it (docs/api.md section 2).
 
-import html
+Records are cleaned where they are made: servers bring handlers and formatters of their own, and put them
+in the place of those of `settings.LOGGING`.
+"""
+
 import json
 import logging
+import logging.config
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import lru_cache
 from math import isfinite
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
 
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from todolist.logs.redaction import LONGEST_TRACEBACK, NAMES, REDACTED, cut_and_redact
 
-from accounts.signin.conf import conf
-
-REDACTED = "[redacted]"
-
-_NAMES = r"(?:token|secret|password|authorization|cookie|sessionid)"
-_SHAPES = re.compile(
-    rf"({_NAMES}=)[^&\s\"'#<>]+"  # ?token=… in access logs
-    r"|(\bbearer[\s,]+)[^\s\"',<>]+"  # header values, and offered subprotocols
-    r"|(://)[^/\s:@]*:[^/\s@]+(?=@)"  # the password in a URL
-    # An item of a printed dictionary or of a list of headers.
-    rf"|([\"'][\w-]*{_NAMES}[\"']\s*[:,]\s*[\[(]?\s*b?)(?:\"[^\"]*\"|'[^']*')"
-    r"|eyJ[\w-]*\.[\w-]+\.[\w-]*",  # a JWT anywhere: its header starts with {"
-    re.IGNORECASE,
-)
-_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
-
-SHORTEST = 8  # characters; shorter secrets would be found inside ordinary words
+_SECRET_NAME = re.compile(NAMES, re.IGNORECASE)
+# What would begin another line, turn the direction of writing, or tell a terminal to do something.
+_CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_WITHIN_A_LINE = re.compile(rf"[\t\n{_CONTROLS}]")
+_WITHIN_A_TRACEBACK = re.compile(rf"[{_CONTROLS}]")
 
 
-def redact(text: str, *more: str) -> str:
-    """`text` without anything that looks like a token or password, our own secrets, and `more`."""
-    if known := _pattern_of((*_configured_secrets(), *more)):
-        text = known.sub(REDACTED, text)
-    return _SHAPES.sub(rf"\1\2\3\4{REDACTED}", text)
+def configure(config: dict[str, Any]) -> None:
+    """Django's `LOGGING_CONFIG`: as by default, and clean records whichever handler gets them."""
+    logging.config.dictConfig(config)
+    logging.setLogRecordFactory(CleanRecord)
 
 
-def _configured_secrets() -> Iterator[str]:
-    yield from conf.secrets
-    yield settings.BETTER_AUTH_SECRETS
-    yield secret_key()
-    for database in settings.DATABASES.values():
-        yield database.get("PASSWORD") or ""
-    yield urlsplit(settings.REDIS_URL).password or ""
+def clean(record: logging.LogRecord) -> None:
+    """Take secrets, control characters and undue length out of what a record says.
+
+    Arguments that are clean stay what they are, for formatters that ask for them.
+    """
+    if (message := _message(record)) != (said := on_one_line(message)):
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(_clean_argument, record.args))
+        if _message(record) != said:
+            record.msg, record.args = said, None
+    if _is_refusal(record):
+        record.exc_info = None
+    if record.exc_info and not record.exc_text:
+        record.exc_text = _indented(logging.Formatter().formatException(record.exc_info))
+    if record.stack_info:
+        record.stack_info = _indented(record.stack_info)
 
 
-def secret_key() -> str:
+class CleanRecord(logging.LogRecord):
+    """A record that is clean from the start."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        clean(self)
+
+
+def _message(record: logging.LogRecord) -> str:
     try:
-        return settings.SECRET_KEY
-    except ImproperlyConfigured:  # Django refuses to hand out an empty one
-        return ""
-
-
-@lru_cache(maxsize=64)
-def _pattern_of(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Finds these secrets as whole words, plain or as URLs, HTML and `repr` escape them."""
-    spellings = {
-        spelling
-        for secret in secrets
-        for plain in (secret, unquote(secret))
-        for spelling in (plain, repr(plain)[1:-1], html.escape(plain), quote(plain, safe=""))
-        if len(secret) >= SHORTEST
-    }
-    if not spellings:
-        return None
-    longest_first = sorted(spellings, key=len, reverse=True)
-    return re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])")
-
-
-def drop_misfitting_arguments(record: logging.LogRecord) -> None:
-    """Drop arguments that do not fit the message: `logging` would print them to stderr as they are."""
-    try:
-        record.getMessage()
+        return record.getMessage()
     except Exception:  # noqa: BLE001  whatever the arguments' own code raises
-        record.msg = f"{record.msg!s} (its arguments do not fit)"
-        record.args = None
+        # `logging` would print them to stderr as they are.
+        record.msg, record.args = f"{record.msg!s} (its arguments do not fit)", None
+        return record.getMessage()
+
+
+def _is_refusal(record: logging.LogRecord) -> bool:
+    """Whether it is about a request that was wrong, not this server: a traceback would tell nothing."""
+    return record.name.startswith("django.security.") or (
+        record.name == "django.request" and record.levelno < logging.ERROR
+    )
+
+
+def _clean_argument(value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    said = on_one_line(text)
+    return value if said == text else said
+
+
+def on_one_line(text: str) -> str:
+    return _WITHIN_A_LINE.sub(_escaped, cut_and_redact(text))
+
+
+def _indented(text: str) -> str:
+    """Lines that cannot be taken for other records, whatever is quoted in them."""
+    clean = cut_and_redact(text, LONGEST_TRACEBACK)
+    return _WITHIN_A_TRACEBACK.sub(_escaped, clean).replace("\n", "\n  ")
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return control[0].encode("unicode_escape").decode()
 
 
 class RedactingFormatter(logging.Formatter):
-    """Redacts the finished line, with its arguments, traceback and all."""
+    """For records that were made elsewhere as well."""
 
     def format(self, record: logging.LogRecord) -> str:
-        drop_misfitting_arguments(record)
-        return redact(super().format(record))
+        if not isinstance(record, CleanRecord):
+            clean(record)
+        return super().format(record)
 
 
 class JSONFormatter(RedactingFormatter):
     """One JSON object a line (`LOG_FORMAT=json`), with whatever was logged as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        drop_misfitting_arguments(record)
+        if not isinstance(record, CleanRecord):
+            clean(record)
         extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         line = {
-            **extra,
+            **_without_secrets(extra),
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_text:
+            line["exception"] = record.exc_text
         if record.stack_info:
             line["stack"] = record.stack_info
-        return json.dumps(_without_secrets(line))
+        return json.dumps(line)
 
 
 # What every record has; the rest came as `extra`.
@@ -120,7 +132,7 @@ def _without_secrets(value: Any, depth: int = 0) -> Any:
         return value
     if isinstance(value, dict) and depth < _DEEPEST:
         return {
-            redact(str(name)): REDACTED
+            cut_and_redact(str(name)): REDACTED
             if _SECRET_NAME.search(str(name))
             else _without_secrets(item, depth + 1)
             for name, item in value.items()
@@ -128,7 +140,7 @@ def _without_secrets(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
         return [_without_secrets(_named(item), depth + 1) for item in value]
     try:
-        return redact(str(value))
+        return cut_and_redact(str(value))
     except Exception:  # noqa: BLE001  an object that cannot be printed must not lose the line
         return f"<{type(value).__name__}>"
 

@@ -11,12 +11,20 @@ from typing import Any
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework.exceptions import APIException, ErrorDetail, NotFound
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    ErrorDetail,
+    NotAuthenticated,
+    NotFound,
+)
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from accounts.owned.views import open_to_everybody
+from accounts.signin.authentication import TryAgainLater
+from accounts.signin.refusals import log_refused_request
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +56,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, OperationalError | InterfaceError):
         logger.error("The database does not answer: %s", exc)
         exc = DatabaseUnavailable()
+    if isinstance(exc, NotAuthenticated | AuthenticationFailed | TryAgainLater):
+        log_refused_request(context["request"]._request, exc)
     response = drf_exception_handler(exc, context)
     if response is not None:
         response.data = _body(response.data, getattr(exc, "members", {}))

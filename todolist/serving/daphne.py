@@ -20,7 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.web.http import HTTPChannel
 
 from tasks.events.hub import current_hub
-from todolist.logs.formatters import redact
+from todolist.logs.formatters import on_one_line
 
 access = logging.getLogger("daphne.access")
 
@@ -50,7 +50,7 @@ def write_redacted_entry(self: Any, host: Any, date: Any, request: str, **rest: 
     if settings.LOG_FORMAT == "json":
         access.info("%s", request, extra={"client": host, **rest})
     else:
-        write_entry(self, host, date, redact(request), **rest)
+        write_entry(self, host, date, on_one_line(request), **rest)
 
 
 async def handle_reply_and_wait(self: Any, protocol: Any, message: Any) -> None:

@@ -20,7 +20,9 @@ from accounts.checks.walk import http_routes
 from accounts.owned.acting import act_for_nobody
 from accounts.owned.views import why_open
 from accounts.signin.authentication import settle_keys
+from todolist.serving.content_type import with_plain_content_type
 from todolist.serving.middleware import stored
+from todolist.serving.prefix import below_prefix
 from todolist.serving.threads import WHOLE, LoopThreads
 
 THREADS = 2  # at work, where each of them makes progress
@@ -63,10 +65,11 @@ class OneHopHandler(ASGIHandler):
         body = await read_body(receive)
         if body is None:
             return  # the client went away
-        if scope["path"] not in self._open:
+        scope, path = below_prefix(scope)
+        if path not in self._open:
             # Whoever waits for published keys waits here, and keeps no thread from anybody else.
             await settle_keys(scope)
-        if scope["path"] in self._at_once:
+        if path in self._at_once:
             answer = self._answer(scope, body)
         else:
             share = WHOLE if scope["method"] in SAFE_METHODS else SHARE_OF_A_CHANGE
@@ -92,6 +95,7 @@ class OneHopHandler(ASGIHandler):
 
     def _answer(self, scope: dict[str, Any], body: bytes) -> Answer:
         """The whole of Django's cycle, on the thread it is called on."""
+        scope = with_plain_content_type(scope)
         prefix = get_script_prefix(scope)
         # Until the first request that has one, all are where they are by default.
         if prefix or self._prefixed:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from corsheaders.middleware import CorsMiddleware
+from corsheaders.middleware import ACCESS_CONTROL_ALLOW_ORIGIN, CorsMiddleware
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden
 from django.http.response import ResponseHeaders
@@ -18,11 +19,14 @@ from django.middleware.security import SecurityMiddleware
 from django.utils.cache import patch_vary_headers
 
 from accounts.owned.acting import acting_as_everyone
+from accounts.signin.refusals import FOREIGN_ORIGIN, log_refused_request
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 MAX_HOSTS = 100  # spellings of good `Host` headers that are remembered
 MAX_HOST = 255  # characters of such a spelling; a port may have any number of zeros
+# Backslashes in `Cookie`: Python before 3.11.10 takes the square of their number to read them.
+MAX_ESCAPES = 100
 
 
 def stored(headers: ResponseHeaders) -> dict[str, tuple[str, str]]:
@@ -72,9 +76,13 @@ class CorsForBrowsers(CorsMiddleware):
     async_capable = False
 
     def __call__(self, request: HttpRequest) -> Any:
-        if "HTTP_ORIGIN" in request.META:
-            return super().__call__(request)
-        response: Any = self.get_response(request)
+        response: Any
+        if origin := request.META.get("HTTP_ORIGIN"):
+            response = super().__call__(request)
+            if ACCESS_CONTROL_ALLOW_ORIGIN not in response and not self._is_ours(request, origin):
+                log_refused_request(request, FOREIGN_ORIGIN)
+            return response
+        response = self.get_response(request)
         if self.is_enabled(request):
             headers = stored(response.headers)
             if "vary" in headers:
@@ -82,6 +90,11 @@ class CorsForBrowsers(CorsMiddleware):
             else:
                 headers["vary"] = "Vary", "origin"
         return response
+
+    def _is_ours(self, request: HttpRequest, origin: str) -> bool:
+        """Whether it is this server's own, or the business of the admin."""
+        own = f"{request.scheme}://{request.META.get('HTTP_HOST')}"
+        return origin == own or not self.is_enabled(request)
 
 
 class CommonOutsideTheAdmin(CommonMiddleware):
@@ -100,7 +113,9 @@ class CommonOutsideTheAdmin(CommonMiddleware):
         if request.path_info.startswith("/admin"):  # `/admin` itself too: it lacks its slash
             return super().__call__(request)
         host = request.META.get("HTTP_HOST", "")
-        if host in self._good_hosts:
+        if request.path_info.startswith("/health/"):
+            pass  # probes come by address, and what they are told names no host
+        elif host in self._good_hosts:
             request.get_host = lambda: host  # type: ignore[method-assign]
         elif (
             request.get_host() == host  # raises `DisallowedHost`
@@ -133,6 +148,8 @@ class AdminMiddleware:
     def __call__(self, request: HttpRequest) -> Any:
         if not is_admin(request):
             return self.get_response(request)
+        if request.META.get("HTTP_COOKIE", "").count("\\") > MAX_ESCAPES:
+            raise SuspiciousOperation("Too many escaped characters in Cookie")
         with acting_as_everyone():  # staff see everybody's rows: the declared exception
             return self._get_admin_response(request)
 

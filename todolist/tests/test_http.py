@@ -559,13 +559,25 @@ def test_the_api_sets_no_cookie(alice_api):
 @pytest.mark.parametrize(
     "host", ["evil.example.com", "testserver.evil.example.com", "a b", "http://[", "\x00", "ÿ", "@"]
 )
-@pytest.mark.parametrize("path", ["/tasks", "/health/live", "/unknown"])
+@pytest.mark.parametrize("path", ["/tasks", "/docs", "/unknown"])
 def test_another_host_is_refused_in_json(alice_api, host, path):
     response = alice_api.get(path, HTTP_HOST=host)
 
     assert response.status_code == 400
     assert response["Content-Type"] == "application/json"
     assert response.json().keys() == {"detail", "code"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/health/live", "/health/ready", "/health/live/", "/health/ready/"]
+)
+def test_probes_come_by_address(server, path):
+    hosts = ["10.0.0.5:8000", "[::1]", "evil.example.com", "a b", "", "@", "\x80", "x" * 9000]
+    lines = [f"HTTP/1.1\r\nHost: {host}" for host in hosts]
+    for line in (*lines, "HTTP/1.1", "HTTP/1.0"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(f"GET {path} {line}\r\nConnection: close\r\n\r\n".encode("latin-1"))
+            assert client.recv(12) == b"HTTP/1.1 200", line
 
 
 @pytest.mark.django_db

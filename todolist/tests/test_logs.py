@@ -11,20 +11,43 @@ import pytest
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from conftest import OTHER_SECRET, ROOT, Server, both_servers, free_port, sign
-from todolist.logs.formatters import RedactingFormatter, redact
+from conftest import (
+    OTHER_SECRET,
+    OTHER_SERVERS,
+    ROOT,
+    Server,
+    both_servers,
+    environment_for,
+    free_port,
+    new_database,
+    running_server,
+    sign,
+)
+from todolist.logs.formatters import RedactingFormatter
+from todolist.logs.redaction import redact
 
 
 def send_everywhere(port: int, token: str) -> None:
     """Put `token` wherever a client may, and may not, put one."""
-    for path in ("/me", f"/me?token={token}", f"/ws/notifications?token={token}", f"/{token}"):
+    encoded = token.replace(".", "%2E")
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Cookie": f"better-auth.session_token={token}",
+        "Referer": f"http://127.0.0.1/?token={token}",
+    }
+    for path in (
+        *("/me", f"/me?token={token}", f"/ws/notifications?token={token}", f"/{token}"),
+        *(f"/me?%74oken={token}", f"/unknown?access_token={encoded}"),
+    ):
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        connection.request("GET", path, headers=headers)
         connection.getresponse().read()
         connection.close()
     address = f"ws://127.0.0.1:{port}/ws/notifications"
     for url, options in (
         (f"{address}?token={token}", {}),
+        (f"{address}?%74oken={token}", {}),
+        (f"{address}?token={token}", {"origin": "https://evil.example.com"}),
         (f"{address}?x=1&token={token}&y=2", {}),
         (address, {"additional_headers": {"Authorization": f"Bearer {token}"}}),
         (address, {"subprotocols": ["bearer", token]}),
@@ -48,8 +71,24 @@ def assert_clean(log: str) -> None:
     for token in tokens()[3:]:
         # As a path it is not known to be a token; as a token it must not appear.
         assert token not in log.replace(f"/{token}", "")
+    assert "Logging error" not in log
     assert "eyJ" not in log
     assert "Traceback" not in log, log[log.index("Traceback") :][:3000]
+
+
+@pytest.mark.parametrize("kind", OTHER_SERVERS)
+def test_the_access_logs_of_servers_that_others_may_prefer(tmp_path, kind):
+    """Some put handlers and formatters of their own in the place of ours."""
+    with (
+        new_database(tmp_path) as url,
+        running_server(tmp_path, environment_for(url, DEBUG="False"), kind) as server,
+    ):
+        for token in tokens():
+            send_everywhere(server.port, token)
+    log = server.log.read_text()
+    assert "/me" in log and "token=[redacted]" in log
+    assert "Refused GET /me: Token has expired (origin -, client 127.0.0.1)" in log
+    assert_clean(log)
 
 
 @both_servers

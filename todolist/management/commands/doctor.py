@@ -16,7 +16,7 @@ from django.db import connection
 from accounts.signin.conf import conf, origin_of
 from accounts.signin.diagnosis import Finding, examine_key_server, examine_token
 from todolist.health import channel_layer_answers
-from todolist.logs.formatters import redact
+from todolist.logs.redaction import redact
 
 
 class Command(BaseCommand):

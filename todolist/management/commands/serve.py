@@ -6,6 +6,7 @@ from typing import Any
 import uvicorn
 from django.core.management.base import BaseCommand, CommandError
 
+from todolist.serving.prefix import split
 from todolist.serving.uvicorn_protocols import LimitedHTTP, PoliteSocket
 
 MAX_MESSAGE = 64 * 1024  # bytes of a socket's message (docs/api.md section 5)
@@ -31,7 +32,7 @@ class Command(BaseCommand):
             host=host.strip("[]") or "127.0.0.1",
             port=int(port),
             workers=options["workers"],
-            root_path=options["root_path"],
+            root_path=split(options["root_path"], "")[0],
             http=LimitedHTTP,
             ws=PoliteSocket,
             ws_max_size=MAX_MESSAGE,
