@@ -61,6 +61,8 @@ TEMPLATES = [
     },
 ]
 
+VERSION = "1.0.0"
+
 # Sign-in: what tokens are checked with (docs/api.md section 1)
 BETTER_AUTH_SECRET = env.text("BETTER_AUTH_SECRET")
 BETTER_AUTH_SECRETS = env.text("BETTER_AUTH_SECRETS")
@@ -88,7 +90,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.1",
     "TITLE": "todolist",
-    "VERSION": "1.0.0",
+    "VERSION": VERSION,
     "SERVERS": [{"url": "/"}],
     "COMPONENT_SPLIT_REQUEST": True,  # what may be sent is not what is answered
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

@@ -1,18 +1,20 @@
 """The door for HTTP: `Authorization: Bearer <token>` in, a `CurrentUser` out (RFC 6750)."""
 
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts.signin.conf import conf
-from accounts.signin.errors import KeysUnavailable, TokenError
+from accounts.signin.errors import InvalidToken, KeysUnavailable, TokenError
 from accounts.signin.known_tokens import bearer_token, verify, verify_async
 from accounts.signin.tokens import VerifiedToken
 from accounts.users import CurrentUser
+
+SETTLED = "accounts.signin.settled"  # key of an ASGI scope
 
 
 class TryAgainLater(APIException):
@@ -35,7 +37,7 @@ class BearerAuthentication(BaseAuthentication):
             raw = bearer_token(header.encode("latin-1", "replace"))
             if raw is None:
                 return None
-            token = verify(raw)
+            token = _settled(request, raw)
         except KeysUnavailable as error:
             raise TryAgainLater(error) from error
         except TokenError as error:
@@ -52,12 +54,28 @@ class BearerAuthentication(BaseAuthentication):
         return f'Bearer error="invalid_token", error_description="{error}"'
 
 
-async def settle_keys(scope: Mapping[str, Any]) -> None:
-    """Wait on the event loop, not in a thread, until the keys that a request needs are cached."""
-    if not conf.jwks_url:
-        return  # shared secrets need no fetch
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            with suppress(TokenError, KeysUnavailable):
-                if raw := bearer_token(value):
-                    await verify_async(raw)
+async def settle_keys(scope: MutableMapping[str, Any]) -> None:
+    """Verify a request's token on the event loop, which is where to wait for published keys.
+
+    What comes of it stands in the scope, and `BearerAuthentication` goes by it.
+    """
+    headers = [value for name, value in scope["headers"] if name == b"authorization"]
+    # Shared secrets need no fetch. And several headers, which Django joins, are never a token.
+    if not conf.jwks_url or len(headers) != 1:
+        return
+    with suppress(InvalidToken):  # which `BearerAuthentication` finds as well
+        if (raw := bearer_token(headers[0])) is not None:
+            try:
+                scope[SETTLED] = raw, await verify_async(raw)
+            except (TokenError, KeysUnavailable) as error:
+                scope[SETTLED] = raw, error.with_traceback(None)
+
+
+def _settled(request: Request, raw: str) -> VerifiedToken:
+    """The token of a request as `settle_keys` has found it, or verified by now."""
+    settled, outcome = getattr(request, "scope", {}).pop(SETTLED, (None, None))
+    if settled != raw:
+        return verify(raw)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return cast("VerifiedToken", outcome)

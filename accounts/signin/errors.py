@@ -15,6 +15,17 @@ class InvalidToken(TokenError):
         self.reason = reason
 
 
+class NoKeyFits(InvalidToken):
+    """No published key on hand has signed the token: one that is fetched now might have.
+
+    `kid` is the id of the key that the token names.
+    """
+
+    def __init__(self, reason: str, kid: str | None) -> None:
+        super().__init__(reason)
+        self.kid = kid
+
+
 class ExpiredToken(TokenError):
     """The token was good until its `exp` passed."""
 
@@ -30,10 +41,6 @@ class KeysUnavailable(Exception):
     def __init__(self, retry_after: float) -> None:
         super().__init__("The keys to check tokens with cannot be had at the moment")
         self.retry_after = max(1, round(retry_after + 0.5))  # whole seconds
-
-
-class MustWait(Exception):
-    """An answer needs a fetch of keys, and the caller asked not to wait for one."""
 
 
 class FetchError(Exception):

@@ -1,34 +1,36 @@
 """The key set of the Better Auth server: fetched when needed, cached, refreshed (RFC 7517).
 
-A request whose key is cached never waits for the network. Made-up key ids cause at most one fetch per
-`COOLDOWN`. Cached keys go on verifying while the key server is away, up to `MAX_STALE`.
+A request whose key is cached never waits for the network. Tokens that no cached key fits, made up or
+of a key just rotated, cause at most one fetch per `COOLDOWN`, and wait for it on the event loop. Cached
+keys go on verifying while the key server is away, up to `MAX_STALE`.
 """
 
-import http.client
+import asyncio
 import logging
-import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from accounts.signin.errors import FetchError, KeysUnavailable, MustWait
+from accounts.signin.download import FETCH_TIMEOUT, download
+from accounts.signin.errors import FetchError, KeysUnavailable
 from accounts.signin.keys import PublishedKey, parse_keys
 
 logger = logging.getLogger(__name__)
 
 # All in seconds.
-COOLDOWN = 4.0  # from the start of one fetch to the next that an unknown key may cause
+COOLDOWN = 4.0  # from the start of one fetch to the next
 REFRESH_AFTER = 300.0  # keys older than this are refreshed in the background
 RETRY_REFRESH_AFTER = 30.0  # the same, after a refresh that failed
 MAX_STALE = 48 * 3600.0  # keys older than this verify nothing any more
-FETCH_TIMEOUT = 3.0  # for connecting, and again for the whole answer
+BETWEEN_SLICES = 0.01
 
-MAX_BODY_SIZE = 256 * 1024  # bytes; a key set is a few hundred
+MAX_WAITING = 1000  # callers at a time, each with its request in memory
+SLICE = 8  # callers that go on at once after a fetch; between two slices others have their turn
 
 
 class Snapshot(NamedTuple):
@@ -38,33 +40,39 @@ class Snapshot(NamedTuple):
     keys: tuple[PublishedKey, ...]
 
 
+class Waiting(NamedTuple):
+    """Somebody who waits for a fetch to end, and the id of the key that they hope for."""
+
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[None]
+    kid: str | None
+
+
 class KeySet:
     """The keys behind one URL, for all threads of this process."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = url
         self.clock_lead: float | None = None  # seconds by which the key server's clock is ahead
+        self.started = self.ended = 0  # fetches so far; one runs at a time
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._refresh_at = self._last_start = float("-inf")
-        self._fetching: threading.Thread | None = None
-        self._lock = threading.Lock()  # so that one fetch runs at a time; never held during it
+        self._lock = (
+            threading.Lock()
+        )  # guards the two below and the numbers; not held during a fetch
+        self._fetcher: threading.Thread | None = None  # fetches, or waits for the cooldown's end
+        self._waiting: dict[asyncio.Future[None], Waiting] = {}
 
-    def find(self, kid: str | None, algorithm: str, *, wait: bool) -> tuple[PublishedKey, ...]:
-        """The published keys that may have signed a token; none where its key is unknown.
+    def find(self, kid: str | None, algorithm: str) -> tuple[PublishedKey, ...]:
+        """The cached keys that may have signed a token: where it names none, all of its algorithm.
 
-        Raises `KeysUnavailable` where no keys are cached and none can be fetched, and `MustWait`
-        instead of waiting for a fetch where `wait` is false.
+        Raises `KeysUnavailable` where no keys are cached.
         """
-        if not (found := self._cached(kid, algorithm)):
-            if (fetching := self._start_fetch()) is not None:
-                if not wait:
-                    raise MustWait
-                fetching.join(FETCH_TIMEOUT)
-            found = self._cached(kid, algorithm)
-        if found is None:
-            raise KeysUnavailable(self._last_start + COOLDOWN - self._clock())
-        return found
+        if (snapshot := self.snapshot()) is None:
+            raise KeysUnavailable(self.cooldown)
+        fitting = (key for key in snapshot.keys if algorithm in key.algorithms)
+        return tuple(key for key in fitting if kid is None or key.kid == kid)
 
     def snapshot(self) -> Snapshot | None:
         """The cached keys, unless they are too stale; starts a refresh where one is due."""
@@ -72,7 +80,8 @@ class KeySet:
         if snapshot is None or now - snapshot.fetched_at > MAX_STALE:
             return None
         if now >= self._refresh_at:
-            self._start_fetch()  # in the background
+            with self._lock:
+                self._see_to_a_fetch()  # in the background
         return snapshot
 
     @property
@@ -80,11 +89,38 @@ class KeySet:
         """Seconds since the keys were fetched; `None` where they never were."""
         return None if self._snapshot is None else self._clock() - self._snapshot.fetched_at
 
+    @property
+    def cooldown(self) -> float:
+        """Seconds until a fetch may start."""
+        return max(0.0, self._last_start + COOLDOWN - self._clock())
+
+    async def fetched(self, ended: int, kid: str | None) -> None:
+        """Wait until more fetches than `ended` have ended, well or not; the next one is seen to.
+
+        Raises `TimeoutError` where that takes too long, and `KeysUnavailable` where too many wait.
+        """
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        with self._lock:
+            if self.ended > ended:
+                return
+            self._see_to_a_fetch()
+            if len(self._waiting) >= MAX_WAITING:
+                raise KeysUnavailable(self.cooldown)
+            self._waiting[done] = Waiting(loop, done, kid)
+            patience = self.cooldown + 2 * FETCH_TIMEOUT
+        try:
+            async with asyncio.timeout(patience):
+                await done
+        finally:
+            with self._lock:
+                self._waiting.pop(done, None)
+
     def refresh(self) -> Snapshot:
         """Fetch now, in this thread. Raises `FetchError`, and then keeps what was cached."""
         self._last_start = now = self._clock()
         self._refresh_at = now + RETRY_REFRESH_AFTER
-        body, date = _get(self.url)
+        body, date = download(self.url)
         self._snapshot = snapshot = Snapshot(now, parse_keys(body))
         self._refresh_at = now + REFRESH_AFTER
         try:  # RFC 9110 section 6.6.1
@@ -93,25 +129,18 @@ class KeySet:
             self.clock_lead = None
         return snapshot
 
-    def _cached(self, kid: str | None, algorithm: str) -> tuple[PublishedKey, ...] | None:
-        """The cached keys that fit: of a token without `kid` all of its algorithm; `None` for no keys."""
-        if (snapshot := self.snapshot()) is None:
-            return None
-        fitting = (key for key in snapshot.keys if algorithm in key.algorithms)
-        return tuple(key for key in fitting if kid is None or key.kid == kid)
-
-    def _start_fetch(self) -> threading.Thread | None:
-        """The fetch that is running, or a new one; `None` during the cooldown."""
-        with self._lock:
-            if self._fetching is None or not self._fetching.is_alive():
-                if self._clock() - self._last_start < COOLDOWN:
-                    return None
-                self._last_start = self._clock()
-                self._fetching = threading.Thread(target=self._fetch, name="jwks", daemon=True)
-                self._fetching.start()
-            return self._fetching
+    def _see_to_a_fetch(self) -> None:
+        """Let a fetch start as soon as it may, unless one runs or is to start. With the lock held."""
+        if self._fetcher is None:
+            fetcher = threading.Thread(target=self._fetch, name="jwks", daemon=True)
+            fetcher.start()
+            self._fetcher = fetcher
 
     def _fetch(self) -> None:
+        time.sleep(self.cooldown)
+        with self._lock:
+            self.started += 1
+        before = self._snapshot
         try:
             self.refresh()
             logger.info("Fetched the published keys from %s", self.url)
@@ -119,6 +148,21 @@ class KeySet:
             age = self.age
             cached = "none are on hand" if age is None else f"those on hand are {age:.0f} s old"
             logger.warning("No published keys from %s: %s; %s", self.url, error, cached)
+        finally:
+            with self._lock:
+                self.ended, self._fetcher = self.started, None
+                waiting, self._waiting = [*self._waiting.values()], {}
+            self._let_go_on(waiting, before)
+
+    def _let_go_on(self, waiting: list[Waiting], before: Snapshot | None) -> None:
+        """Wake who waits: first those whose key is new since `before`, then the others."""
+        known = before.keys if before else ()
+        new = [key.kid for key in (self._snapshot or Snapshot(0, ())).keys if key not in known]
+        waiting.sort(key=lambda each: not new or (each.kid is not None and each.kid not in new))
+        for loop in {each.loop for each in waiting}:
+            theirs = deque(each.done for each in waiting if each.loop is loop)
+            with suppress(RuntimeError):  # that loop has ended
+                loop.call_soon_threadsafe(_wake, loop, theirs)
 
 
 @lru_cache(maxsize=4)
@@ -127,45 +171,11 @@ def key_set(url: str) -> KeySet:
     return KeySet(url)
 
 
-def _get(url: str) -> tuple[bytes, str]:
-    """Body and `Date` of the 200 answer to GET `url`; redirects are not followed.
-
-    Raises `FetchError` for every other outcome.
-    """
-    overdue = threading.Event()
-    try:
-        parts = urlsplit(url)
-        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-        https = parts.scheme == "https"
-        connection_class = http.client.HTTPSConnection if https else http.client.HTTPConnection
-        connection = connection_class(parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT)
-        with closing(connection):
-            connection.connect()
-            # The timeout of a socket bounds each of its operations, not a server that keeps sending
-            # a byte now and then. And http.client forgets the socket once the headers are read.
-            timer = threading.Timer(FETCH_TIMEOUT, _shut_down, [connection.sock, overdue])
-            timer.daemon = True
-            timer.start()
-            try:
-                connection.request("GET", target, headers={"Accept": "application/json"})
-                response = connection.getresponse()
-                body = response.read(MAX_BODY_SIZE + 1)
-            finally:
-                timer.cancel()
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        if overdue.is_set() or isinstance(error, TimeoutError):
-            raise FetchError(f"no answer within {FETCH_TIMEOUT:.0f} s") from error
-        raise FetchError(f"not reachable ({type(error).__name__})") from error
-    if overdue.is_set():  # a body that was cut off may look complete
-        raise FetchError(f"no answer within {FETCH_TIMEOUT:.0f} s")
-    if response.status != http.client.OK:
-        raise FetchError(f"the answer was {response.status}, not 200")
-    if len(body) > MAX_BODY_SIZE:
-        raise FetchError(f"the answer is larger than {MAX_BODY_SIZE} bytes")
-    return body, response.headers["Date"]
-
-
-def _shut_down(opened: socket.socket, overdue: threading.Event) -> None:
-    overdue.set()
-    with suppress(OSError):
-        opened.shutdown(socket.SHUT_RDWR)
+def _wake(loop: asyncio.AbstractEventLoop, waiting: deque[asyncio.Future[None]]) -> None:
+    """Wake a slice of them, and the rest a little later: each has work to do, and others as well."""
+    for _ in range(min(SLICE, len(waiting))):
+        done = waiting.popleft()
+        if not done.done():
+            done.set_result(None)
+    if waiting:
+        loop.call_later(BETWEEN_SLICES, _wake, loop, waiting)

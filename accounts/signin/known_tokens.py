@@ -6,11 +6,11 @@ import time
 from hashlib import sha256
 from typing import NamedTuple
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync
 from django.conf import settings
 
 from accounts.signin.conf import conf
-from accounts.signin.errors import ExpiredToken, InvalidToken, MustWait
+from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, NoKeyFits
 from accounts.signin.keyset import key_set
 from accounts.signin.tokens import VerifiedToken, check, read_header
 
@@ -45,12 +45,11 @@ def bearer_token(header: bytes) -> str | None:
     return parts[1].decode("latin-1")
 
 
-def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
-    """Check a token as received, by all the rules of docs/api.md section 2.
+def verify_now(raw: str) -> VerifiedToken:
+    """Check a token as received, by all the rules of docs/api.md section 2 and the keys on hand.
 
     Raises `ExpiredToken` when its time has passed, `InvalidToken` for everything else that is wrong
-    with it, and `KeysUnavailable` where the keys to check it with cannot be had. Where that would
-    take waiting for the network and `wait` is false, raises `MustWait`.
+    with it (`NoKeyFits` where newer keys might do), and `KeysUnavailable` where there are none.
     """
     digest = sha256(raw.encode("utf-8", "surrogatepass")).digest()
     known = _known.get(digest)
@@ -61,7 +60,7 @@ def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
     header = read_header(raw)
     # Before the check: keys that are fetched meanwhile make the entry outdated, never the reverse.
     grounds = _grounds(published=header.published)
-    token = check(raw, header, wait=wait)
+    token = check(raw, header)
     if None not in grounds and _size(token) <= MAX_TEXT:
         with _lock:
             if len(_known) >= MAX_KNOWN:
@@ -71,11 +70,37 @@ def verify(raw: str, *, wait: bool = True) -> VerifiedToken:
 
 
 async def verify_async(raw: str) -> VerifiedToken:
-    """`verify` for the event loop, which it leaves, for another thread, only to wait for keys."""
+    """The same, where a token that no key fits waits for newer keys, on the event loop.
+
+    It is refused once a fetch has ended that started after it came: at once, or when the cooldown is
+    over. Where there are no keys at all and the cooldown bars a fetch, nobody waits: "try again later"
+    is as good. Raises what `verify_now` does.
+    """
     try:
-        return verify(raw, wait=False)
-    except MustWait:
-        return await sync_to_async(verify, thread_sensitive=False)(raw)
+        return verify_now(raw)
+    except (NoKeyFits, KeysUnavailable):
+        keys = key_set(conf.jwks_url)
+    needed = keys.started + 1
+    while True:
+        ended = keys.ended
+        try:
+            return verify_now(raw)
+        except (NoKeyFits, KeysUnavailable) as refusal:
+            resting = keys.started == keys.ended and keys.cooldown > 0
+            if ended >= needed or (resting and isinstance(refusal, KeysUnavailable)):
+                raise
+            try:
+                await keys.fetched(ended, getattr(refusal, "kid", None))
+            except TimeoutError:
+                raise refusal from None
+
+
+def verify(raw: str) -> VerifiedToken:
+    """The same for a thread without an event loop, which waits itself."""
+    try:
+        return verify_now(raw)
+    except (NoKeyFits, KeysUnavailable):
+        return async_to_sync(verify_async)(raw)
 
 
 def _size(token: VerifiedToken) -> int:

@@ -18,7 +18,7 @@ import jwt
 from django.conf import settings
 
 from accounts.signin.conf import conf
-from accounts.signin.errors import ExpiredToken, InvalidToken
+from accounts.signin.errors import ExpiredToken, InvalidToken, NoKeyFits
 from accounts.signin.keys import PUBLISHED_ALGORITHMS
 from accounts.signin.keyset import key_set
 from accounts.users import CurrentUser
@@ -76,8 +76,8 @@ def read_header(raw: str) -> Header:
     return Header(str(algorithm), published, header.get("kid"))
 
 
-def check(raw: str, header: Header, *, wait: bool) -> VerifiedToken:
-    """Check signature and claims, with no cache. Raises what `known_tokens.verify` does."""
+def check(raw: str, header: Header) -> VerifiedToken:
+    """Check signature and claims, with no cache. Raises what `known_tokens.verify_now` does."""
     issuers, audiences = conf.pinned(published=header.published)
     keys: Sequence[Any] = conf.secrets
     if header.published:
@@ -86,14 +86,17 @@ def check(raw: str, header: Header, *, wait: bool) -> VerifiedToken:
         if not (issuers and audiences):
             # The same keys sign tokens for other uses; only these two claims tell them apart.
             raise InvalidToken("no issuer and audience are configured")
-        found = key_set(conf.jwks_url).find(header.kid, header.algorithm, wait=wait)
+        found = key_set(conf.jwks_url).find(header.kid, header.algorithm)
         keys = [published.key for published in found]
-    if not keys:
-        raise InvalidToken("unknown key" if header.published else "no shared secret is configured")
+        if not keys:
+            raise NoKeyFits("unknown key", header.kid)
+    elif not keys:
+        raise InvalidToken("no shared secret is configured")
     for key in keys:
         with suppress(jwt.InvalidSignatureError):  # another key may fit, as during a rotation
             return _check_claims(_decode(raw, key, header.algorithm, issuers, audiences))
-    raise InvalidToken("signature does not match")
+    reason = "signature does not match"  # a key may also be replaced under its old name
+    raise NoKeyFits(reason, header.kid) if header.published else InvalidToken(reason)
 
 
 def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

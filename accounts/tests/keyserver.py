@@ -4,14 +4,18 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from accounts.tests.proxy import listening, wrap
 
 RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 ALGORITHMS = ("EdDSA", "Ed25519", "ES256", "ES384", "ES512", *RSA)
@@ -53,11 +57,13 @@ class SigningKey:
 class KeyServer:
     """Publishes `keys` at `path`, or misbehaves as `mood` says; counts who asks."""
 
-    def __init__(self, *keys: SigningKey) -> None:
+    def __init__(self, *keys: SigningKey, certificate: Path | None = None) -> None:
         self.keys = list(keys)
         self.path = "/api/auth/jwks"
         self.mood = "well"
+        self.redirect = 302
         self.fetches = 0
+        self.headers = Message()  # of the last one who asked
         self.clock_lead = 0  # seconds by which its clock is ahead of ours
         self.asked = Event()
         self.may_answer = Event()
@@ -67,6 +73,7 @@ class KeyServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.fetches += 1
+                outer.headers = self.headers
                 outer.asked.set()
                 outer.may_answer.wait(10)
                 with suppress(OSError):  # the client had enough
@@ -80,7 +87,10 @@ class KeyServer:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        self.origin = f"http://127.0.0.1:{self.http.server_address[1]}"
+        if certificate:
+            wrap(self.http, certificate)
+        scheme = "https" if certificate else "http"
+        self.origin = f"{scheme}://127.0.0.1:{self.http.server_address[1]}"
         self.url = f"{self.origin}{self.path}"
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
@@ -89,7 +99,7 @@ class KeyServer:
         if handler.path not in (self.path, "/elsewhere"):
             status, body = 404, b"{}"
         elif self.mood == "redirecting" and handler.path != "/elsewhere":
-            status, body = 302, b""
+            status, body = self.redirect, b""
         elif self.mood == "failing":
             status, body = 500, b"<h1>Oops</h1>"
         elif self.mood in BODIES:
@@ -99,7 +109,7 @@ class KeyServer:
                 handler.wfile.write(b"X")
                 time.sleep(0.05)
         handler.send_response(status)
-        if status == 302:
+        if 300 <= status < 400:
             handler.send_header("Location", f"{self.origin}/elsewhere")
         if self.mood == "endless":
             handler.end_headers()
@@ -127,14 +137,11 @@ BODIES = {
 
 
 @contextmanager
-def serving(*keys: SigningKey) -> Iterator[KeyServer]:
-    server = KeyServer(*keys)
-    thread = Thread(target=server.http.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.may_answer.set()
-        server.http.shutdown()
-        server.http.server_close()
-        thread.join()
+def serving(*keys: SigningKey, certificate: Path | None = None) -> Iterator[KeyServer]:
+    """A key server; with a certificate, and its key in the same file, over TLS."""
+    server = KeyServer(*keys, certificate=certificate)
+    with listening(server.http):
+        try:
+            yield server
+        finally:
+            server.may_answer.set()
