@@ -1,6 +1,10 @@
 """The Django application that holds the product: tasks."""
 
-from django.apps import AppConfig
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models.signals import post_migrate
 
 
 class TasksConfig(AppConfig):
@@ -9,3 +13,16 @@ class TasksConfig(AppConfig):
     def ready(self) -> None:
         from tasks.api import serializers  # noqa: F401  declares how rows are shown
         from tasks.resources import checks  # noqa: F401  registers itself
+
+        post_migrate.connect(make_epoch, sender=self)
+
+
+def make_epoch(
+    sender: AppConfig, using: str = DEFAULT_DB_ALIAS, apps: Any = apps, **kwargs: Any
+) -> None:
+    """Name the history that begins with the tables, or anew when `flush` has emptied them."""
+    try:
+        epochs = apps.get_model("tasks", "Epoch").objects.using(using)
+    except LookupError:  # migrated to before there were any
+        return
+    epochs.get_or_create(pk=1)

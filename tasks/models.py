@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import F, Q
 
-from tasks.events.models import Event, Stream
+from tasks.events.models import Epoch, Event, Stream
 from tasks.resources.idempotency import KeptAnswer
 from tasks.resources.models import RecordedModel
 from tasks.resources.querysets import RecordedQuerySet
@@ -14,7 +14,7 @@ from tasks.rules.moments import now
 from tasks.rules.reminders import Kind, State, next_moment
 from tasks.rules.search import searchable, words
 
-__all__ = ["Event", "KeptAnswer", "Notification", "Stream", "Task"]
+__all__ = ["Epoch", "Event", "KeptAnswer", "Notification", "Stream", "Task"]
 
 LONG_WORD = 32  # characters
 

@@ -18,10 +18,10 @@ from accounts.owned.viewsets import in_own_transactions
 from accounts.users import owner_id
 from tasks.api.filters import NotificationFilters, TaskFilters
 from tasks.api.serializers import NotificationSerializer, TaskSerializer
-from tasks.events.record import replay
+from tasks.events.record import Position, replay
 from tasks.models import Notification, NotificationQuerySet, Task
 from tasks.resources.lists.paging import link_to_next
-from tasks.resources.lists.query import WholeNumberParameter, parameter, parsed_query, query_of
+from tasks.resources.lists.query import WholeNumberParameter, parameter, parameters_of
 from tasks.resources.viewsets import RecordedViewMixin, RecordedViewSet
 
 COUNT = serializers.IntegerField(min_value=0)
@@ -90,6 +90,10 @@ class EventsGone(APIException):
     default_detail = "These events are not on record. Fetch the list again."
     default_code = "events_gone"
 
+    def __init__(self, position: Position) -> None:
+        super().__init__()
+        self.members = position._asdict()  # beside `detail` and `code`
+
 
 class EventsView(APIView):
     """`GET /events`: the caller's record of events, for clients that poll (docs/api.md section 3)."""
@@ -98,6 +102,7 @@ class EventsView(APIView):
 
     since_field: serializers.IntegerField = WholeNumberParameter(min_value=0, max_value=2**63 - 2)
     limit_field: serializers.IntegerField = WholeNumberParameter(min_value=1, max_value=1000)
+    epoch_field = serializers.CharField(allow_blank=True, trim_whitespace=False)
 
     @described(
         operation_id="listEvents",
@@ -106,23 +111,35 @@ class EventsView(APIView):
         parameters=[
             OpenApiParameter("since", {"type": "integer", "minimum": 0, "default": 0}),
             OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
+            OpenApiParameter("epoch", {"type": "string"}, description="That `since` belongs to."),
+            *(
+                OpenApiParameter(name, {"type": "string"}, "header", required=True, response=[200])
+                for name in ("X-Events-Seq", "X-Events-Epoch")
+            ),
         ],
         responses={
             200: OpenApiResponse(
                 {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
                 "The events after `since`, oldest first; `Link` where there are more",
             ),
-            410: OpenApiResponse({"$ref": "#/components/schemas/Error"}, EventsGone.default_detail),
+            410: OpenApiResponse(
+                {"$ref": "#/components/schemas/EventsGone"}, EventsGone.default_detail
+            ),
         },
     )
     def get(self, request: Request) -> HttpResponse:
-        query = parsed_query(query_of(request))
+        query = parameters_of(request)
         since = parameter(query, "since", self.since_field) or 0
         limit = parameter(query, "limit", self.limit_field) or 1000
-        result = replay(owner_id(request.user), since, limit)
+        epoch = parameter(query, "epoch", self.epoch_field)
+        query.refuse_unknown()
+        result = replay(owner_id(request.user), since, limit, epoch)
+        position = Position(result.last_seq, result.epoch)
         if not result.complete:
-            raise EventsGone
-        response = HttpResponse(f"[{','.join(result.events)}]", "application/json")
+            raise EventsGone(position)
+        texts = ",".join(result.events)
+        response = HttpResponse(f"[{texts}]", "application/json")
+        position.tell(response)
         if (last := since + len(result.events)) < result.last_seq:
             response["Link"] = link_to_next(request, "since", str(last))
         return response

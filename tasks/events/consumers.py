@@ -101,7 +101,8 @@ class Outbox:
             self.position += len(result.events)
         else:
             self.position = result.last_seq
-            self.queue.append(encode({"type": "resync", "seq": self.position}))
+            resync = {"type": "resync", "seq": self.position, "epoch": result.epoch}
+            self.queue.append(encode(resync))
         self.behind = self._missed or self.position != result.last_seq
 
 
@@ -153,14 +154,15 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             return
         # Before the record is asked: of whatever is written after the answer the hub tells.
         self.hub.join(self.user_id, self)
-        newest = await self.hub.last_seq(self.user_id)
+        newest, epoch = await self.hub.position(self.user_id)
         query = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         since = query.get("since", [str(newest)])[-1]
         is_number = re.fullmatch("[0-9]{1,18}", since) is not None
         seq = int(since) if is_number else newest
-        await self.say(type="ready", seq=seq, expires_at=self.expires_at())
-        if not is_number:
-            await self.say(type="resync", seq=newest)
+        await self.say(type="ready", seq=seq, expires_at=self.expires_at(), epoch=epoch)
+        if not is_number or query.get("epoch", [epoch])[-1] != epoch:
+            seq = newest
+            await self.say(type="resync", seq=newest, epoch=epoch)
         self.outbox.start(seq, newest)
         self.sender = asyncio.create_task(self.send_events())
         self.watch_expiry()

@@ -16,7 +16,7 @@ from channels.db import database_sync_to_async
 
 from accounts.owned.acting import act_for_nobody
 from tasks.events.bell import LAYER_TIMEOUT, PROCESSES, bell, shared_layer
-from tasks.events.record import Replay, newest_seqs, replay
+from tasks.events.record import Position, Replay, newest_seqs, positions_of, replay
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_requested = asyncio.Event()
         self._asking = asyncio.Lock()
-        # Whom the next query of `last_seq` asks about, and its answer.
-        self._next: tuple[list[str], asyncio.Task[dict[str, int]]] | None = None
+        # Whom the next query of `position` asks about, and its answer.
+        self._next: tuple[list[str], asyncio.Task[dict[str, Position]]] | None = None
 
     def count(self, user_id: str) -> int:
         """How many sockets somebody has open in this process."""
@@ -88,20 +88,20 @@ class Hub:
     async def replay(self, user_id: str, since: int, limit: int) -> Replay:
         return await self._read(replay, user_id, since, limit)
 
-    async def last_seq(self, user_id: str) -> int:
-        """The number of somebody's newest event; calls that come while a query runs share the next."""
+    async def position(self, user_id: str) -> Position:
+        """Where somebody's record stands; calls that come while a query runs share the next."""
         if self._next is None:
             people: list[str] = []
             self._next = people, asyncio.create_task(self._ask(people))
         people, answer = self._next
         people.append(user_id)
         # Shielded: whoever leaves does not cancel what others wait for.
-        return (await asyncio.shield(answer)).get(user_id, 0)
+        return (await asyncio.shield(answer))[user_id]
 
-    async def _ask(self, people: list[str]) -> dict[str, int]:
+    async def _ask(self, people: list[str]) -> dict[str, Position]:
         async with self._asking:
             self._next = None
-            return await self._read(newest_seqs, people)
+            return await self._read(positions_of, people)
 
     async def _compare(self) -> None:
         """Compare everybody with the record every few seconds, and as soon as that is requested."""

@@ -1,5 +1,6 @@
 """The record of what changed: each person's events, and where their numbers stand."""
 
+import secrets
 from typing import ClassVar
 
 from django.db import models
@@ -21,6 +22,23 @@ class Stream(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.last_seq}"
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(16)
+
+
+class Epoch(models.Model):
+    """Names the history that the numbers of events belong to. One row, made with the tables (`apps.py`)."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    value = models.CharField(max_length=32, default=new_epoch)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="epoch_one_row")]
+
+    def __str__(self) -> str:
+        return self.value
 
 
 class Event(OwnedModel):

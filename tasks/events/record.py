@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.http import HttpResponse
 
-from accounts.owned.acting import acting_as, acting_as_everyone
-from accounts.owned.databases import on_postgresql
+from accounts.owned.acting import ACTING, acting_as, acting_as_everyone
+from accounts.owned.databases import fetch, on_postgresql
 from accounts.users import CurrentUser
 from tasks.events.bell import bell
 from tasks.events.models import Event, Stream
@@ -80,6 +81,45 @@ def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -
     return stream.last_seq
 
 
+# The epoch of a person's numbers, in SQL: so far that of the database is everybody's.
+EPOCH = "(SELECT value FROM tasks_epoch)"
+
+# Newest number and epoch of a person, as columns of a statement of PostgreSQL's that acts for them.
+# Takes the person's id twice.
+_SEQ = "coalesce((SELECT last_seq FROM tasks_stream WHERE {} AND user_id = %s), 0)"
+POSITION = f"{_SEQ.format(ACTING)}, {EPOCH}"
+
+
+class Position(NamedTuple):
+    """How far somebody's record of events reaches: the newest number, 0 before the first, and its epoch."""
+
+    seq: int
+    epoch: str
+
+    def tell(self, response: HttpResponse) -> None:
+        """Say in the headers of an answer that it was read as of this position, or of a later one."""
+        response["X-Events-Seq"] = str(self.seq)
+        response["X-Events-Epoch"] = self.epoch
+
+
+def epoch_of(user_id: str) -> str:
+    """The epoch of somebody's numbers: whoever comes with another one knows another history."""
+    return str(fetch(f"SELECT {EPOCH}", [])[0][0] or "")
+
+
+def position_of(user_id: str) -> Position:
+    """Where somebody's record of events stands."""
+    with acting_as(CurrentUser(user_id)):
+        return Position(*fetch(f"SELECT {_SEQ.format('true')}, {EPOCH}", [user_id])[0])
+
+
+def positions_of(user_ids: list[str]) -> dict[str, Position]:
+    """Where the records of these people stand, asked at once."""
+    seqs = newest_seqs(user_ids)
+    epoch = epoch_of(user_ids[0])
+    return {user_id: Position(seqs.get(user_id, 0), epoch) for user_id in user_ids}
+
+
 def newest_seqs(user_ids: list[str]) -> dict[str, int]:
     """The number of the newest event of each of these people who has any.
 
@@ -92,27 +132,33 @@ def newest_seqs(user_ids: list[str]) -> dict[str, int]:
 class Replay(NamedTuple):
     """What the record holds after a number: events without a gap, each as the text that is sent of it.
 
-    `complete` is false, and there are no events, where it does not reach back that far, or not yet.
+    `complete` is false, and there are no events, where it does not reach back that far, or not yet, or
+    is of another epoch. `last_seq` is the newest number.
     """
 
     events: list[str]
     last_seq: int
+    epoch: str
     complete: bool
 
 
-def replay(user_id: str, since: int, limit: int) -> Replay:
+def replay(user_id: str, since: int, limit: int, epoch: str | None = None) -> Replay:
     """Up to `limit` of somebody's events after number `since`, oldest first; fewer where they are long.
+
+    `epoch` is the one that `since` belongs to, where it is known.
 
     The stream's row is read before the events: whatever is pruned in between leaves a gap, behind
     `since` or further on, and a gap is never passed over in silence.
     """
     with acting_as(CurrentUser(user_id)):
+        present = epoch_of(user_id)
         stream = Stream.objects.filter(pk=user_id).first() or Stream(last_seq=0)
         texts, last = _texts_after(user_id, since, limit)
     without_gap = last == since + len(texts) if texts else since == stream.last_seq
-    if not (stream.pruned_seq <= since <= stream.last_seq and without_gap):
-        return Replay([], stream.last_seq, complete=False)
-    return Replay(texts, stream.last_seq, complete=True)
+    on_record = stream.pruned_seq <= since <= stream.last_seq and without_gap
+    if not on_record or (epoch is not None and epoch != present):
+        return Replay([], stream.last_seq, present, complete=False)
+    return Replay(texts, max(stream.last_seq, last), present, complete=True)
 
 
 def _texts_after(user_id: str, since: int, limit: int) -> tuple[list[str], int]:

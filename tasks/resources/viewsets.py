@@ -1,6 +1,7 @@
 """The viewset of everything that is owned, versioned and recorded: REST framework's, with ETags."""
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, TypeVar
 
 from django.http import HttpResponseNotModified
@@ -10,14 +11,18 @@ from rest_framework.schemas import AutoSchema
 from rest_framework.viewsets import GenericViewSet, ModelViewSet
 
 from accounts.owned.viewsets import OwnedViewMixin
+from accounts.users import owner_id
+from tasks.events.record import position_of
 from tasks.resources import fast
 from tasks.resources.etags import etag, knows, require_match
 from tasks.resources.idempotency import answered_once
 from tasks.resources.lists.filters import StrictFilters, StrictOrdering
 from tasks.resources.lists.paging import KeysetPagination
+from tasks.resources.lists.query import parameters_of
 from tasks.resources.models import RecordedModel
 
 Recorded = TypeVar("Recorded", bound=RecordedModel)
+Handler = Callable[..., Any]
 
 
 class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
@@ -28,8 +33,10 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
     # Routers look at it; the default would load drf-spectacular into every process that serves.
     schema = AutoSchema()
 
-    def prepare(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+    def prepare(self, handler: Handler) -> Handler:
         """The fast way where the class has left every hook as it came, else the handler itself."""
+        if self.action == "list" or (self.detail is False and self.request.method in SAFE_METHODS):
+            handler = self.reading(handler)
         plain = chosen = super().prepare(handler)
         if (quick := fast.way_of(self, RecordedViewSet)) is not None:
 
@@ -42,6 +49,24 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
                 return response
 
         return answered_once(self, chosen) if self.action == "create" else chosen
+
+    def reading(self, handler: Handler) -> Handler:
+        """A handler that reads many: parameters that it has not looked up are refused.
+
+        A list tells as of which event it was read: of one that was on record before the rows were read.
+        """
+
+        @wraps(handler)
+        def read(request: Request, *args: Any, **kwargs: Any) -> Any:
+            parameters = parameters_of(request)
+            position = position_of(owner_id(request.user)) if self.action == "list" else None
+            response = handler(request, *args, **kwargs)
+            parameters.refuse_unknown()
+            if position is not None:
+                position.tell(response)
+            return response
+
+        return read
 
     def get_object(self) -> Recorded:
         """Raises `PreconditionFailed` (412) too, where the request is about another version."""

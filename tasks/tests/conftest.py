@@ -16,6 +16,7 @@ TWICE = {
             "events",
             "ownership",
             "notifications",
+            "positions",
             "a_resource_of_its_own",
             "a_column_more",
         ),

@@ -77,7 +77,7 @@ def test_the_greeting_says_until_when_the_token_is_good(server):
     token = sign("nobody-yet", exp=4102444800)
     with connect(f"{server.socket_url}?token={token}") as socket:
         greeting = {"type": "ready", "seq": 0, "expires_at": "2100-01-01T00:00:00Z"}
-        assert received(socket) == greeting
+        assert received(socket) == greeting | {"epoch": epoch_at(server, token)}
 
 
 def test_create_update_and_delete_arrive_with_the_task_as_rest_shows_it(server):
@@ -193,6 +193,12 @@ def test_anything_else_instead_of_a_new_token_closes(server, token):
         assert close_code(socket) == 4001
 
 
+def epoch_at(server: Server, token: str) -> str:
+    """The epoch, as a poller is told it."""
+    epoch: str = call(server, token, "GET", "/events?since=999999")[2]["epoch"]
+    return epoch
+
+
 def ask(server: Server, token: str, since: object) -> ClientConnection:
     return connect(f"{server.socket_url}?token={token}&since={since}")
 
@@ -240,7 +246,30 @@ def test_a_since_that_is_ahead_or_no_number_means_fetch_the_list_again(server, s
     with ask(server, token, since) as socket:
         is_number = since.isdigit() and len(since) < 19
         assert received(socket)["seq"] == (int(since) if is_number else 2)
-        assert received(socket) == {"type": "resync", "seq": 2}
+        assert received(socket) == {
+            "type": "resync",
+            "seq": 2,
+            "epoch": epoch_at(server, token),
+        }
+        assert receives_nothing(socket)
+
+
+@pytest.mark.parametrize("since", ["&since=1", "&since=2", "&since=x", ""])
+def test_an_epoch_that_is_another_means_fetch_the_list_again_and_go_on(server, since):
+    token = sign("epochs")
+    while newest_seq(server, token) < 2:
+        call(server, token, "POST", "/tasks", {"text": "x"})
+    epoch = epoch_at(server, token)
+    for other in ("another", "", epoch.upper(), f"{epoch}&epoch=x", "%00"):
+        with connect(f"{server.socket_url}?token={token}{since}&epoch={other}") as socket:
+            ready = received(socket)
+            assert ready["seq"] == (1 if since == "&since=1" else 2)
+            assert ready["epoch"] == epoch
+            assert received(socket) == {"type": "resync", "seq": 2, "epoch": epoch}
+            assert receives_nothing(socket)
+    with connect(f"{server.socket_url}?token={token}&since=1&epoch={epoch}") as socket:
+        assert received(socket)["type"] == "ready"
+        assert received(socket)["seq"] == 2
         assert receives_nothing(socket)
 
 

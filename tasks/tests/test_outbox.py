@@ -28,9 +28,9 @@ class Record:
     async def replay(self, user_id: str, since: int, limit: int) -> Replay:
         self.asked.append(since)
         if not self.oldest - 1 <= since <= self.newest:
-            return Replay([], self.newest, complete=False)
+            return Replay([], self.newest, "one", complete=False)
         numbers = range(since + 1, min(since + limit, self.newest) + 1)
-        return Replay([event(seq) for seq in numbers], self.newest, complete=True)
+        return Replay([event(seq) for seq in numbers], self.newest, "one", complete=True)
 
 
 def outbox_at(position: int, record: Record, newest: int | None = None) -> Outbox:
@@ -90,7 +90,7 @@ async def test_more_live_events_than_are_kept_are_replayed():
 async def test_where_the_record_does_not_reach_a_resync_takes_the_place_of_events(position):
     outbox = outbox_at(position, Record(newest=9, oldest=6), newest=9)
     taken: list[Any] = [json.loads(text) for text in await everything(outbox)]
-    assert taken == [{"type": "resync", "seq": 9}]
+    assert taken == [{"type": "resync", "seq": 9, "epoch": "one"}]
     outbox.push(10, event(10))
     assert await everything(outbox) == texts(10, 10)
 

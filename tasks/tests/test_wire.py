@@ -178,8 +178,9 @@ def test_every_page_is_read_from_its_index(ordering, index):
         (sql, *_) = statements(lambda page=page: api.get(page))
         plan = plan_of(sql)
         assert plan.count(f"using {index} on tasks_task") == 1, plan  # and not for each column
-        assert "Sort" not in plan and "Seq Scan" not in plan, plan
-        condition = plan[plan.index("Index Cond") :].splitlines()[0]
+        assert "Sort" not in plan and "Seq Scan on tasks_task" not in plan, plan
+        of_tasks = plan[plan.index(f"using {index}") :]
+        condition = of_tasks[of_tasks.index("Index Cond") :].splitlines()[0]
         assert "user_id" in condition, plan
         if page == following:
             assert "ROW(" in condition, plan  # it jumps to its place

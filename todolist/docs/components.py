@@ -16,7 +16,7 @@ never include it.
 **Paths** work with a trailing slash as well, without a redirect. **Times** are UTC, in ISO 8601.
 
 **Live events.** `/ws/notifications?token=<token>` is a WebSocket: it greets with
-`{{"type": "ready", "seq": n, "expires_at": …}}` and then sends an `Event` for every change, once and
+`{{"type": "ready", "seq": n, "expires_at": …, "epoch": …}}` and then sends an `Event` for every change, once and
 in order. With `&since=n` it first sends what came after `n`, as far back as {KEPT_DAYS} days.
 """
 
@@ -54,6 +54,12 @@ COMPONENTS: dict[str, Schema] = {
         "minProperties": 1,
         "additionalProperties": {"type": "array", "items": string(), "minItems": 1},
     },
+    "EventsGone": record(
+        detail=string(),
+        code=string(),
+        seq={"type": "integer", "minimum": 0, "description": "The newest event"},
+        epoch=string(description="The history that this number belongs to"),
+    ),
     "BadBody": {"oneOf": [ref("FieldErrors"), ref("Error")]},
 }
 
@@ -66,6 +72,9 @@ LINK: Schema = {
     "description": 'Where the list goes on, if it does: `<URL>; rel="next"`',
     "schema": string(pattern='^<.+>; rel="next"$'),
 }
+EVENTS_SEQ = header("The newest event as of which the list was read", pattern="^[0-9]+$")
+EVENTS_EPOCH = header("The history that this number belongs to")
+POSITION = {"X-Events-Seq": EVENTS_SEQ, "X-Events-Epoch": EVENTS_EPOCH}
 ETAG = header("The version in quotes, for `If-Match`")
 LOCATION = header("Where the new one is", format="uri")
 RETRY_AFTER = {"Retry-After": header("Seconds to wait before the next try", pattern="^[0-9]+$")}
@@ -99,7 +108,7 @@ class Action(NamedTuple):
 
 
 ACTIONS = {
-    "list": Action("list", "List own", {"Link": LINK}, []),
+    "list": Action("list", "List own", {"Link": LINK, **POSITION}, []),
     "create": Action("create", "Create a", {"ETag": ETAG, "Location": LOCATION}, [IDEMPOTENCY_KEY]),
     "retrieve": Action("get", "Show a", {"ETag": ETAG}, [IF_NONE_MATCH]),
     "update": Action("replace", "Replace a", {"ETag": ETAG}, [IF_MATCH]),

@@ -160,8 +160,8 @@ MUTANTS = (
     Mutant(
         "the owner from the record of events",
         "tasks/events/record.py",
-        "Event.objects.filter(user_id=user_id, seq__gt=since)",
-        "Event.objects.filter(seq__gt=since)",
+        "Event.objects.filter(user_id=user_id, seq__gt=last)",
+        "Event.objects.filter(seq__gt=last)",
         (MATRIX, SOCKETS),
     ),
     Mutant(

@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from conftest import ALICE, sign
 from tasks.events.consumers import NotificationConsumer
 from tasks.events.hub import Hub, current_hub
+from tasks.events.record import Position
 from todolist.tests.in_process import (  # noqa: F401  fixtures among them
     PATIENCE,
     Client,
@@ -95,10 +96,10 @@ async def test_nothing_is_left_of_a_socket_for_the_collector():
 
 
 async def test_a_handshake_that_fails_half_way_closes_and_is_forgotten(monkeypatch):
-    async def fail(self: Hub, user_id: str) -> int:
+    async def fail(self: Hub, user_id: str) -> Position:
         raise RuntimeError("the record is broken")
 
-    monkeypatch.setattr(Hub, "last_seq", fail)
+    monkeypatch.setattr(Hub, "position", fail)
     client = Client(sign(ALICE))
     client.start()
     async with asyncio.timeout(PATIENCE):

@@ -169,7 +169,8 @@ def test_no_accept_header_makes_a_500(alice_api, accept):
 
 def test_a_parameter_does_not_choose_the_format(alice_api):
     for parameter in ("format", "_format"):
-        assert alice_api.get("/tasks", {parameter: "html"}).status_code == 200
+        answer = alice_api.get("/tasks", {parameter: "html"})
+        assert (answer.status_code, answer["Content-Type"]) == (400, "application/json")
 
 
 # Unknown paths

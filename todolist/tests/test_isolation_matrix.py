@@ -282,10 +282,10 @@ def judge_object(route: Route, world: World) -> Iterator[str]:
 def judge_own(route: Route, world: World) -> Iterator[str]:
     """What the caller has, whoever they are: what others have neither shows nor matters."""
     # A view that looks for an owner in the query must not find one.
-    url = f"{route.path()}?user_id={ALICE}&owner={ALICE}"
+    decoy = f"{route.path()}?user_id={ALICE}&owner={ALICE}"
     for caller in world.callers:
         succeeded = 0
-        for method in METHODS:
+        for method, url in ((method, url) for method in METHODS for url in (route.path(), decoy)):
             answer = world.call(caller, method, url)
             assert answer.shows(world.marks(but=caller.person)) == []
             if caller.person is None:

@@ -15,11 +15,12 @@ from accounts.owned.acting import condition, fetch_acting
 from accounts.owned.databases import fetch_again
 from accounts.owned.viewsets import UUID_TEXT
 from accounts.users import CurrentUser, owner_id
+from tasks.events.record import POSITION, Position
 from tasks.resources.etags import etag, knows
 from tasks.resources.fast.hooks import Fast
 from tasks.resources.lists.keyset import cursor_of, ordering_of
 from tasks.resources.lists.paging import SHORT, link_to_next
-from tasks.resources.lists.query import query_of
+from tasks.resources.lists.query import parameters_of, query_of
 from tasks.resources.wire import row_as_json
 
 # Placeholders in statements that are compiled once: no id holds a NUL, no key is this one.
@@ -57,10 +58,11 @@ def answer(text: str, status: int = 200, **headers: str) -> HttpResponse:
 
 
 class ListStatement(NamedTuple):
-    """Two statements with the same values, the second for pages that would be too large.
+    """Two statements, the second for pages that would be too large.
 
     The first reads the rows as JSON with commas between them (`None`: too large), whether more follow,
-    and the last one. The second reads, row by row, as many as fit, each with the number of all rows.
+    the last one, and the position of the record at that moment, for which there are two values before
+    those of the rows. The second reads, row by row, as many as fit, each with the number of all rows.
     """
 
     statement: Statement
@@ -79,14 +81,15 @@ def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
         return None
     owner = owner_id(request.user)
     values = found.statement.for_owner(owner)
-    ((text, more, last),) = fetch_acting(owner, found.statement.sql, values, fetch_again)
+    ((*position, text, more, last),) = fetch_acting(owner, found.statement.sql, values, fetch_again)
     response = None if text is None else answer(f"[{text}]")
     if (
         response is None or len(response.content) > settings.MAX_PAGE_SIZE
     ):  # the escapes made it larger
-        rows = fetch_acting(owner, found.cut_short, values, fetch_again)
+        rows = fetch_acting(owner, found.cut_short, values[2:], fetch_again)
         more, last = rows[0][1] > len(rows), rows[-1][0]
         response = answer(f"[{','.join(text for text, _ in rows)}]")
+    Position(*position).tell(response)
     if more:
         row = json.loads(last)
         cursor = cursor_of(found.ordering, [row[name] for name in found.keys])
@@ -106,6 +109,7 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     view.action, view.detail = "list", False
     rows = view.filter_queryset(_owned_rows(view))
     limit, keys, parts = view.paginator.plan(rows, view.request)
+    parameters_of(view.request).refuse_unknown()
     shown = view_class.serializer_class().fields
     if any(key.name not in shown for key in keys):
         return None
@@ -118,7 +122,7 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     arrays = " || ".join(f"ARRAY({one.sql})" for one in read)
     # The array of JSON is a little larger than the page: its size tells for nothing which page fits.
     sql = (
-        f"SELECT CASE WHEN pg_column_size(own.rows) <= {settings.MAX_PAGE_SIZE}"  # noqa: S608  compiled
+        f"SELECT {POSITION}, CASE WHEN pg_column_size(own.rows) <= {settings.MAX_PAGE_SIZE}"  # noqa: S608  compiled
         f" THEN array_to_string(own.rows[:{limit}], ',') END, cardinality(own.rows) > {limit},"
         f" own.rows[{limit}] FROM (SELECT {arrays} AS rows OFFSET 0) AS own"
     )
@@ -128,7 +132,8 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
         f" FROM unnest({arrays}) WITH ORDINALITY AS own(text, place)) AS sized"
         f" WHERE place = 1 OR (place <= {limit} AND size < {settings.MAX_PAGE_SIZE}) ORDER BY place"
     )
-    statement = Statement(sql, tuple(value for one in read for value in one.values))
+    values = [OWNER.id, OWNER.id, *(value for one in read for value in one.values)]
+    statement = Statement(sql, tuple(values))
     return ListStatement(statement, cut_short, ordering_of(keys), [key.name for key in keys])
 
 

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
-from tasks.resources.lists.query import BadParameter, parameter, parsed_query, query_of
+from tasks.resources.lists.query import BadParameter, parameter, parameters_of
 
 
 class _ParameterField(forms.Field):
@@ -57,7 +57,7 @@ class StrictFilters(DjangoFilterBackend):
 
     def get_filterset_kwargs(self, request: Any, queryset: Any, view: Any) -> dict[str, Any]:
         kwargs: dict[str, Any] = super().get_filterset_kwargs(request, queryset, view)
-        return kwargs | {"data": parsed_query(query_of(request))}
+        return kwargs | {"data": parameters_of(request)}
 
     def filter_queryset(self, request: Any, queryset: Any, view: Any) -> Any:
         if getattr(view, "detail", False):
@@ -88,7 +88,7 @@ class StrictOrdering(OrderingFilter):
         if not names:
             return self.get_default_ordering(view)
         choices = serializers.ChoiceField(names)
-        chosen = parameter(parsed_query(query_of(request)), str(self.ordering_param), choices)
+        chosen = parameter(parameters_of(request), str(self.ordering_param), choices)
         return self.get_default_ordering(view) if chosen is None else [chosen]
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:

@@ -18,7 +18,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tasks.resources.lists.keyset import Key, cursor_of, keys_of, ordering_of, segments, values_of
-from tasks.resources.lists.query import WholeNumberParameter, parameter, parsed_query, query_of
+from tasks.resources.lists.query import (
+    Parameters,
+    WholeNumberParameter,
+    parameter,
+    parameters_of,
+    query_of,
+)
 
 SHORT = 100  # characters of a query of which something is kept
 
@@ -54,7 +60,7 @@ class KeysetPagination(BasePagination):
         self, queryset: QuerySet[Any], request: Request
     ) -> tuple[int, list[Key], list[QuerySet[Any]]]:
         """How a page is read: how many rows, by which keys, out of which querysets in turn."""
-        query = parsed_query(query_of(request))
+        query = parameters_of(request)
         limit = parameter(query, "limit", self.limit_field)
         keys = keys_of(queryset, self.ordering)
         cursor = parameter(query, "cursor", CURSOR_FIELD)
@@ -114,6 +120,6 @@ def link_to_next(request: Request, name: str, value: str) -> str:
 @lru_cache(maxsize=256)
 def _before_value(path: str, query: str, name: str) -> str:
     """A list with this query, but another value of one parameter: a relative URL as far as that value."""
-    others = parsed_query(query).copy()
+    others = Parameters(query).copy()
     others.pop(name, None)
     return f"{escape_uri_path(path)}?{others.urlencode()}{'&' if others else ''}{name}="

@@ -1,7 +1,13 @@
-"""Reads the query of a request, strictly: what cannot be understood is 400 and named."""
+"""Reads the query of a request, strictly: what cannot be understood is 400 and named.
+
+A parameter is known where something looks it up: filters, paginators, `get_queryset`, an action. So
+nothing has to be declared, and whatever is left over when a list has been read is refused.
+"""
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any, cast
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import QueryDict
@@ -16,19 +22,67 @@ class BadParameter(ParseError):
     default_code = "bad_parameter"
 
 
-def query_of(request: Request) -> str:
-    """The query of a request as the client wrote it.
+class Parameters(QueryDict):
+    """The parameters of a query, in UTF-8 whatever the charset of the body is; knows which were looked up."""
 
-    Not `request.query_params`: that is decoded by the charset of the body.
-    """
+    def __init__(self, query: str = "", mutable: bool = False, encoding: str | None = None) -> None:
+        self.looked_up: set[str] = set()
+        super().__init__(query, mutable=mutable, encoding=encoding or "utf-8")
+        self.looked_up = set()  # by others than the constructor
+
+    def __getitem__(self, name: str) -> Any:
+        self.looked_up.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.looked_up.add(cast("str", name))
+        return super().__contains__(name)
+
+    def getlist(self, name: str, default: Any = None) -> Any:
+        self.looked_up.add(name)
+        return super().getlist(name, default)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.looked_up.update(super().keys())
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        self.looked_up.update(super().keys())
+        return super().keys()
+
+    def lists(self) -> Any:
+        self.looked_up.update(super().keys())
+        return super().lists()
+
+    def refuse_unknown(self) -> None:
+        """Raise `BadParameter` (400) where there are others than those that were looked up."""
+        known, sent = set(self.looked_up), super().keys()
+        unknown = [name for name in sent if name not in known]
+        if unknown:
+            raise BadParameter(" ".join(_unknown(name, known) for name in unknown[:10]))
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    near = get_close_matches(name.lower(), known, n=1)
+    shown = name if len(name) <= 50 else f"{name[:50]}…"
+    return f"{shown}: There is no such parameter here.{f' Is it {near[0]}?' if near else ''}"
+
+
+def parameters_of(request: Request) -> Parameters:
+    """The parameters of a request. From the first call on they are its `query_params`, too."""
+    http: Any = request._request
+    found = vars(http).get("GET")
+    if not isinstance(found, Parameters):
+        found = http.GET = Parameters(query_of(request))
+    return found
+
+
+def query_of(request: Request) -> str:
+    """The query of a request as the client wrote it."""
     query: str = request.META.get("QUERY_STRING", "")
     if not query.isascii() and isinstance(request._request, WSGIRequest):
         query = query.encode("latin-1").decode(errors="replace")  # a character a byte (PEP 3333)
     return query
-
-
-def parsed_query(query: str) -> QueryDict:
-    return QueryDict(query, encoding="utf-8")
 
 
 def parameter(query: QueryDict, name: str, field: Any) -> Any:
