@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.db import models
 from django.http import HttpRequest
 
 from tasks.models import Event, Notification, Task
@@ -16,10 +14,8 @@ from tasks.resources.models import event_types
 class TaskAdmin(KeysetAdmin):
     list_display = ["text", "user_id", "completed", "deadline", "created_at"]
     list_filter = ["completed", ("deadline", admin.EmptyFieldListFilter), "created_at"]
-    search_help_text = "The whole id of an owner, or words of a task."
+    search_help_text = "A whole id, of a task or of an owner, or words of a task."
     readonly_fields = ["id", "user_id", "version", "completed_at", "created_at", "updated_at"]
-    # Texts may have several lines.
-    formfield_overrides = {models.CharField: {"widget": forms.Textarea(attrs={"rows": 3})}}
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What goes with these tasks; that notifications are read-only does not keep them."""
@@ -29,7 +25,7 @@ class TaskAdmin(KeysetAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[Any, bool]:
-        """An owner's tasks, else those that contain the term: no index serves both at once."""
+        """A task by its id, an owner's tasks, else those with the words: no index serves all at once."""
         found, _ = super().get_search_results(request, queryset, search_term)
         if search_term and not found.exists():
             found = queryset.search(search_term)

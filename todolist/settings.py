@@ -185,6 +185,7 @@ if REDIS_URL:
 # Language, time, files of the admin
 USE_I18N = False
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = ["todolist.staff.formats"]
 STATIC_URL = "/static/"
 STORAGES = {"staticfiles": {"BACKEND": "todolist.serving.static.StaticFilesBelowPrefix"}}
 WHITENOISE_USE_FINDERS = True  # serve the admin's files from where they are installed

@@ -1,13 +1,22 @@
-"""Lists in the admin that stay quick however many rows there are (docs/api.md section 10)."""
+"""Pages for staff: lists that stay quick however many rows there are, and forms that overwrite nothing
+of what the owner has changed meanwhile (docs/api.md section 10).
+"""
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.views.main import ChangeList
+from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.owned.viewsets import UUID_TEXT
+from tasks.resources.forms import OPENED, RecordedForm
+from tasks.resources.models import RecordedModel
 
 AFTER_VAR = "after"
 
@@ -71,16 +80,28 @@ class OnlyFilters(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only t
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return FilteredChangeList
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Moments say their zone; those that are only shown do so by `DATETIME_FORMAT`."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(db_field, models.DateTimeField):
+            field.help_text = field.help_text or f"In {timezone.get_current_timezone_name()}."
+        return field
+
 
 class KeysetAdmin(OnlyFilters):
-    """Rows of all owners, searched by the whole id of one."""
+    """Rows of all owners, searched by their id, or by the whole id of an owner.
 
+    Those of a `RecordedModel` are changed by a `RecordedForm`, whatever the class says of its form.
+    """
+
+    # Texts may have several lines.
+    formfield_overrides = {models.CharField: {"widget": forms.Textarea(attrs={"rows": 3})}}
     change_list_template = "admin/keyset_change_list.html"
     list_per_page = 100
     show_facets = admin.ShowFacets.NEVER  # they count
     sortable_by = ()
     search_fields = ["user_id"]
-    search_help_text = "The whole id of an owner."
+    search_help_text = "A whole id, of a row or of an owner."
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList
@@ -88,14 +109,63 @@ class KeysetAdmin(OnlyFilters):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # a row has an owner, and no staff account can be one
 
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        """Django's, and that nothing is changed past `RecordedForm`."""
+        messages = super().check(**kwargs)
+        inlines = [inline for inline in self.inlines if issubclass(inline.model, RecordedModel)]
+        if self.list_editable or inlines:
+            messages.append(
+                Error(
+                    f"{type(self).__name__} would overwrite what an owner has changed meanwhile.",
+                    hint="Leave out list_editable, and inlines of recorded models: a row is changed "
+                    "on a page of its own, which knows the version that it shows.",
+                    obj=type(self),
+                    id="tasks.E003",
+                )
+            )
+        return messages
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = kwargs.pop("form", self.form)
+        if issubclass(self.model, RecordedModel) and not issubclass(form, RecordedForm):
+            form = type(form.__name__, (RecordedForm, form), {})
+        return super().get_form(request, obj, change, form=form, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [name for name in super().get_fields(request, obj) if name != OPENED]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """With the hidden version, whatever fields the class declares."""
+        shown = context["adminform"]
+        if OPENED in shown.form.fields:
+            shown.fieldsets = [
+                *shown.fieldsets,
+                (None, {"fields": [OPENED], "classes": ["hidden"]}),
+            ]
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: models.Model, form: Any, change: bool) -> None:
-        # What its owner has deleted meanwhile does not come back.
-        obj.save(force_update=True)
+        """Save what differs from the row as it was loaded. What its owner has deleted stays deleted."""
+        if not isinstance(form, RecordedForm):
+            obj.save(force_update=True)
+        elif names := form.names_changed(obj):
+            obj.save(update_fields=names)
 
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[Any, bool]:
-        return (queryset.filter(user_id=search_term) if search_term else queryset), False
+        """The row with that key, else the rows of that owner."""
+        if not search_term:
+            return queryset, False
+        if isinstance(self.model._meta.pk, models.UUIDField) and UUID_TEXT.fullmatch(search_term):
+            row = queryset.filter(pk=search_term)
+            if row.exists():
+                return row, False
+        return queryset.filter(user_id=search_term), False
 
 
 class ReadOnlyAdmin(KeysetAdmin):

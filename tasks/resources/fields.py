@@ -8,6 +8,7 @@ from django.db import models
 from rest_framework import serializers
 
 from accounts.owned.models import OwnedModel
+from tasks.resources.limits import INTEGER_RANGES
 from tasks.rules.moments import as_text
 from tasks.rules.text import is_blank
 
@@ -171,13 +172,3 @@ def _is_all_keys(field: Any) -> bool:
         column.primary_key or column.is_relation or column.name == "user_id"
         for column in through._meta.concrete_fields
     )
-
-
-INTEGER_RANGES = {
-    "SmallIntegerField": (-(2**15), 2**15 - 1),
-    "IntegerField": (-(2**31), 2**31 - 1),
-    "BigIntegerField": (-(2**63), 2**63 - 1),
-    "PositiveSmallIntegerField": (0, 2**15 - 1),
-    "PositiveIntegerField": (0, 2**31 - 1),
-    "PositiveBigIntegerField": (0, 2**63 - 1),
-}

@@ -17,6 +17,7 @@ from django.dispatch import receiver
 
 from accounts.owned.models import OwnedModel
 from tasks.events.record import record
+from tasks.resources.limits import fault, require_limits
 from tasks.resources.querysets import RecordedQuerySet
 from tasks.resources.wire import shown
 from tasks.rules.ids import uuid7
@@ -62,16 +63,6 @@ class RecordedModel(OwnedModel):
     def write_follow_up(self, before: Self | None) -> None:
         """Change rows of other tables as part of this change, before its event is recorded."""
 
-    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
-        """Django's, for forms of the admin; blank is whatever shows nothing, as over REST."""
-        super().clean_fields(exclude=exclude)
-        for field in self._meta.concrete_fields:
-            value = getattr(self, field.attname)
-            may_be = field.blank or field.name in (exclude or ()) or not isinstance(value, str)
-            if not may_be and is_blank(value):
-                said = str(field.error_messages["blank"])
-                raise ValidationError({field.name: ValidationError(said, code="blank")})
-
     def stamp(self, before: Self | None) -> None:
         """Set version and moments. `updated_at` grows with every change, whatever the clock does."""
         self.version = 1 if before is None else before.version + 1
@@ -91,6 +82,25 @@ class RecordedModel(OwnedModel):
             record(self.user_id, self.event_type(what), {"id": str(self.pk)})
         elif what in self.event_names:
             record(self.user_id, self.event_type(what), shown(self), self.updated_at)
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Django's, for forms of the admin, and what columns can hold; blank is whatever shows nothing."""
+        said: dict[str, Any] = {}
+        try:
+            super().clean_fields(exclude)
+        except ValidationError as error:
+            said = error.error_dict
+        left_out = {*said, *(exclude or ())}
+        for field in self._meta.concrete_fields:
+            value = getattr(self, field.attname)
+            if field.name in left_out or value is None:
+                continue
+            if not field.blank and isinstance(value, str) and is_blank(value):
+                said[field.name] = [field.error_messages["blank"]]
+            elif (sentence := fault(field, value)) is not None:
+                said[field.name] = [sentence]
+        if said:
+            raise ValidationError(said)
 
     def save(self, *, relations: dict[str, Iterable[Any]] | None = None, **options: Any) -> None:
         """Save as Django does, signals and all, with a new version, and record the event.
@@ -119,13 +129,16 @@ class RecordedModel(OwnedModel):
         What receivers of the one set is derived from; what those of the other save is the next change.
         """
         if of_parent or (change := self.__dict__.pop("_change", None)) is None:
+            require_limits(self)
             return bool(super()._save_table(*arguments, **of_parent))  # type: ignore[misc]
         *others, using, saved = arguments
         before, names, relations = change
+        require_limits(self, before, saved)
         derived = self.derive_as_saved(before, names)
         saved = None if saved is None else {*saved, *derived}
         updated = bool(super()._save_table(*others, using, saved))  # type: ignore[misc]
         row: Any = type(self)._base_manager.using(using).get(pk=self.pk)
+        require_limits(row, before)  # of expressions
         row.set_relations(relations)
         self.settle(row, before)
         return updated

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 from django.db import transaction
 
 from accounts.owned.models import OwnedModel, OwnedQuerySet
+from tasks.resources.limits import require_limits
 from tasks.rules.moments import now
 
 Recorded = TypeVar("Recorded", bound=OwnedModel, covariant=True)
@@ -63,6 +64,7 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
             if last is not None and row.created_at <= last:
                 row.created_at = row.updated_at = now(after=last)
             last = row.created_at
+            require_limits(row)
             row.derive_as_saved(None, None)
         with transaction.atomic(using=self.db):
             super().bulk_create(rows, batch_size)

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import F, Q, QuerySet
 from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
 
-from tasks.resources.fields import INTEGER_RANGES
+from tasks.resources.limits import INTEGER_RANGES
 from tasks.resources.lists.query import BadParameter
 from tasks.rules.moments import as_text
 

@@ -1,0 +1,141 @@
+"""What a column holds is the same on either database, whoever writes (docs/api.md section 3)."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.db import DataError, connection, transaction
+from django.db.models import F
+
+from conftest import ALICE
+from tasks.models import Event, Task
+
+pytestmark = pytest.mark.django_db
+
+BEFORE_THE_CALENDAR = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))
+AFTER_IT = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(-timedelta(hours=2)))
+BAD = [
+    *(("order", 2**31), ("order", -(2**31) - 1), ("order", 10**30), ("order", str(2**31))),
+    *(("text", "x" * 501), ("text", "a\0b"), ("text", "\ud800")),
+    *(("description", "x" * 2001), ("description", "\0"), ("description", "x\udfff")),
+    *(("deadline", BEFORE_THE_CALENDAR), ("deadline", AFTER_IT)),
+    *(("user_id", "x" * 256), ("user_id", "\0")),
+]
+GOOD = [
+    *(("order", 2**31 - 1), ("order", -(2**31)), ("text", "x" * 500), ("description", "x" * 2000)),
+    *(
+        ("deadline", datetime.min.replace(tzinfo=UTC)),
+        ("deadline", datetime.max.replace(tzinfo=UTC)),
+    ),
+    *(("text", "\U0010ffff"), ("text", "\x01"), ("order", F("order") + 1)),
+]
+
+
+def saves(name: str, value: Any) -> None:
+    task = Task.objects.get()
+    setattr(task, name, value)
+    task.save()
+
+
+def saves_a_part(name: str, value: Any) -> None:
+    task = Task.objects.get()
+    setattr(task, name, value)
+    task.save(update_fields=[name])
+
+
+def creates(name: str, value: Any) -> None:
+    Task.objects.create(**{"user_id": ALICE, "text": "new", name: value})
+
+
+def creates_many(name: str, value: Any) -> None:
+    Task.objects.bulk_create([Task(**{"user_id": ALICE, "text": "new", name: value})])
+
+
+def updates(name: str, value: Any) -> None:
+    Task.objects.all().update(**{name: value})
+
+
+def updates_many(name: str, value: Any) -> None:
+    task = Task.objects.get()
+    setattr(task, name, value)
+    Task.objects.bulk_update([task], [name])
+
+
+def gets_or_updates(name: str, value: Any) -> None:
+    Task.objects.update_or_create(text="one", defaults={name: value})
+
+
+WRITERS = [
+    *(saves, saves_a_part, creates, creates_many, updates, updates_many, gets_or_updates),
+]
+
+
+@pytest.fixture
+def task() -> Task:
+    return Task.objects.create(user_id=ALICE, text="one")
+
+
+def everything() -> list[Any]:
+    return [list(Task.objects.values()), Event.objects.count()]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD, ids=str)
+@pytest.mark.parametrize("write", WRITERS)
+def test_whoever_writes_what_no_column_holds_is_told_which_field_it_is(
+    task: Task, write: Callable[[str, Any], None], name: str, value: Any
+) -> None:
+    before = everything()
+    with pytest.raises(ValidationError) as raised, transaction.atomic():
+        write(name, value)
+    assert list(raised.value.message_dict) == [name]
+    assert everything() == before
+
+
+@pytest.mark.parametrize(("name", "value"), GOOD, ids=str)
+@pytest.mark.parametrize("write", [saves, saves_a_part])
+def test_the_ends_of_the_ranges_are_within_them(
+    task: Task, write: Callable[[str, Any], None], name: str, value: Any
+) -> None:
+    write(name, value)
+    stored = getattr(Task.objects.get(), name)
+    assert stored == (1 if name == "order" and hasattr(value, "as_sql") else value)
+
+
+def test_expressions_are_held_to_it_as_well(task: Task) -> None:
+    Task.objects.filter(pk=task.pk).update(order=2**31 - 1)
+    before = everything()
+    # PostgreSQL refuses by itself what the other would keep.
+    with pytest.raises((ValidationError, DataError)), transaction.atomic():
+        saves("order", F("order") + 1)
+    assert everything() == before
+
+
+@pytest.mark.parametrize(("name", "value"), [*BAD[:2], *BAD[4:6]], ids=str)
+def test_a_fixture_that_breaks_it_is_not_loaded(
+    task: Task, tmp_path: Path, name: str, value: Any
+) -> None:
+    file = tmp_path / "tasks.json"
+    call_command("dumpdata", "tasks.task", output=str(file))
+    (row,) = json.loads(file.read_text())
+    row["fields"][name] = value
+    file.write_text(json.dumps([row]))
+    with pytest.raises(ValidationError, match=name), transaction.atomic():
+        call_command("loaddata", str(file), verbosity=0)
+    assert Task.objects.values().get() == {
+        field.attname: getattr(task, field.attname) for field in Task._meta.concrete_fields
+    }
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL never kept it")
+def test_what_was_kept_of_old_stands_in_nobodys_way(task: Task, alice_api: Any) -> None:
+    Task.objects.all().update_unrecorded(order=2**31, description="x" * 3000)
+    path = f"/tasks/{task.pk}"
+    assert alice_api.get("/tasks").json()[0]["order"] == 2**31
+    assert alice_api.patch(path, {"completed": True}).json()["order"] == 2**31
+    assert alice_api.patch(path, {"order": 2**31}).status_code == 400
+    assert alice_api.patch(path, {"order": 3}).json()["order"] == 3
