@@ -53,10 +53,13 @@ def require_limits(
     """Raise `ValidationError`, by the names of the fields, where a column cannot hold its new value.
 
     Of those in `saved`, of all for `None`. What was stored `before`, by whomever, does not stand in the
-    way of other changes; the value of an expression is known when it is written.
+    way of other changes, nor does what the server derives from it; the value of an expression is known
+    when it is written.
     """
     said = {}
     for field in row._meta.concrete_fields:
+        if not (field.editable or field.name == "user_id"):
+            continue
         value = row.__dict__.get(field.attname)
         left_out = saved is not None and not {field.name, field.attname} & {*saved}
         if left_out or value is None or hasattr(value, "resolve_expression"):

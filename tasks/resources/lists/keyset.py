@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q, QuerySet
 from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
 
-from tasks.resources.limits import INTEGER_RANGES
 from tasks.resources.lists.query import BadParameter
 from tasks.rules.moments import as_text
 
@@ -81,8 +80,8 @@ def _value_of(field: Any, shown: Any) -> Any:
         raise ValueError("NUL")
     value = field.clean(shown, None)
     if isinstance(field, models.IntegerField):
-        low, high = INTEGER_RANGES[field.get_internal_type()]
-        if not low <= value <= high:
+        low, high = connection.ops.integer_field_range(field.get_internal_type())
+        if not low <= value <= high:  # than which nothing larger is stored
             raise ValueError("out of range")
     return value
 
