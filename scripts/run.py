@@ -11,9 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import environ
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from todolist.config import Environment  # noqa: E402
 
 Start = tuple[list[str], Path, dict[str, str]]  # command, folder, environment
 
@@ -35,7 +36,7 @@ def demo(address: str, port: str, token_mode: str) -> list[Start]:
     # The jwt plugin's keys are trusted by URL; the shared secret both have already.
     trusted = page if token_mode == "jwks" else ""  # noqa: S105
     ours = backend(address, CORS_ORIGINS=page, BETTER_AUTH_URL=trusted)
-    environ.Env.read_env(ROOT / ".env")
+    Environment(ROOT / ".env")  # into `os.environ`, as this backend reads it
     better_auth = {
         **os.environ,
         "BETTER_AUTH_URL": page,

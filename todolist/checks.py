@@ -1,10 +1,13 @@
 """System checks for the settings as a whole, and the refusal to start while one fails."""
 
 import logging
+import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +16,8 @@ from django.core.checks.registry import registry
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, ProgrammingError, connection
 
 from accounts.checks.walk import being_looked_at
-from accounts.signin.checks import is_placeholder
+from accounts.signin.checks import is_placeholder, is_weak
+from accounts.signin.conf import MINIMUM_SECRET_BYTES
 from todolist.logs.redaction import redact, secret_key
 
 logger = logging.getLogger(__name__)
@@ -21,13 +25,17 @@ logger = logging.getLogger(__name__)
 # Servers skip what has this tag when they start: it takes a while.
 SCHEMA = "schema"
 
+# What Django compares with: a name, perhaps one with all below it, or an address; no port.
+HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
+
 GENERATE = 'Generate one with: python -c "import secrets; print(secrets.token_urlsafe(50))"'
 
 
 @register
 def check_environment(**kwargs: Any) -> Iterator[CheckMessage]:
     for mistake in settings.ENVIRONMENT_MISTAKES:
-        yield Error(f"{mistake.variable} {mistake.problem}.", hint=mistake.hint, id=mistake.id)
+        level = Warning if mistake.id.startswith("todolist.W") else Error
+        yield level(f"{mistake.variable} {mistake.problem}.", hint=mistake.hint, id=mistake.id)
 
 
 @register
@@ -38,6 +46,40 @@ def check_secret_key(**kwargs: Any) -> Iterator[CheckMessage]:
         refused, level = (Warning, "W") if settings.DEBUG else (Error, "E")
         problem = "SECRET_KEY holds a placeholder that everybody can look up."
         yield refused(problem, hint=GENERATE, id=f"todolist.{level}008")
+    elif len(secret_key()) < MINIMUM_SECRET_BYTES or is_weak(secret_key()):
+        refused, level = (Warning, "W") if settings.DEBUG else (Error, "E")
+        problem = (
+            f"SECRET_KEY has less than {MINIMUM_SECRET_BYTES} characters, or follows a pattern: it "
+            "can be guessed, and with it sessions of staff be made up."
+        )
+        yield refused(problem, hint=GENERATE, id=f"todolist.{level}009")
+
+
+@register
+def check_hosts(**kwargs: Any) -> Iterator[CheckMessage]:
+    hint = (
+        "Name the hosts of this server, such as api.example.com, or .example.com with all below it."
+    )
+    if "*" in settings.ALLOWED_HOSTS and not settings.DEBUG:
+        problem = "ALLOWED_HOSTS takes every host name (*), so whoever asks writes our links."
+        yield Error(problem, hint=hint, id="todolist.E012")
+    for place, host in enumerate(settings.ALLOWED_HOSTS, start=1):
+        if host != "*" and not HOST.fullmatch(host):
+            problem = f"Entry {place} of ALLOWED_HOSTS fits no host name."
+            yield Warning(problem, hint=hint, id="todolist.W013")
+
+
+@register
+def check_database_file(**kwargs: Any) -> Iterator[CheckMessage]:
+    database = settings.DATABASES[DEFAULT_DB_ALIAS]
+    if os.name == "posix" and connection.vendor == "sqlite":
+        with suppress(OSError):  # not there yet
+            if Path(database["NAME"]).stat().st_mode & 0o077:
+                yield Warning(
+                    "Other users of this machine may read the SQLite file, or write to it.",
+                    hint="Take that from them: chmod go= on the file, and on those that begin like it.",
+                    id="todolist.W015",
+                )
 
 
 @register
@@ -48,7 +90,7 @@ def check_secrets_have_no_blanks_around(**kwargs: Any) -> Iterator[CheckMessage]
             yield Warning(
                 f"{name} begins or ends with blanks, and they count as a part of it.",
                 hint="Take them out, unless whoever shares the secret has them too; .env keeps "
-                "what stands at the end of a line.",
+                "what stands within quotes.",
                 id="todolist.W023",
             )
 

@@ -5,7 +5,6 @@ and `todolist.checks` reports all of them together.
 """
 
 import hashlib
-import io
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,7 +19,14 @@ from accounts.signin.conf import origin_of
 
 Value = TypeVar("Value")
 
-_ENV_LINE = re.compile(r"#|(export )?[A-Za-z_0-9]+=")
+# An entry of `.env` as `dotenv` 16 and Next.js read it, whose pattern this is but for blank lines in it.
+_ENTRY = re.compile(
+    r"[^\S\n]*(?:export[^\S\n]+)?([\w.-]+)(?:[^\S\n]*=[^\S\n]*|:[^\S\n]+)"
+    r"('(?:\\'|[^'])*'|\"(?:\\\"|[^\"])*\"|`(?:\\`|[^`])*`|[^#\n]+)?[^\S\n]*(#.*)?$",
+    re.ASCII | re.MULTILINE,
+)
+_NO_ENTRY = re.compile(r"([^\S\n]*(?:#.*)?)(.*)")
+_QUOTES = ("'", '"', "`")
 _TRUE = environ.Env.BOOLEAN_TRUE_STRINGS
 _FALSE = ("0", "false", "no", "n", "off")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?/?")
@@ -62,13 +68,29 @@ class Environment:
         except (OSError, UnicodeDecodeError) as error:
             problem = f"cannot be read ({type(error).__name__})"
             self._note(".env", Mistake(problem, "Save it as UTF-8.", "todolist.E011"))
-        for number, line in enumerate(text.splitlines(), start=1):
-            if _ENV_LINE.match(line):
-                environ.Env.read_env(io.StringIO(line))
-            elif line.strip():  # django-environ would log it, secret and all
+        for name, value in self._entries(text).items():
+            environ.Env.ENVIRON.setdefault(name, value)
+
+    def _entries(self, text: str) -> dict[str, str]:
+        """Names and values of a `.env`; what is said twice counts as it is said last."""
+        found = {}
+        place = 0
+        while place < len(text):
+            number = text.count("\n", 0, place) + 1
+            if entry := _ENTRY.match(text, place):
+                name, value, comment = entry.groups(default="")
+                found[name] = _unquoted(value.strip())
+                if comment and value[-1:] not in ("", " ", "\t", *_QUOTES):
+                    problem = f"has a # without a blank before it on line {number}: a comment begins there"
+                    hint = "If it is a part of the value, write quotes around that; else a blank before it."
+                    self._note(".env", Mistake(problem, hint, "todolist.W025"))
+            elif (entry := _NO_ENTRY.match(text, place)) and entry[2]:
                 problem = f"holds a line {number} that is not NAME=value"
-                hint = "Write no spaces around the equals sign."
+                hint = "A name has letters, digits and underscores; a comment begins with #."
                 self._note(".env", Mistake(problem, hint, "todolist.E011"))
+            assert entry  # noqa: S101  the second pattern fits everything
+            place = entry.end() + 1
+        return found
 
     def text(self, name: str, default: str = "") -> str:
         """The value as it is. (`Env.str` would take a leading `$` for another variable's name.)"""
@@ -131,6 +153,12 @@ class Environment:
     def _note(self, variable: str, mistake: Mistake) -> None:
         mistake.variable = variable
         self.mistakes.append(mistake)
+
+
+def _unquoted(value: str) -> str:
+    """A value without the quotes around it; in double ones `\\n` and `\\r` are line ends."""
+    inside = value[1:-1] if len(value) > 1 and value[0] == value[-1] in _QUOTES else value
+    return inside.replace(r"\n", "\n").replace(r"\r", "\r") if value[:1] == '"' else inside
 
 
 def _flag(text: str) -> bool:

@@ -122,6 +122,7 @@ DATABASES = {"default": DATABASE}
 # Requests run on a few threads that stay (todolist/serving/handler.py), each with its connection.
 DATABASE["CONN_MAX_AGE"] = None
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASE["ENGINE"] = "todolist.serving.sqlite"
     DATABASE["OPTIONS"] = {
         # Writers queue for `timeout` seconds from the start; by default one of two fails at once.
         "transaction_mode": "IMMEDIATE",
@@ -187,7 +188,10 @@ USE_I18N = False
 TIME_ZONE = "UTC"
 FORMAT_MODULE_PATH = ["todolist.staff.formats"]
 STATIC_URL = "/static/"
-STORAGES = {"staticfiles": {"BACKEND": "todolist.serving.static.StaticFilesBelowPrefix"}}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "todolist.serving.static.StaticFilesBelowPrefix"},
+}
 WHITENOISE_USE_FINDERS = True  # serve the admin's files from where they are installed
 WHITENOISE_AUTOREFRESH = False
 

@@ -1,5 +1,6 @@
 """Settings that refuse to be wrong (docs/api.md section 1)."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,7 +9,16 @@ from pathlib import Path
 import pytest
 from django.core.checks import run_checks
 
-from conftest import BLANK_ENVIRONMENT, ROOT, SECRET, environment_for, manage
+from conftest import (
+    BLANK_ENVIRONMENT,
+    ROOT,
+    SECRET,
+    call,
+    environment_for,
+    manage,
+    running_server,
+    sign,
+)
 from todolist.checks import refuse_to_start_while_wrong
 from todolist.config import Environment, name_in_redis
 from todolist.settings import BASE_DIR
@@ -321,7 +331,9 @@ class TestEnvironment:
     @pytest.mark.parametrize(
         "content",
         [
-            b"OTHER=x\nNAME = spaces-around\n",
+            b"OTHER=x\nspaces-around it\n",
+            b"NAME:spaces-around\n",
+            b"=spaces-around",
             b"no equals sign\n",
             "NAME=caf\u00e9\n".encode("latin-1"),
         ],
@@ -333,6 +345,59 @@ class TestEnvironment:
         env = Environment(tmp_path / ".env")
         assert [mistake.id for mistake in env.mistakes] == ["todolist.E011"]
         assert "spaces-around" not in "".join(capfd.readouterr()) + str(env.mistakes)
+
+    # What dotenv 16.6 and @next/env 15 make of these lines.
+    @pytest.mark.parametrize(
+        ("content", "values"),
+        [
+            ("A=abc # comment", {"A": "abc"}),
+            ("A=abc\t# comment", {"A": "abc"}),
+            ("A= # comment", {"A": ""}),
+            ("A='abc # x' # comment", {"A": "abc # x"}),
+            ('A="abc # x" # comment', {"A": "abc # x"}),
+            ("A=`abc # x`# comment", {"A": "abc # x"}),
+            ("# A=x", {}),
+            ("export A=x", {"A": "x"}),
+            ("  export   A = x  ", {"A": "x"}),
+            ("A: x", {"A": "x"}),
+            ('A="one\ntwo"\nB=x', {"A": "one\ntwo", "B": "x"}),
+            ("A='one\ntwo'", {"A": "one\ntwo"}),
+            ("A=`one\ntwo`", {"A": "one\ntwo"}),
+            (r'A="one\ntwo"', {"A": "one\ntwo"}),
+            (r"A='one\ntwo'", {"A": r"one\ntwo"}),
+            (r"A=one\ntwo", {"A": r"one\ntwo"}),
+            (r'A="a\"b"', {"A": r"a\"b"}),
+            ("A=\nB=x", {"A": "", "B": "x"}),
+            ("A=''\nB=\"\"", {"A": "", "B": ""}),
+            ("A=$HOME/x", {"A": "$HOME/x"}),  # @next/env alone puts a variable there
+            ("A='$HOME'", {"A": "$HOME"}),
+            ("A=a=b==", {"A": "a=b=="}),
+            ("A='a\"b'", {"A": 'a"b'}),
+            ('A="a\'b"', {"A": "a'b"}),
+            ("A=a b c  ", {"A": "a b c"}),
+            ('A="abc', {"A": '"abc'}),
+            ("A='a' b", {"A": "'a' b"}),
+            ("A=x\nA=y", {"A": "y"}),
+            ("A=x\r\nB=y\rC=z", {"A": "x", "B": "y", "C": "z"}),
+        ],
+    )
+    def test_lines_mean_what_they_mean_to_dotenv(self, monkeypatch, tmp_path, content, values):
+        read: dict[str, str] = {}
+        monkeypatch.setattr("environ.Env.ENVIRON", read)
+        (tmp_path / ".env").write_bytes(content.encode())
+        env = Environment(tmp_path / ".env")
+        assert read == values
+        assert env.mistakes == []
+
+    def test_a_value_that_ends_at_a_sharp_sign_is_pointed_out(self, monkeypatch, tmp_path):
+        read: dict[str, str] = {}
+        monkeypatch.setattr("environ.Env.ENVIRON", read)
+        (tmp_path / ".env").write_text("A=x\n\nSECRET=hidden#in-here\nB='x#y'#z\nnonsense\n")
+        env = Environment(tmp_path / ".env")
+        assert read == {"A": "x", "SECRET": "hidden", "B": "x#y"}
+        assert [mistake.id for mistake in env.mistakes] == ["todolist.W025", "todolist.E011"]
+        assert "line 3" in env.mistakes[0].problem and "line 5" in env.mistakes[1].problem
+        assert "in-here" not in str(env.mistakes)
 
     def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(self, monkeypatch, tmp_path):
         monkeypatch.setenv("Z_FROM_FILE", "")
@@ -380,6 +445,72 @@ def test_the_example_secret_key(settings, debug, id):
     settings.DEBUG = debug
     settings.SECRET_KEY = "replace-this-with-a-long-random-string"
     assert id in ids()
+
+
+@pytest.mark.parametrize(("debug", "level"), [(False, "E"), (True, "W")])
+@pytest.mark.parametrize(
+    "key", ["a", "short", "x" * 31, "a" * 64, "ab" * 40, "1234567890" * 6, "0123456789abcdef" * 4]
+)
+def test_a_secret_key_that_can_be_guessed(settings, debug, level, key):
+    settings.DEBUG, settings.SECRET_KEY = debug, key
+    assert f"todolist.{level}009" in ids()
+
+
+@pytest.mark.parametrize("hosts", [["*"], ["api.example.com", "*"]])
+def test_every_host_name(settings, hosts):
+    settings.ALLOWED_HOSTS = hosts
+    settings.DEBUG = True
+    assert "todolist.E012" not in ids()
+    settings.DEBUG = False
+    assert "todolist.E012" in ids()
+
+
+@pytest.mark.parametrize(
+    ("host", "fits"),
+    [
+        *(("api.example.com", True), (".example.com", True), ("LOCALHOST", True), ("[::1]", True)),
+        *(("10.0.0.5", True), ("*.example.com", False), ("https://api.example.com", False)),
+        *(("api.example.com:8000", False), ("api.example.com/", False), ("a b", False)),
+    ],
+)
+def test_hosts_that_fit_nothing_are_pointed_out(settings, host, fits):
+    settings.ALLOWED_HOSTS = ["127.0.0.1", host]
+    assert ("todolist.W013" not in ids()) is fits
+
+
+@pytest.mark.parametrize(
+    "weak", [{"SECRET_KEY": "a"}, {"SECRET_KEY": "k" * 60}, {"ALLOWED_HOSTS": "*"}]
+)
+def test_no_server_starts_with_them(weak):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "serve", "127.0.0.1:1"],
+        cwd=ROOT,
+        env=environment_for("", **weak),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode != 0
+    assert "does not start" in done.stderr and next(iter(weak)) in done.stderr
+    assert "HINT" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has other permissions")
+def test_nobody_else_may_read_the_sqlite_file(tmp_path):
+    file = tmp_path / "db.sqlite3"
+    environment = environment_for(f"sqlite:///{file}")
+    before = os.umask(0)
+    try:
+        assert manage("migrate", environment=environment).returncode == 0
+        with running_server(tmp_path, environment) as server:
+            call(server, sign(), "POST", "/tasks", {"text": "x"})
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("db.*")}
+    finally:
+        os.umask(before)
+    assert modes == {"db.sqlite3": 0o600, "db.sqlite3-wal": 0o600, "db.sqlite3-shm": 0o600}
+    assert "todolist.W015" not in manage("check", environment=environment).stderr
+    file.chmod(0o644)
+    assert "todolist.W015" in manage("check", environment=environment).stderr
 
 
 @pytest.mark.parametrize(("debug", "warned"), [(False, True), (True, False)])
