@@ -205,8 +205,8 @@ def test_what_is_sent_to_a_server_turns_up_nowhere(marked_server):
 
     break_one_row(server.database_url)
     crashes = [
-        call("GET", f"/events?token={token}", token=GOOD, Accept=accept, Cookie=f"x={OPAQUE}")
-        for token in TOKENS
+        call("GET", "/events", token=GOOD, Accept=accept, Cookie=f"x={OPAQUE}", Referer=referer)
+        for referer in (f"https://app.example.com/?token={token}" for token in TOKENS)
         for accept in ("application/json", "*/*")
     ]
     assert {status for status, _ in crashes} == {500}
