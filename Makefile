@@ -6,7 +6,7 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test demo e2e check lint test-services proof mutants fuzz fix coverage \
+.PHONY: help install run test demo e2e generators check lint test-services proof mutants fuzz fix coverage \
 	bench bench-quick bench-devices bench-profile clean
 
 help: ## Say what there is
@@ -68,12 +68,21 @@ demo/node_modules/installed: demo/package-lock.json
 	$(PY) -m pip install --quiet --disable-pip-version-check -r e2e/requirements.txt
 	@touch $@
 
+e2e/generators/node_modules/installed: e2e/generators/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js is missing: install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm)." >&2; exit 1; }
+	cd e2e/generators && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+generators: .venv/installed-e2e e2e/generators/node_modules/installed ## Make clients of the schema by three generators, and try them
+	$(PY) -m pytest -q e2e/generators
+
 e2e: .venv/installed-e2e demo/node_modules/installed ## Run the tests with a real Better Auth and a real Chromium
-	$(PY) -m pytest -q e2e
+	$(PY) -m pytest -q e2e --ignore=e2e/generators
 
 check: .venv/installed lint ## Run everything that CI runs
 	$(PYTEST)
 	$(MAKE) --no-print-directory test-services
+	$(MAKE) --no-print-directory generators
 	$(MAKE) --no-print-directory e2e
 
 # Variables as a deployment sets them; nothing is connected to.

@@ -7,7 +7,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import Error, connection
-from drf_spectacular.utils import inline_serializer
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,17 +16,30 @@ from accounts.owned.views import PublicView, described
 
 logger = logging.getLogger(__name__)
 
-OK = serializers.ChoiceField(["ok"])
-PART = serializers.ChoiceField(["ok", "unreachable"])
-LIVE = inline_serializer("Live", {"status": OK})
-READY = inline_serializer("Ready", {"status": OK, "database": OK, "channel_layer": OK})
+PARTS = ("database", "channel_layer")
+
+
+def one_of(*words: str) -> serializers.ChoiceField:
+    return serializers.ChoiceField(words)
+
+
+LIVE = inline_serializer("Live", {"status": one_of("ok")})
+READY = inline_serializer("Ready", {part: one_of("ok") for part in ("status", *PARTS)})
 NOT_READY = inline_serializer(
     "NotReady",
     {
         "detail": serializers.CharField(),
-        "code": serializers.ChoiceField(["not_ready"]),
-        "database": PART,
-        "channel_layer": PART,
+        "code": one_of("not_ready"),
+        **{part: one_of("ok", "unreachable") for part in PARTS},
+    },
+)
+NOT_READY_EXAMPLE = OpenApiExample(
+    "not_ready",
+    {
+        "detail": "Not ready: database",
+        "code": "not_ready",
+        "database": "unreachable",
+        "channel_layer": "ok",
     },
 )
 
@@ -52,7 +65,10 @@ class ReadyView(PublicView):
     @described(
         operation_id="getReady",
         summary="Whether database and channel layer answer",
-        responses={200: READY, 503: NOT_READY},
+        responses={
+            200: READY,
+            503: OpenApiResponse(NOT_READY, "One does not", [NOT_READY_EXAMPLE]),
+        },
     )
     def get(self, request: Request) -> Response:
         parts = {"database": database_answers(), "channel_layer": channel_layer_answers()}

@@ -92,6 +92,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "todolist",
     "VERSION": VERSION,
     "SERVERS": [{"url": "/"}],
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "COMPONENT_SPLIT_REQUEST": True,  # what may be sent is not what is answered
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENABLE_DJANGO_DEPLOY_CHECK": False,  # todolist.E024 does that, in every check

@@ -15,7 +15,9 @@ SEARCH = serializers.CharField(allow_blank=True, max_length=MAX_TERM)
 
 class TaskFilters(FilterSet):
     completed = ParameterFilter(FlagParameter())
-    search = SearchFilter(SEARCH)
+    search = SearchFilter(
+        SEARCH, help_text="Only those with each of these words in text or description, in any case."
+    )
     deadline_before = ParameterFilter(TimestampField(), "deadline", "lt")
     deadline_after = ParameterFilter(TimestampField(), "deadline", "gt")
 
@@ -28,4 +30,6 @@ class UnreadFilter(ParameterFilter):
 
 
 class NotificationFilters(FilterSet):
-    status = UnreadFilter(serializers.ChoiceField(["unread"]))
+    status = UnreadFilter(
+        serializers.ChoiceField(["unread"]), help_text="`unread`, for those alone."
+    )

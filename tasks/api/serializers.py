@@ -14,12 +14,14 @@ class TaskSerializer(RecordedSerializer):
             "deadline", "order", "created_at", "updated_at",
         ]  # fmt: skip
         extra_kwargs = {"description": {"trim_whitespace": False}}
+        example = {"text": "Water the plants", "deadline": "2030-05-01T12:30:00Z"}  # in `/schema`
 
 
 @wire_form(Notification)
 class NotificationSerializer(RecordedSerializer):
     class Meta:
         model = Notification
+        ref_name = "TaskNotification"  # in `/schema`: browsers have a Notification of their own
         fields = [
             *("id", "task_id", "type", "title", "message", "deadline", "read_at", "created_at"),
         ]

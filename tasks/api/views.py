@@ -3,7 +3,12 @@
 from typing import cast
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    inline_serializer,
+)
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
@@ -89,6 +94,7 @@ class EventsGone(APIException):
     status_code = status.HTTP_410_GONE
     default_detail = "These events are not on record. Fetch the list again."
     default_code = "events_gone"
+    example = {"detail": default_detail, "code": default_code, "seq": 97, "epoch": "6f1c0a"}
 
     def __init__(self, position: Position) -> None:
         super().__init__()
@@ -109,21 +115,31 @@ class EventsView(APIView):
         summary="List own events after a number",
         description="For clients that poll; the socket sends the same events as they happen.",
         parameters=[
-            OpenApiParameter("since", {"type": "integer", "minimum": 0, "default": 0}),
-            OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
-            OpenApiParameter("epoch", {"type": "string"}, description="That `since` belongs to."),
-            *(
-                OpenApiParameter(name, {"type": "string"}, "header", required=True, response=[200])
-                for name in ("X-Events-Seq", "X-Events-Epoch")
+            OpenApiParameter(
+                "since",
+                {"type": "integer", "minimum": 0},
+                description="The number of the last event the client has seen; 0 by default.",
+            ),
+            OpenApiParameter(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": 1000},
+                description="How many at the most; the rest is at the URL in `Link`.",
+            ),
+            OpenApiParameter(
+                "epoch",
+                {"type": "string"},
+                description="The history that `since` belongs to; 410 where it is another.",
             ),
         ],
         responses={
             200: OpenApiResponse(
-                {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
+                {"type": "array", "items": {"$ref": "#/components/schemas/LiveEvent"}},
                 "The events after `since`, oldest first; `Link` where there are more",
             ),
             410: OpenApiResponse(
-                {"$ref": "#/components/schemas/EventsGone"}, EventsGone.default_detail
+                {"$ref": "#/components/schemas/EventsGone"},
+                "They are no longer on record, or not yet",
+                [OpenApiExample(EventsGone.default_code, EventsGone.example)],
             ),
         },
     )

@@ -2,13 +2,32 @@
 
 from typing import Any, NamedTuple
 
+from rest_framework.exceptions import (
+    APIException,
+    AuthenticationFailed,
+    NotAcceptable,
+    NotAuthenticated,
+    NotFound,
+    PermissionDenied,
+    UnsupportedMediaType,
+)
+from rest_framework.fields import Field
+
+from accounts.owned.permissions import IsOwner
+from accounts.signin.authentication import TryAgainLater
+from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable
 from tasks.events.record import KEPT_DAYS
+from tasks.resources.etags import PreconditionFailed
+from tasks.resources.idempotency import KeyOfAnotherBody, StillRunning
+from tasks.resources.lists.query import BadParameter
+from todolist.rest.errors import DatabaseUnavailable, body_of
+from todolist.rest.formats import BodyTooLarge, EncodedBody, NotJSON
 
 Schema = dict[str, Any]
 
 DESCRIPTION = f"""\
-The tasks of people who sign in through Better Auth. Every call but those to `/health`, `/schema` and
-`/docs` needs `Authorization: Bearer <token>`; whose tasks it is about, the token says.
+The tasks of people who sign in through Better Auth. Every call but those to `/health` needs
+`Authorization: Bearer <token>`; whose tasks it is about, the token says.
 
 **Isolation.** An id that does not exist is 404, one that is somebody else's is 403; lists and counts
 never include it.
@@ -16,7 +35,7 @@ never include it.
 **Paths** work with a trailing slash as well, without a redirect. **Times** are UTC, in ISO 8601.
 
 **Live events.** `/ws/notifications?token=<token>` is a WebSocket: it greets with
-`{{"type": "ready", "seq": n, "expires_at": …, "epoch": …}}` and then sends an `Event` for every change, once and
+`{{"type": "ready", "seq": n, "expires_at": …, "epoch": …}}` and then sends a `LiveEvent` for every change, once and
 in order. With `&since=n` it first sends what came after `n`, as far back as {KEPT_DAYS} days.
 """
 
@@ -33,21 +52,35 @@ def record(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def event(data: Schema, *types: str) -> Schema:
+def event(event_type: str, data: Schema) -> Schema:
     return record(
         seq={
             "type": "integer",
-            "minimum": 1,
             "description": "1, 2, 3, … for each person, without gaps, in the order of the commits",
         },
-        type=string(enum=list(types)),
+        type=string(const=event_type),
         at=string(format="date-time"),
         data=data,
     )
 
 
+def live_event(components: dict[str, str]) -> Schema:
+    """Any event, told apart by its type; takes the component of each type."""
+    return {
+        "oneOf": [ref(name) for name in components.values()],
+        "discriminator": {
+            "propertyName": "type",
+            "mapping": {kind: ref(name)["$ref"] for kind, name in components.items()},
+        },
+    }
+
+
+ERROR = {
+    "detail": string(description="What is wrong, in one sentence, which may change"),
+    "code": string(description="What is wrong, in one word, which stays"),
+}
 COMPONENTS: dict[str, Schema] = {
-    "Error": record(detail=string(description="What is wrong, in one sentence")),
+    "ApiError": record(**ERROR),
     "FieldErrors": {
         "type": "object",
         "description": "What is wrong, by field; `non_field_errors` where it is no field",
@@ -55,13 +88,15 @@ COMPONENTS: dict[str, Schema] = {
         "additionalProperties": {"type": "array", "items": string(), "minItems": 1},
     },
     "EventsGone": record(
-        detail=string(),
-        code=string(),
-        seq={"type": "integer", "minimum": 0, "description": "The newest event"},
+        **ERROR,
+        seq={"type": "integer", "description": "The number of the newest event"},
         epoch=string(description="The history that this number belongs to"),
     ),
-    "BadBody": {"oneOf": [ref("FieldErrors"), ref("Error")]},
+    "BadBody": {"anyOf": [ref("FieldErrors"), ref("ApiError")]},
 }
+
+
+TOKEN_ERRORS = (ExpiredToken(), InvalidToken("signature does not match"))
 
 
 def header(description: str, **schema: Any) -> Schema:
@@ -74,7 +109,7 @@ LINK: Schema = {
 }
 EVENTS_SEQ = header("The newest event as of which the list was read", pattern="^[0-9]+$")
 EVENTS_EPOCH = header("The history that this number belongs to")
-POSITION = {"X-Events-Seq": EVENTS_SEQ, "X-Events-Epoch": EVENTS_EPOCH}
+OF_LISTS = {"Link": LINK, "X-Events-Seq": EVENTS_SEQ, "X-Events-Epoch": EVENTS_EPOCH}
 ETAG = header("The version in quotes, for `If-Match`")
 LOCATION = header("Where the new one is", format="uri")
 RETRY_AFTER = {"Retry-After": header("Seconds to wait before the next try", pattern="^[0-9]+$")}
@@ -108,7 +143,7 @@ class Action(NamedTuple):
 
 
 ACTIONS = {
-    "list": Action("list", "List own", {"Link": LINK, **POSITION}, []),
+    "list": Action("list", "List own", {}, []),
     "create": Action("create", "Create a", {"ETag": ETAG, "Location": LOCATION}, [IDEMPOTENCY_KEY]),
     "retrieve": Action("get", "Show a", {"ETag": ETAG}, [IF_NONE_MATCH]),
     "update": Action("replace", "Replace a", {"ETag": ETAG}, [IF_MATCH]),
@@ -117,30 +152,60 @@ ACTIONS = {
 }
 
 
-def refused(description: str, body: str = "Error", **more: Any) -> Schema:
-    content = {"application/json": {"schema": ref(body)}}
+def refused(description: str, *errors: APIException, body: str = "ApiError", **more: Any) -> Schema:
+    """An answer of 4xx or 5xx, with these errors as examples, by their codes."""
+    examples = {str(error.get_codes()): {"value": body_of(error)} for error in errors}
+    content = {"application/json": {"schema": ref(body), "examples": examples}}
     return {"description": description, "content": content, **more}
 
 
 NOT_MODIFIED = {"description": "It is as `If-None-Match` has it", "headers": {"ETag": ETAG}}
-BAD_BODY = refused("The body is wrong: what is wrong with which field", "BadBody")
 REFUSALS = {
-    "400": refused("A parameter is wrong; the sentence names it"),
-    "401": refused("No token, or one that is not accepted, and why", headers=CHALLENGE),
-    "403": refused("It is somebody else's"),
-    "404": refused("There is no such id"),
-    "406": refused("`Accept` excludes everything that there is"),
-    "409": refused("The first request with this key is still running", headers=RETRY_AFTER),
-    "412": refused("`If-Match` names another version; nothing was changed"),
-    "413": refused("The body is larger than 1 MiB"),
-    "415": refused("The body is not `application/json`"),
-    "422": refused("The key was used with another body"),
-    "503": refused("What is needed does not answer at the moment", headers=RETRY_AFTER),
+    "400": refused(
+        "A parameter is wrong, or none of this path's; the sentence names it",
+        BadParameter("limit: A valid integer is required."),
+    ),
+    "401": refused(
+        "No token, or one that is not accepted, and why",
+        NotAuthenticated("Authentication required"),
+        *(AuthenticationFailed(str(error), error.code) for error in TOKEN_ERRORS),
+        headers=CHALLENGE,
+    ),
+    "403": refused("It is somebody else's", PermissionDenied(IsOwner.message, IsOwner.code)),
+    "406": refused("`Accept` excludes everything that there is", NotAcceptable()),
+    "409": refused(
+        "The first request with this key is still running", StillRunning(), headers=RETRY_AFTER
+    ),
+    "412": refused("`If-Match` names another version; nothing was changed", PreconditionFailed()),
+    "413": refused("The body is larger than 1 MiB", BodyTooLarge()),
+    "415": refused(
+        "The body is not `application/json`, or not as it is",
+        UnsupportedMediaType("text/plain"),
+        EncodedBody(),
+    ),
+    "422": refused("The key was used with another body", KeyOfAnotherBody()),
+    "503": refused(
+        "What is needed does not answer at the moment",
+        DatabaseUnavailable(),
+        TryAgainLater(KeysUnavailable(1)),
+        headers=RETRY_AFTER,
+    ),
 }
 
-EXAMPLES: dict[str, Schema] = {
-    "TaskRequest": {"text": "Water the plants", "deadline": "2030-05-01T12:30:00Z"},
-    "PatchedTaskRequest": {"completed": True},
-    "Error": {"detail": "Authentication required"},
-    "FieldErrors": {"text": ["This field may not be blank."]},
-}
+
+def not_found(name: str) -> Schema:
+    return refused("There is no such id", NotFound(f"{name.capitalize()} not found"))
+
+
+def bad_body(field: str | None, *others: APIException) -> Schema:
+    """400 for a body; takes a field that may be wrong."""
+    answer = refused(
+        "The body is wrong: what is wrong with which field",
+        NotJSON("the body is not JSON, from line 1, column 2 on"),
+        *others,
+        body="BadBody",
+    )
+    if field is not None:
+        examples = answer["content"]["application/json"]["examples"]
+        examples["fields"] = {"value": {field: [str(Field.default_error_messages["null"])]}}
+    return answer

@@ -4,6 +4,7 @@ What follows from what a view is, is said here once for all of them; `described`
 """
 
 import inspect
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -12,22 +13,26 @@ from drf_spectacular import openapi, renderers
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiViewExtension
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.plumbing import build_parameter_type
+from drf_spectacular.plumbing import build_parameter_type, force_instance, get_doc
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
 from rest_framework.schemas import DefaultSchema
 
+from tasks.resources.fields import RecordedSerializer
+from tasks.resources.idempotency import BadKey
 from tasks.resources.lists.filters import ParameterFilter
 from tasks.resources.models import RecordedModel
 from tasks.resources.viewsets import RecordedViewMixin
 from tasks.resources.wire import form_of
 from todolist.docs import components
 from todolist.docs.components import Schema, ref
+from todolist.docs.trimming import trimmed
 
-# Everything that Python's `str.strip` leaves of a text, and no NUL, which PostgreSQL cannot hold.
-NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
-NO_NUL = r"^[^\u0000]*$"
+# Something that shows, and no NUL, which PostgreSQL cannot hold. Of what shows nothing these are but the
+# usual signs (tasks/rules/text.py), as no two languages agree in how to write the others.
+NOT_BLANK = r"^[^\x00]*[^\s\x00-\x1f\x7f-\xa0\xad][^\x00]*$"
+NO_NUL = r"^[^\x00]*$"
 
 
 class AutoSchema(openapi.AutoSchema):
@@ -55,7 +60,10 @@ class AutoSchema(openapi.AutoSchema):
         return self.named[1] if self.named else super().get_summary()
 
     def get_description(self) -> str:  # type: ignore[override]  # so does its base class
-        return "" if self.named else str(super().get_description() or "")
+        return ""  # docstrings are for those who read the code
+
+    def get_paginated_name(self, serializer_name: str) -> str:
+        return f"{serializer_name}List"
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Schema | None:
         operation: Schema | None = super().get_operation(*args, **kwargs)
@@ -63,40 +71,79 @@ class AutoSchema(openapi.AutoSchema):
             return None
         responses = operation["responses"]
         parameters = operation.setdefault("parameters", [])
-        has_query = any(one["in"] == "query" for one in parameters)
+        query = {one["name"] for one in parameters if one["in"] == "query"}
         has_body = "requestBody" in operation
         signed_in = bool(self.view.authentication_classes)
-        is_page = any("text/html" in one.get("content", ()) for one in responses.values())
+        operation.setdefault("security", [])  # a token where it says so, and else none
+        answer = next(iter(responses.values()))
         if isinstance(self.view, RecordedViewMixin) and self.known:
             parameters += self.known.parameters
-            if self.known.headers:
-                next(iter(responses.values()))["headers"] = dict(self.known.headers)
+            answer.setdefault("headers", {}).update(self.known.headers)
             if components.IF_NONE_MATCH in parameters:
                 responses["304"] = components.NOT_MODIFIED
+        if "limit" in query:
+            answer.setdefault("headers", {}).update(components.OF_LISTS)
+        repeatable = components.IDEMPOTENCY_KEY in parameters
         happens = {
-            "400": has_body or has_query,
+            "400": has_body or bool(query),
             "401": signed_in,
             "403": "{" in self.path,
             "404": "{" in self.path,
-            "406": not is_page,
-            "409": components.IDEMPOTENCY_KEY in parameters,
+            "406": True,
+            "409": repeatable,
             "412": components.IF_MATCH in parameters,
             "413": has_body,
             "415": has_body,
-            "422": components.IDEMPOTENCY_KEY in parameters,
+            "422": repeatable,
             "503": signed_in,
         }
-        refusals = components.REFUSALS | ({"400": components.BAD_BODY} if has_body else {})
-        responses |= {status: refusals[status] for status in happens if happens[status]}
+        refusals = {**components.REFUSALS, "404": components.not_found(self.name)}
+        if has_body:
+            meta = getattr(self.get_request_serializer(), "Meta", None)
+            if example := getattr(meta, "example", None):
+                operation["requestBody"]["content"]["application/json"]["example"] = example
+            refusals["400"] = components.bad_body(self.field, *([BadKey()] if repeatable else []))
+        for status in happens:
+            if happens[status]:
+                responses.setdefault(status, refusals[status])
         operation["responses"] = dict(sorted(responses.items()))
+        for parameter in parameters:
+            if parameter["in"] == "path":
+                said = {"type": "string", "format": "uuid"}
+                parameter |= {"schema": said, "description": f"The id of the {self.name}"}
         if not parameters:
             del operation["parameters"]
         return operation
+
+    @property
+    def name(self) -> str:
+        """What the rows of the view are called."""
+        queryset: Any = getattr(self.view, "queryset", None)
+        return "row" if queryset is None else str(queryset.model._meta.verbose_name)
+
+    @property
+    def field(self) -> str | None:
+        """A field of the body, one that has to be there if there is any."""
+        form: Any = force_instance(self.get_request_serializer())  # type: ignore[no-untyped-call]
+        fields = getattr(form, "fields", {})
+        sent = [name for name, field in fields.items() if not field.read_only]
+        return next((name for name in sent if fields[name].required), next(iter(sent), None))
 
     def _insert_field_validators(self, field: Any, schema: Schema) -> None:
         super()._insert_field_validators(field, schema)  # type: ignore[no-untyped-call]
         if isinstance(field, serializers.CharField):
             schema["pattern"] = NO_NUL if field.allow_blank else NOT_BLANK
+
+
+# What a parameter does that has no `help_text`, by its comparison.
+COMPARISONS = {
+    "exact": "Only those with this",
+    "contains": "Only those with this in their",
+    "lt": "Only those with an earlier, or a lower,",
+    "lte": "Only those with this, an earlier, or a lower,",
+    "gt": "Only those with a later, or a higher,",
+    "gte": "Only those with this, a later, or a higher,",
+}
 
 
 class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-call]
@@ -110,7 +157,10 @@ class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-
     ) -> list[Schema]:
         if isinstance(filter_field, ParameterFilter):
             schema = auto_schema._map_serializer_field(filter_field.parameter, "request")
-            said = filter_field.extra.get("help_text")
+            comparison = COMPARISONS.get(filter_field.lookup_expr, "Narrows down the list by their")
+            said = (
+                filter_field.extra.get("help_text") or f"{comparison} `{filter_field.field_name}`."
+            )
             return [build_parameter_type(field_name, schema, "query", description=said)]
         found: list[Schema] = super().resolve_filter_field(  # type: ignore[no-untyped-call]
             auto_schema, model, filterset_class, field_name, filter_field
@@ -150,38 +200,33 @@ def without_trailing_slashes(endpoints: list[Any]) -> list[Any]:
 
 
 def complete(result: Schema, **kwargs: Any) -> Schema:
-    """Add what no view has: events, errors, examples; and say of answers that nothing is left out."""
+    """Add what no view has: events and errors; then trim it all."""
     schemas = result["components"]["schemas"]
+    for schema in schemas.values():
+        if schema.get("description") == get_doc(RecordedSerializer):
+            del schema["description"]  # of no serializer in particular
     schemas.update(components.COMPONENTS | events())
-    for name, schema in schemas.items():
-        for said in schema.get("properties", {}).values():
-            said.pop("title", None)  # the admin's name for it
-            said.pop("x-spec-enum-id", None)
-            if name.startswith("Patched"):
-                said.pop("default", None)  # what is left out stays
-        if not name.endswith("Request") and "properties" in schema:
-            schema["required"] = sorted(schema["properties"])
-        if example := components.EXAMPLES.get(name):
-            schema["examples"] = [example]
     result["info"]["description"] = components.DESCRIPTION
-    result["components"]["schemas"] = dict(sorted(schemas.items()))
-    return result
+    return trimmed(result)
 
 
 def events() -> dict[str, Schema]:
     """The events of every recorded model: what happened, and the row as its serializer shows it."""
     found: dict[str, Schema] = {}
+    names: dict[str, str] = {}
     for model in apps.get_models():
         form = form_of(model)
         if not issubclass(model, RecordedModel) or form is None:
             continue
-        shown = form.__name__.removesuffix("Serializer")
-        types = [kind for what in ("created", "updated") if (kind := model.event_type(what))]
-        found[f"{shown}Event"] = components.event(ref(shown), *types)
-        if deleted := model.event_type("deleted"):
+        named = getattr(getattr(form, "Meta", None), "ref_name", None)
+        shown = named or form.__name__.removesuffix("Serializer")
+        for what in model.event_names:
+            kind = model.event_type(what)
+            names[kind] = "".join(word.title() for word in re.split(r"\W|_", kind))
             gone = components.record(id=components.string(format="uuid"))
-            found[f"{shown}DeletedEvent"] = components.event(gone, deleted)
-    return {**found, "Event": {"oneOf": [ref(name) for name in found]}}
+            data = gone if what == "deleted" else ref(shown)
+            found[names[kind]] = components.event(kind, data)
+    return {**found, "LiveEvent": components.live_event(names)}
 
 
 # In the order of preference.

@@ -6,16 +6,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import get_script_prefix
 from django.utils.cache import patch_vary_headers
-from drf_spectacular.types import OpenApiTypes
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from accounts.owned.views import PublicView, described
-
-MEDIA_TYPES = (
-    *("application/json", "application/vnd.oai.openapi+json"),
-    *("application/yaml", "application/vnd.oai.openapi"),
-)
 
 
 class SchemaView(PublicView):
@@ -28,11 +22,7 @@ class SchemaView(PublicView):
 
         return [renderer() for renderer in RENDERERS]
 
-    @described(
-        operation_id="getSchema",
-        summary="This document",
-        responses={(200, media_type): OpenApiTypes.OBJECT for media_type in MEDIA_TYPES},
-    )
+    @described(exclude=True)
     def get(self, request: Request) -> HttpResponse:
         from todolist.docs.openapi import document
 
@@ -57,11 +47,7 @@ class DocsView(PublicView):
         # A page for people: whatever the client says it prefers, there is only this.
         return super().perform_content_negotiation(request, force=True)
 
-    @described(
-        operation_id="getDocs",
-        summary="A page to try this API on",
-        responses={(200, "text/html"): OpenApiTypes.STR},
-    )
+    @described(exclude=True)
     def get(self, request: Request) -> HttpResponse:
         page = render(request._request, "todolist/docs.html")
         page["Content-Security-Policy"] = self.POLICY

@@ -72,9 +72,14 @@ def _body(data: Any, members: Mapping[str, Any]) -> Any:
     return {api_settings.NON_FIELD_ERRORS_KEY: data} if isinstance(data, list) else data
 
 
+def body_of(error: APIException) -> Any:
+    """What `exception_handler` answers to an error."""
+    data = error.detail if isinstance(error.detail, list | dict) else {"detail": error.detail}
+    return _body(data, getattr(error, "members", {}))
+
+
 def _answer(error: APIException) -> JsonResponse:
-    """What `exception_handler` makes of an error, where no view of the API is at work."""
-    return JsonResponse(_body({"detail": error.detail}, {}), status=error.status_code)
+    return JsonResponse(body_of(error), status=error.status_code)
 
 
 @open_to_everybody("it shows nothing")

@@ -94,5 +94,7 @@ class StrictOrdering(OrderingFilter):
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         choices = self.choices(view.request, view.queryset, view)
         schema = {"type": "string", "enum": choices}
-        ordering = {"name": str(self.ordering_param), "in": "query", "schema": schema}
+        said = "What they are sorted by; `-` before it is from the end."
+        name = str(self.ordering_param)
+        ordering = {"name": name, "in": "query", "description": said, "schema": schema}
         return [ordering] if choices else []
