@@ -24,16 +24,22 @@ print(json.dumps([OURS[0].command, OURS[0].full_environment(), OURS[0].processes
 """
 
 
-def earlier(revision: str) -> Server:
+def check_out(revision: str) -> Path:
+    """Its files, with an environment that has what they require."""
     try:
         commit = _git("rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
     except subprocess.CalledProcessError:
         sys.exit(f"git knows no revision {revision}")
-    short = _git("rev-parse", "--short", commit).decode().strip()
     folder = CACHE / commit
     if not folder.exists():
         _check_out(commit, folder)
     _provide_environment(folder)
+    return folder
+
+
+def earlier(revision: str) -> Server:
+    folder = check_out(revision)
+    short = _git("rev-parse", "--short", folder.name).decode().strip()
     command, environment, processes = _how(folder)
     server = Server(
         name="before",

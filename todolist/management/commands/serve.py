@@ -6,8 +6,9 @@ from typing import Any
 import uvicorn
 from django.core.management.base import BaseCommand, CommandError
 
+from todolist.serving.connections.http import LimitedHTTP
+from todolist.serving.connections.sockets import PoliteSocket
 from todolist.serving.prefix import split
-from todolist.serving.uvicorn_protocols import LimitedHTTP, PoliteSocket
 
 MAX_MESSAGE = 64 * 1024  # bytes of a socket's message (docs/api.md section 5)
 GOODBYE = 4  # seconds that requests and sockets have to come to an end at shutdown

@@ -1,0 +1,192 @@
+"""uvicorn's HTTP, with the limits that it lacks (docs/servers.md)."""
+
+import logging
+import math
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable
+from multiprocessing import parent_process
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from todolist.serving.connections.connection import Connection
+from todolist.serving.connections.processors import claimed_processor
+
+YIELD = 0.0001  # seconds after each new connection, for another worker to take the next
+FEW = 200  # connections, beyond which there are enough for all workers
+
+MAX_HEAD = 64 * 1024  # bytes of a request before its body
+MAX_HEADERS = 500
+MAX_FRAMING = 16 * 1024  # bytes of a chunked body without any data: sizes, extensions, trailers
+PART = 4096  # bytes that are parsed at once
+
+HEAD_TIME = 20.0  # seconds from the connection, or the last answer, to the end of a head
+BODY_TIME = 30.0  # seconds for a body, and one more for each `BODY_RATE` bytes of it
+BODY_RATE = 4096
+BODY_TIME_AT_MOST = 300.0
+REST_TIME = 10.0  # seconds for what is left of a body when its request is answered already
+
+HEAD_END = b"\r\n\r\n"
+END = b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n" + END
+TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\n" + END
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + END
+
+IDLE, IN_HEAD, IN_BODY = range(3)
+_dropped: Any = deque(maxlen=0)
+
+
+class LimitedHTTP(HttpToolsProtocol):
+    """Bounds heads, framing and time, reads one request after the other, and shares processors.
+
+    A request is parsed when the one before is answered, so that no more than one is ever kept. Each
+    part that is parsed ends where a head or a body ends, which makes counting exact.
+    """
+
+    processor: ClassVar[socket.socket | None] = None
+    transport: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # By itself it makes up each line before the logger turns it away.
+        self.access_log = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
+        self.stage = IDLE
+        self.refusal = BAD_REQUEST
+        self.head_size = 0
+        self.before = b""  # the last bytes parsed, where a head may be about to end
+        self.left: float = 0  # bytes of the body; infinite where it comes in chunks
+        self.framing = 0
+        self.body_ends = 0.0  # by when a body must have come
+
+    def connection_made(self, transport: Any) -> None:
+        connection: Any = Connection(transport, self)
+        super().connection_made(connection)
+        connection.deadline = self.loop.time() + HEAD_TIME
+        if parent_process() is not None and len(self.connections) < FEW:
+            LimitedHTTP.processor = LimitedHTTP.processor or claimed_processor(self.config.workers)
+            # Workers listen on one socket, and the first to wake would take all who come at once.
+            time.sleep(YIELD)
+
+    @property
+    def ready(self) -> bool:
+        """Not while a request that has come in whole is being answered."""
+        return self.stage == IN_BODY or self.cycle is None or self.cycle.response_complete
+
+    @property
+    def at_once(self) -> bool:
+        """Heads are, and bodies take their turn: chunks of one byte are a lot of work."""
+        return self.stage != IN_BODY and (self.cycle is None or self.cycle.response_complete)
+
+    def parse(self, data: bytes | bytearray) -> int:
+        in_body = self.stage == IN_BODY
+        size = self._part(data)
+        if in_body:
+            self.left -= size
+            self.framing += size
+        else:
+            self.head_size += size
+            if self.head_size > MAX_HEAD or len(self.headers or ()) > MAX_HEADERS:
+                self._refuse(TOO_LARGE)
+                return len(data)
+        super().data_received(bytes(data[:size]))
+        if self.stage == IN_BODY:
+            self._expect_body(size, begins=not in_body)
+        elif self.stage == IDLE and self.cycle is not None and self.transport.protocol is self:
+            # Now it is our turn, unless the answer was sent before all of the body had come.
+            answered = self.cycle.response_complete
+            self.transport.deadline = self.loop.time() + HEAD_TIME if answered else math.inf
+        return size
+
+    def _expect_body(self, size: int, *, begins: bool) -> None:
+        if begins:
+            now = self.loop.time()
+            self.left, self.framing = body_size(self.scope["headers"]), 0
+            self.transport.deadline = now + BODY_TIME
+            self.body_ends = now + BODY_TIME_AT_MOST
+        elif self.framing > MAX_FRAMING:
+            self._refuse(BAD_REQUEST)
+        elif not self.cycle.response_complete:
+            later = self.transport.deadline + size / BODY_RATE
+            self.transport.deadline = min(later, self.body_ends)
+
+    def _part(self, data: bytes | bytearray) -> int:
+        """How many bytes to parse: no more than to the end of a head, a body, or trailers."""
+        if self.stage == IN_BODY and self.left < math.inf:
+            return min(len(data), PART, int(self.left))
+        window = self.before + data[:PART] if self.before else data
+        found = window.find(HEAD_END, 0, PART)
+        if found >= 0:
+            size = found + len(HEAD_END) - len(self.before)
+            self.before = b""
+            return size
+        size = min(len(data), PART)
+        self.before = bytes(window[: size + len(self.before)][-3:])
+        return size
+
+    # What the parser finds
+
+    def on_message_begin(self) -> None:
+        self.stage = IN_HEAD
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self.stage, self.head_size = IN_BODY, 0
+        if len(self.headers) > MAX_HEADERS:
+            self.refusal = TOO_LARGE
+            raise ValueError("too many headers")
+        upgrade = self.parser.should_upgrade()
+        if upgrade and body_size(self.headers):
+            raise ValueError("the parser reads no body of a request that asks for an upgrade")
+        super().on_headers_complete()
+        if not upgrade:
+            self.headers = _dropped  # trailers are nobody's, and no part of the head
+
+    def on_body(self, body: bytes) -> None:
+        self.framing = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self.stage = IDLE
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self.refusal)
+
+    # The end of an answer, and of patience
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        patience = HEAD_TIME if self.stage == IDLE else REST_TIME
+        self.transport.deadline = self.loop.time() + patience
+        self.transport.proceed()
+
+    def out_of_time(self) -> None:
+        if self.stage == IDLE:
+            self.transport.close()
+        else:
+            self._refuse(TIMED_OUT)
+
+    @property
+    def expects_more(self) -> bool:
+        return self.stage == IN_BODY
+
+    def _refuse(self, response: bytes) -> None:
+        if self.stage == IN_BODY and self.cycle is not None:
+            if self.cycle.response_started:
+                response = b""
+            self.cycle.disconnected = True  # as when the client hangs up
+            self.cycle.message_event.set()
+        self.transport.refuse(response)
+        self.parser = self.headers = self.scope = None  # type: ignore[assignment]  # nor kept
+
+
+def body_size(headers: Iterable[tuple[bytes, bytes]]) -> float:
+    """Bytes of the body that these headers announce; infinite where it comes in chunks."""
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+        if name == b"transfer-encoding":
+            return math.inf
+    return 0

@@ -1,0 +1,40 @@
+"""The event loop, shared by all who have a lot to be parsed."""
+
+import asyncio
+import time
+from collections import deque
+from typing import Protocol
+
+SLICE = 0.002  # seconds of each round of the loop for parsing, whoever it is for
+
+
+class Parsing(Protocol):
+    def parse_some(self) -> bool:
+        """Parse a little; whether there is more that can be parsed now."""
+
+
+class Turns:
+    """Everybody in turn, a little at a time, and for no more than `SLICE` before the loop goes on."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Parsing] = deque()
+        self._scheduled = False
+
+    def add(self, connection: Parsing) -> None:
+        """Give this one, which does not wait yet, a turn soon."""
+        self._waiting.append(connection)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        end = time.perf_counter() + SLICE
+        try:
+            while self._waiting and time.perf_counter() < end:
+                connection = self._waiting.popleft()
+                if connection.parse_some():
+                    self._waiting.append(connection)
+        finally:
+            self._scheduled = bool(self._waiting)
+            if self._scheduled:
+                asyncio.get_running_loop().call_soon(self._run)
