@@ -78,11 +78,11 @@ DEVICES = [
         "assert cut_circles; cut_circles = lambda response: None"),
     Device("gc.freeze", "todolist.asgi",
         "assert gc.get_freeze_count(); gc.unfreeze()"),
-    Device("an answer by one system call", "todolist.serving.uvicorn_protocols",
-        "assert JoinedWrites; JoinedWrites.write = lambda self, data: self.transport.write(data)"),
-    Device("a worker keeps to one processor", "todolist.serving.uvicorn_protocols",
+    Device("an answer by one system call", "todolist.serving.connections.connection",
+        "assert Connection.write; Connection.write = lambda self, data: self.transport.write(data)"),
+    Device("a worker keeps to one processor", "todolist.serving.connections.http",
         "assert claimed_processor; claimed_processor = lambda workers: None"),
-    Device("pause after a new connection", "todolist.serving.uvicorn_protocols",
+    Device("pause after a new connection", "todolist.serving.connections.http",
         "assert YIELD; YIELD = 0"),
     # Middleware
     Device("standing headers", "todolist.settings", """

@@ -28,6 +28,7 @@ import psycopg
 
 from benchmarks.attacks import ATTACKS
 from benchmarks.before import check_out
+from benchmarks.servers import OUR_BIN
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "siege.md"
@@ -245,7 +246,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="attacks with this in their name")
     arguments = parser.parse_args()
     names = [name for name in ATTACKS if arguments.only in name]
-    sides = [Side("after" if arguments.before else "now", ROOT, sys.executable)]
+    sides = [Side("after" if arguments.before else "now", ROOT, f"{OUR_BIN}/python")]
     if arguments.before:
         folder = check_out(arguments.before)
         sides.insert(0, Side("before", folder, f"{folder}/.venv/bin/python"))

@@ -1,6 +1,7 @@
 """`manage.py serve`: uvicorn, set up for this application (docs/servers.md)."""
 
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         host, _, port = options["address"].rpartition(":")
         if not port.isdecimal():
             raise CommandError("The address is HOST:PORT, such as 127.0.0.1:8000.")
+        raise_limit_of_connections()
         uvicorn.run(
             options["app"],
             host=host.strip("[]") or "127.0.0.1",
@@ -41,3 +43,12 @@ class Command(BaseCommand):
             timeout_graceful_shutdown=GOODBYE,
             log_config=None,  # settings.LOGGING, which lets no token pass
         )
+
+
+def raise_limit_of_connections() -> None:
+    """Take as many file descriptors as the system allows: each connection is one."""
+    with suppress(ImportError, OSError, ValueError):  # other systems have other limits
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

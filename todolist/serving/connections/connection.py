@@ -25,15 +25,14 @@ class Parser(Protocol):
         """Whether more can be parsed."""
 
     @property
-    def at_once(self) -> bool:
-        """Whether a part can be parsed without waiting for a turn."""
-
-    @property
     def expects_more(self) -> bool:
         """Whether the client is still sending, and would not see an answer if it were cut off."""
 
     def parse(self, data: bytes | bytearray) -> int:
         """Parse a part of what was read; how many bytes that was."""
+
+    def parse_at_once(self, data: bytes) -> int:
+        """The same without waiting for a turn, if that is no great work; else none of it."""
 
     def out_of_time(self) -> None:
         """The client has had all the time it may take."""
@@ -59,7 +58,7 @@ class Connection(asyncio.BufferedProtocol):
         self.unread = 0  # bytes written that were not taken when `limits` last looked
         self.moved = 0.0  # when that number last changed
         self.write_paused = False
-        self._unparsed = bytearray()
+        self.unparsed = bytearray()
         self._in_turn = False
         self.held = False  # the protocol wants nothing now
         self._paused = False  # nothing is read now
@@ -83,11 +82,10 @@ class Connection(asyncio.BufferedProtocol):
             asyncio.get_running_loop().call_later(PACE, self._drop_more)
             return
         parsed = 0
-        if not self._unparsed and self.protocol.at_once:
-            data = bytes(_buffer[:nbytes])
-            parsed = self.protocol.parse(data)
+        if not self.unparsed:
+            parsed = self.protocol.parse_at_once(bytes(_buffer[:nbytes]))
         if parsed < nbytes and not self.refused:
-            self._unparsed += _buffer[parsed:nbytes]
+            self.unparsed += _buffer[parsed:nbytes]
             self._read_on_or_not()
             self.proceed()
 
@@ -98,16 +96,16 @@ class Connection(asyncio.BufferedProtocol):
     def turn_deaf(self) -> None:
         """Read nothing any more."""
         self.deaf = True
-        self._unparsed.clear()
+        self.unparsed.clear()
         if not self._paused:
             self._paused = True
             self.transport.pause_reading()
 
     def parse_some(self) -> bool:
         if not self.is_closing() and self._can_parse():
-            del self._unparsed[: self.protocol.parse(self._unparsed)]
+            del self.unparsed[: self.protocol.parse(self.unparsed)]
         if self.is_closing():
-            self._unparsed.clear()
+            self.unparsed.clear()
         self._read_on_or_not()
         self._in_turn = self._can_parse()
         return self._in_turn
@@ -119,16 +117,16 @@ class Connection(asyncio.BufferedProtocol):
             _turns.add(self)
 
     def _can_parse(self) -> bool:
-        return bool(self._unparsed) and not self.held and self.protocol.ready
+        return bool(self.unparsed) and not self.held and self.protocol.ready
 
     def _read_on_or_not(self) -> None:
         if self.deaf:
             return
-        if self._paused and len(self._unparsed) < READ_AHEAD // 2:
+        if self._paused and len(self.unparsed) < READ_AHEAD // 2:
             self._paused = False
             if not self.transport.is_closing():
                 self.transport.resume_reading()
-        elif not self._paused and len(self._unparsed) >= READ_AHEAD:
+        elif not self._paused and len(self.unparsed) >= READ_AHEAD:
             self._paused = True
             self.transport.pause_reading()
 
@@ -137,7 +135,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         limits.remove(self)
-        self._unparsed.clear()
+        self.unparsed.clear()
         self.protocol.connection_lost(exc)
         del self.protocol  # which refers to this
 
@@ -194,7 +192,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.is_closing():
             return
         self.refused = True
-        self._unparsed.clear()
+        self.unparsed.clear()
         if response:
             self.write(response)
         self.flush()

@@ -7,8 +7,10 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from multiprocessing import parent_process
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from todolist.serving.connections.connection import Connection
@@ -34,7 +36,6 @@ BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n" + END
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\n" + END
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + END
 
-IDLE, IN_HEAD, IN_BODY = range(3)
 _dropped: Any = deque(maxlen=0)
 
 
@@ -52,9 +53,10 @@ class LimitedHTTP(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         # By itself it makes up each line before the logger turns it away.
         self.access_log = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
-        self.stage = IDLE
+        self.parser_of_head: Any = None
+        self.in_body = False
         self.refusal = BAD_REQUEST
-        self.head_size = 0
+        self.head_size = 0  # bytes parsed of a head that has not ended
         self.before = b""  # the last bytes parsed, where a head may be about to end
         self.left: float = 0  # bytes of the body; infinite where it comes in chunks
         self.framing = 0
@@ -72,17 +74,22 @@ class LimitedHTTP(HttpToolsProtocol):
     @property
     def ready(self) -> bool:
         """Not while a request that has come in whole is being answered."""
-        return self.stage == IN_BODY or self.cycle is None or self.cycle.response_complete
+        return self.in_body or self.cycle is None or self.cycle.response_complete
 
-    @property
-    def at_once(self) -> bool:
-        """Heads are, and bodies take their turn: chunks of one byte are a lot of work."""
-        return self.stage != IN_BODY and (self.cycle is None or self.cycle.response_complete)
+    def parse_at_once(self, data: bytes) -> int:
+        """Heads are; bodies take their turn, for chunks of one byte are a lot of work."""
+        cycle = self.cycle
+        if self.in_body or (cycle is not None and not cycle.response_complete):
+            return 0
+        end = data.find(HEAD_END, 0, PART) + len(HEAD_END)
+        if self.head_size or end != len(data) or end < len(HEAD_END):
+            return self.parse(data)
+        self._feed(data)  # a whole head and nothing else, as most requests are
+        return end
 
     def parse(self, data: bytes | bytearray) -> int:
-        in_body = self.stage == IN_BODY
         size = self._part(data)
-        if in_body:
+        if self.in_body:
             self.left -= size
             self.framing += size
         else:
@@ -90,14 +97,18 @@ class LimitedHTTP(HttpToolsProtocol):
             if self.head_size > MAX_HEAD or len(self.headers or ()) > MAX_HEADERS:
                 self._refuse(TOO_LARGE)
                 return len(data)
-        super().data_received(bytes(data[:size]))
-        if self.stage == IN_BODY:
-            self._expect_body(size, begins=not in_body)
-        elif self.stage == IDLE and self.cycle is not None and self.transport.protocol is self:
+        self._feed(bytes(data[:size]))
+        return size
+
+    def _feed(self, part: bytes) -> None:
+        in_body = self.in_body
+        super().data_received(part)
+        if self.in_body:
+            self._expect_body(len(part), begins=not in_body)
+        elif not self.head_size and self.cycle is not None and self.transport.protocol is self:
             # Now it is our turn, unless the answer was sent before all of the body had come.
             answered = self.cycle.response_complete
             self.transport.deadline = self.loop.time() + HEAD_TIME if answered else math.inf
-        return size
 
     def _expect_body(self, size: int, *, begins: bool) -> None:
         if begins:
@@ -113,7 +124,7 @@ class LimitedHTTP(HttpToolsProtocol):
 
     def _part(self, data: bytes | bytearray) -> int:
         """How many bytes to parse: no more than to the end of a head, a body, or trailers."""
-        if self.stage == IN_BODY and self.left < math.inf:
+        if self.in_body and self.left < math.inf:
             return min(len(data), PART, int(self.left))
         window = self.before + data[:PART] if self.before else data
         found = window.find(HEAD_END, 0, PART)
@@ -127,28 +138,42 @@ class LimitedHTTP(HttpToolsProtocol):
 
     # What the parser finds
 
-    def on_message_begin(self) -> None:
-        self.stage = IN_HEAD
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
-        self.stage, self.head_size = IN_BODY, 0
+        self.in_body, self.head_size = True, 0
         if len(self.headers) > MAX_HEADERS:
             self.refusal = TOO_LARGE
             raise ValueError("too many headers")
         upgrade = self.parser.should_upgrade()
-        if upgrade and body_size(self.headers):
-            raise ValueError("the parser reads no body of a request that asks for an upgrade")
+        size = body_size(self.headers) if upgrade else 0
+        if size and self._should_upgrade():
+            raise ValueError("a handshake has no body")
         super().on_headers_complete()
-        if not upgrade:
+        if size:
+            self._read_body_of_upgrade(size)
+        if size or not upgrade:
             self.headers = _dropped  # trailers are nobody's, and no part of the head
+
+    def _read_body_of_upgrade(self, size: float) -> None:
+        """To another protocol than HTTP, which is ignored (RFC 9110 section 7.8).
+
+        The parser takes what follows such a head for that protocol, whatever length the head names.
+        """
+        framing = "Transfer-Encoding: chunked" if size == math.inf else f"Content-Length: {size}"
+        ends = {"on_body": self.on_body, "on_message_complete": self.on_message_complete}
+        parser = httptools.HttpRequestParser(SimpleNamespace(**ends))
+        parser.feed_data(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
+        self.parser, self.parser_of_head = parser, self.parser
+        self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self.framing = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self.stage = IDLE
+        if self.parser_of_head is not None:
+            self.parser_of_head = None  # which finds no body, and is done
+            return
+        self.in_body = False
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -158,22 +183,24 @@ class LimitedHTTP(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        patience = HEAD_TIME if self.stage == IDLE else REST_TIME
-        self.transport.deadline = self.loop.time() + patience
-        self.transport.proceed()
+        connection = self.transport
+        patience = REST_TIME if self.in_body else HEAD_TIME
+        connection.deadline = self.loop.time() + patience
+        if connection.unparsed:
+            connection.proceed()
 
     def out_of_time(self) -> None:
-        if self.stage == IDLE:
-            self.transport.close()
-        else:
+        if self.in_body or self.head_size:
             self._refuse(TIMED_OUT)
+        else:
+            self.transport.close()
 
     @property
     def expects_more(self) -> bool:
-        return self.stage == IN_BODY
+        return self.in_body
 
     def _refuse(self, response: bytes) -> None:
-        if self.stage == IN_BODY and self.cycle is not None:
+        if self.in_body and self.cycle is not None:
             if self.cycle.response_started:
                 response = b""
             self.cycle.disconnected = True  # as when the client hangs up

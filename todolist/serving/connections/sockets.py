@@ -34,7 +34,6 @@ class PoliteSocket(WebSocketsSansIOProtocol):
 
     transport: Any
     going_away = False
-    at_once = False
     expects_more = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -59,6 +58,9 @@ class PoliteSocket(WebSocketsSansIOProtocol):
                 return len(data)
         self.data_received(bytes(data[:PART]))
         return min(len(data), PART)
+
+    def parse_at_once(self, data: bytes) -> int:
+        return 0
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
