@@ -12,7 +12,7 @@ from tasks.resources.models import RecordedModel
 from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.moments import now
 from tasks.rules.reminders import Kind, State, next_moment
-from tasks.rules.search import searchable, words
+from tasks.rules.search import MAX_TERM, searchable, words
 
 __all__ = ["Epoch", "Event", "KeptAnswer", "Notification", "Stream", "Task"]
 
@@ -21,8 +21,11 @@ LONG_WORD = 32  # characters
 
 class TaskQuerySet(RecordedQuerySet["Task"]):
     def search(self, term: str) -> Self:
-        """Tasks with every word of `term` in text or description, in any case; nothing is a wildcard."""
-        found = self
+        """Tasks with every word of `term` in text or description, in any case; nothing is a wildcard.
+
+        None at all for a term of more than `MAX_TERM` characters, which REST refuses.
+        """
+        found = self if len(term.strip()) <= MAX_TERM else self.none()
         for word in words(term):
             if len(word) <= LONG_WORD:
                 found = found.filter(search_text__contains=word)

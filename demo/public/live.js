@@ -26,6 +26,7 @@ export class Live {
   #socket = null;
   #token = ""; // the one that the socket knows
   #seq = null; // number of the last event seen, where the server numbers them
+  #epoch = null; // the history that it belongs to
   #failures = 0;
   #refusals = 0;
   #ready = false;
@@ -77,6 +78,7 @@ export class Live {
     const url = new URL("/ws/notifications", config.api.replace(/^http/, "ws"));
     const since = this.#seq;
     if (since !== null) url.searchParams.set("since", since);
+    if (since !== null && this.#epoch !== null) url.searchParams.set("epoch", this.#epoch);
     // The token travels as a subprotocol: a URL would end up in the logs of every server on the way.
     const socket = new WebSocket(url, ["bearer", token]);
     this.#socket = socket;
@@ -96,9 +98,11 @@ export class Live {
     switch (message.type) {
       case "ready":
         if (Number.isInteger(message.seq)) this.#seq = message.seq;
+        this.#epoch = message.epoch ?? null;
         return this.#becomeReady(replays);
       case "resync":
         this.#seq = message.seq;
+        this.#epoch = message.epoch ?? null;
         return this.#listener.onReload();
       case "auth.expiring":
         return this.#expiring();

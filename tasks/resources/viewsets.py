@@ -35,8 +35,9 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
 
     def prepare(self, handler: Handler) -> Handler:
         """The fast way where the class has left every hook as it came, else the handler itself."""
-        if self.action == "list" or (self.detail is False and self.request.method in SAFE_METHODS):
-            handler = self.reading(handler)
+        of_many = self.detail is False and self.request.method in ("GET", "HEAD")
+        if of_many or self.action == "list":
+            handler = self._reading(handler)
         plain = chosen = super().prepare(handler)
         if (quick := fast.way_of(self, RecordedViewSet)) is not None:
 
@@ -50,7 +51,7 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
 
         return answered_once(self, chosen) if self.action == "create" else chosen
 
-    def reading(self, handler: Handler) -> Handler:
+    def _reading(self, handler: Handler) -> Handler:
         """A handler that reads many: parameters that it has not looked up are refused.
 
         A list tells as of which event it was read: of one that was on record before the rows were read.
