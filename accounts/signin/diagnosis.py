@@ -9,11 +9,11 @@ from urllib.parse import unquote
 
 from django.conf import settings
 
-from accounts.signin.conf import conf
+from accounts.signin.conf import conf, origin_of
 from accounts.signin.errors import ExpiredToken, FetchError, InvalidToken, KeysUnavailable
 from accounts.signin.keyset import key_set
 from accounts.signin.known_tokens import verify_now
-from accounts.signin.tokens import FAR_AWAY, peek
+from accounts.signin.tokens import FAR_AWAY, is_signed_with, peek
 
 # The raw session token, alone or as signed for a cookie.
 _SESSION_TOKEN = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/]{43}=)?", re.ASCII)
@@ -22,6 +22,15 @@ _SESSION_TOKEN = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/]{43}=)?", re.ASCII)
 _SESSION_DATA = re.compile(r"eyJzZXNzaW9uIjp7[\w-]*|[\w-]+\.[\w-]*(\.[\w-]+){3}", re.ASCII)
 
 _SCHEME = re.compile(r"(authorization:\s*)?bearer\s+", re.IGNORECASE)
+
+# What `.env` files give a meaning to, and not every reader of them the same.
+_MARKS = {
+    "a #": re.compile("#"),
+    "a $": re.compile(r"\$"),
+    "quotes": re.compile("[\"'`]"),
+    "blanks": re.compile(r"\s"),
+    "a backslash": re.compile(r"\\"),
+}
 
 _MANY_YEARS = 10 * 365 * 24 * 3600  # seconds; no clock is that wrong
 
@@ -53,7 +62,7 @@ def examine_key_server() -> Iterator[Finding]:
     try:
         found = keys.refresh().keys
     except FetchError as error:
-        cure = "Check BETTER_AUTH_URL or BETTER_AUTH_JWKS_URL, and that the jwt plugin runs there."
+        cure = f"Check that the jwt plugin runs there. {_why_there()}"
         yield Finding("keys", "error", f"No published keys from {keys.url}: {error}.", cure)
         return
     yield Finding("keys", "ok", f"Usable keys that {keys.url} publishes: {len(found)}.")
@@ -92,7 +101,7 @@ def examine_token(raw: str) -> Iterator[Finding]:
     # What was made for another use stays wrong, also when its time or signature is as well.
     id, fault, cure = _known_kind(raw, header, claims) or (
         re.sub(r"\W+", "-", reason),
-        *_fault(reason, header, claims),
+        *_fault(reason, raw, header, claims),
     )
     yield Finding(f"token.{id}", "error", fault, cure)
 
@@ -115,7 +124,43 @@ def _known_kind(raw: str, header: Claims, claims: Claims) -> tuple[str, str, str
     return None
 
 
-def _fault(reason: str, header: Claims, claims: Claims) -> tuple[str, str]:
+def _why_there() -> str:
+    """What the URL of the published keys was made of, and what else to try."""
+    if settings.BETTER_AUTH_JWKS_URL:
+        return "The address is that of BETTER_AUTH_JWKS_URL."
+    origin = origin_of(settings.BETTER_AUTH_URL)
+    if conf.jwks_url == f"{origin}/api/auth/jwks":
+        return "If its basePath is not /api/auth, write BETTER_AUTH_URL with that path."
+    usual = f"{origin}/api/auth/jwks"
+    return f"BETTER_AUTH_URL has a path, so /jwks below it was tried, and not {usual}."
+
+
+def _likely_difference(raw: str) -> str:
+    """What of the secrets here another reader of `.env` takes for something else; "" for nothing."""
+    for secret in conf.secrets:
+        for says, variant in _as_read_elsewhere(secret):
+            if variant and variant != secret and is_signed_with(raw, variant):
+                return f" It is the one that is set here, {says}."
+    found = [name for name, mark in _MARKS.items() if any(mark.search(one) for one in conf.secrets)]
+    if not found:
+        return ""
+    return (
+        f" The one that is set here holds {' and '.join(found)}, which is the likely difference: in a"
+        " .env file # begins a comment, Next.js replaces $NAME, and quotes and blanks around it fall"
+        " away. In single quotes it stays as it is."
+    )
+
+
+def _as_read_elsewhere(secret: str) -> Iterator[tuple[str, str]]:
+    yield "up to its #", secret.partition("#")[0].rstrip()
+    yield "with what follows its $ replaced", re.sub(r"\$(\w+|\{[^}]*\})", "", secret)
+    yield "without its quotes", secret.strip("\"'`")
+    yield "without the blanks around it", secret.strip()
+    for quote in "\"'`":
+        yield f"in quotes ({quote})", f"{quote}{secret}{quote}"
+
+
+def _fault(reason: str, raw: str, header: Claims, claims: Claims) -> tuple[str, str]:
     """What to say about a refusal, and its cure."""
     shared = header.get("alg") == "HS256"
     match reason:
@@ -140,7 +185,7 @@ def _fault(reason: str, header: Claims, claims: Claims) -> tuple[str, str]:
             fault = f"The token's key {_quote(header.get('kid'))} is not published: {published}."
             cure = ASK_ITS_SERVER
         case "signature does not match" if shared:
-            fault = "The token was signed with another secret."
+            fault = f"The token was signed with another secret.{_likely_difference(raw)}"
             cure = "Set BETTER_AUTH_SECRET to the very same text on both servers, without quotes."
         case "signature does not match":
             fault = "The token was not signed with the published key it names, or changed since."

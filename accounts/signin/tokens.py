@@ -3,11 +3,12 @@
 With `keys` the only module that knows PyJWT.
 """
 
+import hmac
 import math
 import re
 import time
 import unicodedata
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -130,6 +131,16 @@ def is_usable_secret(secret: str) -> bool:
     except (jwt.PyJWTError, UnicodeEncodeError):
         return False
     return True
+
+
+def is_signed_with(raw: str, secret: str) -> bool:
+    """Whether a secret, usable or not, has signed a token; nothing else is checked of it."""
+    signing_input, _, signature = raw.rpartition(".")
+    digest = hmac.digest(
+        secret.encode("utf-8", "surrogateescape"), signing_input.encode(), "sha256"
+    )
+    made = urlsafe_b64encode(digest).decode().rstrip("=")
+    return hmac.compare_digest(made, signature)
 
 
 def _check_form(raw: str) -> None:

@@ -119,6 +119,51 @@ def test_another_secret():
     assert "another secret" in fault("token.signature-does-not-match", sign(key=OTHER_SECRET))
 
 
+OTHER_TEXT = "abcdefgh-ijklmnop-qrstuvwx-01234567"
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "says"),
+    [
+        (f"{OTHER_TEXT}#{OTHER_TEXT}", OTHER_TEXT, "up to its #"),
+        (f"{OTHER_TEXT} # comment", OTHER_TEXT, "up to its #"),
+        (f"{OTHER_TEXT}$HOME/x", f"{OTHER_TEXT}/x", "with what follows its $ replaced"),
+        (f"{OTHER_TEXT}${{HOME}}x", f"{OTHER_TEXT}x", "with what follows its $ replaced"),
+        (f'"{OTHER_TEXT}"', OTHER_TEXT, "without its quotes"),
+        (OTHER_TEXT, f"'{OTHER_TEXT}'", "in quotes (')"),
+        (f" {OTHER_TEXT} ", OTHER_TEXT, "without the blanks around it"),
+    ],
+)
+def test_a_secret_that_the_other_server_reads_otherwise(settings, here, there, says):
+    settings.BETTER_AUTH_SECRET = here
+    message = fault("token.signature-does-not-match", sign(key=there))
+    assert f"the one that is set here, {says}" in message and OTHER_TEXT not in message
+
+
+@pytest.mark.parametrize(
+    ("mark", "named"),
+    [
+        ("#", "a #"),
+        ("$", "a $"),
+        ('"', "quotes"),
+        ("`", "quotes"),
+        (" ", "blanks"),
+        ("\\", "backslash"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["BETTER_AUTH_SECRET", "BETTER_AUTH_SECRETS"])
+def test_what_is_likely_to_be_read_otherwise_is_named(settings, variable, mark, named):
+    secret = f"{OTHER_TEXT}{mark}x"
+    setattr(settings, variable, secret if variable[-1] == "T" else f"2:{SECRET},1:{secret}")
+    message = fault("token.signature-does-not-match", sign(key=OTHER_SECRET))
+    assert named in message and "likely difference" in message and OTHER_TEXT not in message
+
+
+def test_of_a_secret_without_such_marks_nothing_of_the_kind_is_said():
+    message = fault("token.signature-does-not-match", sign(key=OTHER_SECRET))
+    assert "likely" not in message
+
+
 def test_an_email_verification_token():
     token = sign(without=("sub",), email="alice@example.com", userId="alice")
     assert "e-mail-verification" in fault("token.email-verification", token)
@@ -197,6 +242,38 @@ def test_clocks_that_differ_say_by_how_much(key_server, lead, direction):
 def test_a_key_server_that_misbehaves(key_server, mood, says):
     key_server.mood = mood
     assert says in fault("keys")
+
+
+def test_where_a_redirect_leads_is_told(key_server):
+    key_server.mood = "redirecting"
+    assert f"{key_server.origin}/elsewhere" in fault("keys")
+    assert key_server.fetches == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "variable", "says"),
+    [
+        ("/auth", "BETTER_AUTH_URL", "has a path"),
+        ("", "BETTER_AUTH_URL", "basePath"),
+        ("/keys", "BETTER_AUTH_JWKS_URL", "BETTER_AUTH_JWKS_URL"),
+    ],
+)
+def test_which_address_was_tried_and_why(key_server, settings, path, variable, says):
+    key_server.path = "/somewhere/else"
+    setattr(settings, variable, f"{key_server.origin}{path}")
+    tried = {"/auth": "/auth/jwks", "": "/api/auth/jwks", "/keys": "/keys"}[path]
+    message = fault("keys")
+    assert f"{key_server.origin}{tried}: the answer was 404" in message
+    assert says in doctor()[1]["keys"]["cure"]
+
+
+def test_a_proxy_that_is_not_there_is_named_without_its_password(key_server, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:marked-password@127.0.0.1:{free_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    message = fault("keys")
+    assert "through the proxy of HTTP_PROXY" in message
+    assert "marked-password" not in printed()
 
 
 def test_a_key_server_that_is_not_there(settings):
