@@ -36,12 +36,8 @@ def says_more(record: logging.LogRecord) -> bool:
 
 def _log(reason: object, method: str | None, path: Any, origin: Any, client: Any) -> None:
     """The text for people; the same by name for programs (`LOG_FORMAT=json`)."""
-    about = {
-        "method": method,
-        "path": str(path)[:LONGEST],
-        "origin": origin[:LONGEST] if origin else None,
-        "client": client,
-    }
+    sent = {"method": method, "path": path, "origin": origin, "client": client}
+    about = {name: str(value)[:LONGEST] if value else None for name, value in sent.items()}
     logger.warning(
         "Refused %s %s: %s (origin %s, client %s)",
         *(about["method"], about["path"], reason, about["origin"] or "-", about["client"] or "-"),
