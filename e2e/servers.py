@@ -172,7 +172,7 @@ class Stack:
 
 def backend_environment(database):
     return {
-        "SECRET_KEY": "end-to-end-" + "k3y" * 20,
+        "SECRET_KEY": "end-to-end-p9Wq2LxT7vRb4NzC8mYs1KdG6hJf3QaE",
         "ALLOWED_HOSTS": "127.0.0.1,localhost",
         "DATABASE_URL": f"sqlite:///{database}",
     }

@@ -22,5 +22,8 @@ urlpatterns = [
     re_path(r"^(?!admin(?:/|$))", errors.not_found),
 ]
 
+# Below /admin these two are Django's own.
+handler404 = errors.page_not_found
+handler403 = errors.permission_denied
 handler400 = errors.bad_request
 handler500 = errors.server_error

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.exceptions import (
     APIException,
@@ -17,11 +19,13 @@ from rest_framework.exceptions import (
     ErrorDetail,
     NotAuthenticated,
     NotFound,
+    PermissionDenied,
 )
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from accounts.owned.permissions import IsOwner
 from accounts.owned.views import open_to_everybody
 from accounts.signin.authentication import TryAgainLater
 from accounts.signin.refusals import log_refused_request
@@ -86,6 +90,18 @@ def _answer(error: APIException) -> JsonResponse:
 @csrf_exempt  # a page of another origin gets the same 404 for a POST
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
     return _answer(NotFound("Not found"))
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if request.path_info.startswith("/admin"):
+        return defaults.page_not_found(request, exception)
+    return _answer(NotFound("Not found"))
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if request.path_info.startswith("/admin"):
+        return defaults.permission_denied(request, exception)
+    return _answer(PermissionDenied(IsOwner.message))
 
 
 def bad_request(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:

@@ -7,13 +7,16 @@ import socket
 import struct
 from collections.abc import Iterator
 from http.client import HTTPConnection
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from channels.layers import channel_layers
 from django.contrib.auth.models import User
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import InterfaceError, OperationalError, connection
+from django.http import Http404
 from django.urls import URLResolver, get_resolver
+from django.urls import path as django_path
 from django.urls.resolvers import RegexPattern
 from django.utils.module_loading import import_string
 from rest_framework.test import APIClient
@@ -21,7 +24,7 @@ from rest_framework.test import APIClient
 from conftest import ALICE, PAGE_ORIGIN, both_servers, client_with, sign
 from tasks.models import Task
 from tasks.tests.calls import made
-from todolist import health
+from todolist import health, urls
 from todolist.tests.people import keep_no_statements
 
 pytestmark = pytest.mark.django_db
@@ -212,6 +215,38 @@ def test_a_mistake_of_ours_is_a_500_in_json_that_a_page_can_read(alice_api, monk
     assert b"secret" not in response.content
     assert response["Access-Control-Allow-Origin"] == PAGE_ORIGIN
     assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Http404, 404, "not_found"),
+        (PermissionDenied, 403, "permission_denied"),
+        (BadRequest, 400, "bad_request"),
+        (RuntimeError, 500, "server_error"),
+    ],
+)
+def test_what_other_views_raise_is_answered_in_the_same_form(
+    settings, no_check_of_routes, error, status, code
+):
+    """Below /admin, in Django's own."""
+
+    def fails(request: Any) -> NoReturn:
+        raise error("words")
+
+    routes = [django_path("plain", fails), django_path("admin/plain", fails), *urls.urlpatterns]
+    names = ("handler400", "handler403", "handler404", "handler500")
+    handlers = {name: getattr(urls, name) for name in names}
+    settings.ROOT_URLCONF = type("Urls", (), {"urlpatterns": routes, **handlers})
+    client = APIClient(raise_request_exception=False)
+
+    answer = client.get("/plain")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json().keys() == {"detail", "code"}
+    page = client.get("/admin/plain")
+    assert page.status_code == status
+    if status in (403, 404):
+        assert page["Content-Type"].startswith("text/html")
 
 
 @both_servers
