@@ -121,7 +121,10 @@ class KeySet:
         self._last_start = now = self._clock()
         self._refresh_at = now + RETRY_REFRESH_AFTER
         body, date = download(self.url)
-        self._snapshot = snapshot = Snapshot(now, parse_keys(body))
+        keys = parse_keys(body)
+        if self._snapshot is not None and keys == self._snapshot.keys:
+            keys = self._snapshot.keys  # the very same: what was checked with them stays so
+        self._snapshot = snapshot = Snapshot(now, keys)
         self._refresh_at = now + REFRESH_AFTER
         try:  # RFC 9110 section 6.6.1
             self.clock_lead = parsedate_to_datetime(date).timestamp() - time.time()
@@ -140,7 +143,7 @@ class KeySet:
         time.sleep(self.cooldown)
         with self._lock:
             self.started += 1
-        before = self._snapshot
+        before = self._snapshot.keys if self._snapshot else ()
         try:
             self.refresh()
             logger.info("Fetched the published keys from %s", self.url)
@@ -154,10 +157,10 @@ class KeySet:
                 waiting, self._waiting = [*self._waiting.values()], {}
             self._let_go_on(waiting, before)
 
-    def _let_go_on(self, waiting: list[Waiting], before: Snapshot | None) -> None:
+    def _let_go_on(self, waiting: list[Waiting], before: tuple[PublishedKey, ...]) -> None:
         """Wake who waits: first those whose key is new since `before`, then the others."""
-        known = before.keys if before else ()
-        new = [key.kid for key in (self._snapshot or Snapshot(0, ())).keys if key not in known]
+        keys = self._snapshot.keys if self._snapshot else ()
+        new = [key.kid for key in keys if key not in before]
         waiting.sort(key=lambda each: not new or (each.kid is not None and each.kid not in new))
         for loop in {each.loop for each in waiting}:
             theirs = deque(each.done for each in waiting if each.loop is loop)

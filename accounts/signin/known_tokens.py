@@ -112,5 +112,5 @@ def _grounds(*, published: bool) -> tuple[object, ...]:
     pinned = (*conf.pinned(published=published), settings.BETTER_AUTH_LEEWAY)
     if not published:
         return (*conf.secrets, *pinned)
-    url = conf.jwks_url
-    return (key_set(url).snapshot() if url else None, *pinned)
+    snapshot = key_set(url).snapshot() if (url := conf.jwks_url) else None
+    return (snapshot and snapshot.keys, *pinned)

@@ -141,7 +141,7 @@ def test_a_key_that_is_withdrawn_takes_its_tokens_along(settings, signatures):
             verify(token)
 
 
-def test_keys_that_are_fetched_anew_only_make_it_be_checked_again(settings, signatures):
+def test_keys_that_are_fetched_anew_make_it_be_checked_again_if_they_differ(settings, signatures):
     key = SigningKey()
     with serving(key) as server:
         settings.BETTER_AUTH_URL = server.origin
@@ -151,6 +151,11 @@ def test_keys_that_are_fetched_anew_only_make_it_be_checked_again(settings, sign
             verify(token)
             verify(token)
             key_set(server.url).refresh()
+        assert signatures == [token]
+        server.keys.append(SigningKey())
+        key_set(server.url).refresh()
+        verify(token)
+        verify(token)
         assert signatures == [token, token]
 
 
