@@ -12,18 +12,20 @@ from tasks.resources.limits import INTEGER_RANGES
 from tasks.rules.moments import as_text
 from tasks.rules.text import is_blank
 
-# ISO 8601 as RFC 3339 narrows it down, with the offset optional. Python alone would also take a
-# bare date, week dates and basic format.
-_TIMESTAMP = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+# ISO 8601 as RFC 3339 narrows it down, with seconds and offset optional. Python alone would also take
+# a bare date, week dates and basic format, and Django an offset of 90 minutes. `/schema` shows it.
+TIMESTAMP = (
+    r"^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]"
+    r"(:[0-5][0-9](\.[0-9]+)?)?([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?$"
 )
+_is_timestamp = re.compile(TIMESTAMP).fullmatch
 
 
 class TimestampField(serializers.DateTimeField):
     """A moment: UTC where no offset is given, never a bare date."""
 
     def to_internal_value(self, value: Any) -> Any:
-        if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
+        if not isinstance(value, str) or not _is_timestamp(value):
             self.fail("invalid", format="YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z]")
         return super().to_internal_value(value.upper())
 

@@ -8,6 +8,8 @@ there, so no request has one.
 from collections.abc import Iterator
 from typing import Any
 
+from tasks.resources.fields import TIMESTAMP
+
 Schema = dict[str, Any]
 
 LIMITS = frozenset(
@@ -17,11 +19,6 @@ LIMITS = frozenset(
 # What the admin and drf-spectacular keep for themselves, and what says nothing here.
 NEEDLESS = frozenset(("title", "x-spec-enum-id", "default", "readOnly", "writeOnly"))
 SAFE = 2**53 - 1  # the largest whole number of JavaScript
-# The moments that are taken: more of them than `format: date-time` has, which wants an offset.
-MOMENT = (
-    r"^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]"
-    r"(:[0-5][0-9](\.[0-9]+)?)?([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?$"
-)
 COMPONENTS = "#/components/schemas/"
 
 
@@ -84,7 +81,7 @@ def _trim(schema: Schema, *, sent: bool) -> None:
     if "properties" in schema and not sent:
         schema["required"] = sorted(schema["properties"])  # nothing is left out of an answer
     if sent and schema.get("format") == "date-time":
-        schema["pattern"] = MOMENT
+        schema["pattern"] = TIMESTAMP  # more than this format, which wants an offset
         needless |= {"format"}
     if schema.get("format") in ("int32", "int64"):
         needless |= {"format"}
