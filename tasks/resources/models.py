@@ -24,6 +24,8 @@ from tasks.rules.ids import uuid7
 from tasks.rules.moments import now
 from tasks.rules.text import is_blank
 
+MAX_VERSION = 2**31 - 1  # after which, should it ever be, comes 1
+
 
 class RecordedModel(OwnedModel):
     """Something of one person's whose every change has a version and an event.
@@ -65,7 +67,7 @@ class RecordedModel(OwnedModel):
 
     def stamp(self, before: Self | None) -> None:
         """Set version and moments. `updated_at` grows with every change, whatever the clock does."""
-        self.version = 1 if before is None else before.version + 1
+        self.version = 1 if before is None else before.version % MAX_VERSION + 1
         self.updated_at = now(after=None if before is None else before.updated_at)
         if before is None:
             self.created_at = self.updated_at

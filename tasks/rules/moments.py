@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from django.utils import timezone
 
 MICROSECOND = timedelta(microseconds=1)  # the finest step that both databases keep
+LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def now(after: datetime | None = None) -> datetime:
@@ -14,7 +15,7 @@ def now(after: datetime | None = None) -> datetime:
     """
     moment = timezone.now()
     if after is not None:
-        moment = max(moment, after + MICROSECOND)
+        moment = max(moment, after + MICROSECOND if after < LAST else LAST)
     return moment if moment.microsecond % 10 else moment + MICROSECOND
 
 

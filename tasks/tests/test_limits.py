@@ -1,7 +1,7 @@
 """What a column holds is the same on either database, whoever writes (docs/api.md section 3)."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -190,6 +190,60 @@ def test_whatever_is_stored_is_shown(alice_api: Any, values: dict[str, Any]) -> 
             assert alice_api.delete(path).status_code == 204
     assert alice_api.get("/events").status_code == 200
     assert sum(send_due(now())) >= 0
+
+
+JUNK = [
+    *(
+        "abc",
+        "",
+        2**63 - 1,
+        -1,
+        1.5,
+        1e308,
+        float("inf"),
+        b"\xff\x00",
+        "a\0b",
+        "NaN",
+        "{",
+        "\u0663",
+    ),
+    *("2030-02-30 00:00:00", "0000-01-01 00:00:00", "10000-01-01 00:00:00", "2030-01-01", LAST),
+    *("infinity", "-infinity", "0001-01-01 00:00:00+05:00", "4713-01-01 00:00:00 BC", 2**31 - 1),
+]
+
+
+@pytest.mark.parametrize("column", [field.column for field in Task._meta.concrete_fields])
+def test_no_stored_value_makes_an_error_of_the_server(alice_api: Any, column: str) -> None:
+    """By SQL, which on SQLite puts anything into any column."""
+    staff = Client(raise_request_exception=False)
+    staff.force_login(User.objects.create_superuser("staff"))
+    for junk in JUNK:
+        with transaction.atomic():
+            tasks = stored_past_the_models(1 if column == "id" else 3, **{column: junk})
+            for answer in answers(alice_api, staff, tasks):
+                assert answer.status_code in (200, 204, 302, 403, 404), (junk, answer)
+            transaction.set_rollback(True)
+
+
+def answers(api: Any, staff: Client, tasks: list[Task]) -> Iterator[Any]:
+    if not tasks:
+        return
+    path, page_of = f"/tasks/{tasks[0].pk}", f"/admin/tasks/task/{tasks[0].pk}"
+    for ordering in ("created_at", "-deadline", "order", "-updated_at"):
+        url: str | None = f"/tasks?limit=1&ordering={ordering}"
+        for _ in tasks:
+            if url:
+                yield (page := api.get(url))
+                url = next_url(page)
+    yield api.get("/tasks?search=row&deadline_before=2040-01-01T00:00:00Z")
+    yield api.get("/events")
+    yield api.get(path)
+    yield staff.get("/admin/tasks/task/")
+    for tail in ("change", "delete"):
+        yield staff.get(f"{page_of}/{tail}/")
+    yield api.patch(path, {"description": "new", "completed": True})
+    yield api.delete(path)
+    list(send_due(now()))
 
 
 def test_what_was_kept_of_old_is_mended_by_its_owner(alice_api: Any) -> None:

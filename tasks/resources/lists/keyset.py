@@ -11,6 +11,7 @@ from django.db import connection, models
 from django.db.models import F, Q, QuerySet
 from django.db.models.fields.tuple_lookups import TupleGreaterThan, TupleLessThan
 
+from tasks.resources.limits import INTEGER_RANGES
 from tasks.resources.lists.query import BadParameter
 from tasks.rules.moments import as_text
 
@@ -80,10 +81,17 @@ def _value_of(field: Any, shown: Any) -> Any:
         raise ValueError("NUL")
     value = field.clean(shown, None)
     if isinstance(field, models.IntegerField):
-        low, high = connection.ops.integer_field_range(field.get_internal_type())
-        if not low <= value <= high:  # than which nothing larger is stored
+        low, high = INTEGER_RANGES[field.get_internal_type()]
+        if not low <= value <= high and not _is_stored(field, value):
             raise ValueError("out of range")
     return value
+
+
+def _is_stored(field: Any, value: int) -> bool:
+    """Whether a number beyond what the column should hold is there all the same, as it may be on SQLite."""
+    low, high = connection.ops.integer_field_range(field.get_internal_type())
+    beyond = {f"{field.name}__{'gte' if value > 0 else 'lte'}": value}
+    return low <= value <= high and field.model._base_manager.filter(**beyond).exists()
 
 
 def keys_of(rows: QuerySet[Any], default: Sequence[str]) -> list[Key]:
