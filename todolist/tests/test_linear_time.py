@@ -228,3 +228,32 @@ def test_parameters_of_json_are_not_looked_at(server, content_type):
 def test_other_types_are_415(server, content_type, status):
     headers = {"Authorization": f"Bearer {sign('types')}", "Content-Type": content_type}
     assert ask(server, "POST", "/tasks", headers, b'{"text": "x"}') == status
+
+
+@pytest.fixture(scope="module")
+def developers_server(start_server) -> Server:
+    started: Server = start_server(DEBUG="True")
+    return started
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/tasks?" + "a&" * (SIZE // 2), {}),  # more parameters than Django reads
+        ("/admin/login/?" + "a&" * (SIZE // 2), {}),
+        ("/tasks", {"Host": "evil.example.com", "Cookie": 'a="' + '\\"' * (SIZE // 2) + '"'}),
+        (
+            "/tasks",
+            {
+                "Host": "evil.example.com",
+                "Cookie": ";".join(f"a{n}=value-{n}" for n in range(3000)),
+            },
+        ),
+        ("/tasks?" + "token=abcdefgh&" * 2000, {"Host": "evil.example.com"}),
+        ("/tasks", {"Host": "evil.example.com", "X-Any": '"token": ' + " " * SIZE}),
+        ("/tasks", {"Host": "evil.example.com", "X-Any": "eyJ" * (SIZE // 3)}),
+    ],
+)
+def test_no_crash_page_holds_the_server_up(developers_server, path, headers):
+    headers = {"Authorization": f"Bearer {sign('pages')}", **headers}
+    assert ask(developers_server, "GET", path, headers) == 400
