@@ -30,6 +30,7 @@ from conftest import (
     sign,
 )
 from tasks.models import Event, Task
+from tasks.resources.forms import OPENED
 
 pytestmark = both_servers
 
@@ -383,7 +384,8 @@ def test_what_staff_change_in_the_admin_arrives_too(server, working_on):
     _, _, task = call(server, token, "POST", "/tasks", {"text": "mispelt"})
     staff = Staff(server)
     with opened(server, token) as socket:
-        staff.post(f"/admin/tasks/task/{task['id']}/change/", text="misspelt", order="0")
+        form = {"text": "misspelt", "order": "0", OPENED: str(task["version"])}
+        staff.post(f"/admin/tasks/task/{task['id']}/change/", **form)
         event = received(socket)
         assert (event["type"], event["data"]["text"]) == ("task.updated", "misspelt")
         staff.post(

@@ -189,7 +189,7 @@ MUTANTS = (
     Mutant(
         "the origin rule",
         "accounts/signin/websocket.py",
-        'if all(origin.decode("latin-1") in settings.CORS_ORIGINS for origin in origins):',
+        "if all(origin in settings.CORS_ORIGINS or is_own(origin, scope) for origin in origins):",
         "if origins is not None:",
         (SOCKETS,),
     ),
