@@ -410,6 +410,7 @@ def test_without_its_database_the_server_is_alive_and_not_ready(anonymous_api, b
 
     assert ready.status_code == 503
     assert "database" in ready.json()["detail"]
+    assert ready.json()["code"] == "not_ready"
     assert "password" not in json.dumps(ready.json())
     assert ready["Access-Control-Allow-Origin"] == PAGE_ORIGIN
     assert live.status_code == 200

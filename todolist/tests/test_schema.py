@@ -410,6 +410,10 @@ def test_the_fields_of_an_answer_are_all_documented(document, alice_api):
     task = made(alice_api)
     assert task.keys() == schemas["Task"]["properties"].keys()
     assert alice_api.get("/me").json().keys() == schemas["Person"]["properties"].keys()
+    assert alice_api.get("/health/live").json().keys() == schemas["Live"]["properties"].keys()
+    parts = alice_api.get("/health/ready").json().keys()
+    assert parts == schemas["Ready"]["properties"].keys()
+    assert parts - {"status"} == schemas["NotReady"]["properties"].keys() - {"detail", "code"}
     for event in alice_api.get("/events").json():
         assert event.keys() == schemas["TaskCreated"]["properties"].keys()
 
