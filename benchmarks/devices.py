@@ -64,7 +64,7 @@ DEVICES = [
         class LoopThreads:
             def __init__(self, usual, most, *, initializer):
                 self.pool = ThreadPoolExecutor(4, initializer=initializer)
-            async def call(self, function, *args, share=WHOLE):
+            async def call(self, function, *args, **how):
                 loop = asyncio.get_running_loop()
                 return await loop.run_in_executor(self.pool, function, *args)
         """, STORED),

@@ -143,6 +143,10 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
         "prepare_threshold": None,
     }
 
+# What a request may take: longer than that, it is 503. Commands and migrations take their time.
+STATEMENT_TIMEOUT = 8  # seconds of a statement; on SQLite, which has no such limit, of a request
+LOCK_TIMEOUT = 4  # seconds that a statement waits for another transaction
+
 # Row-level security. With a role that is above it the server warns, or does not start (checks.py).
 DATABASE_RLS = env.flag("DATABASE_RLS", default=True)
 DATABASE_RLS_DEMANDED = DATABASE_RLS and bool(env.text("DATABASE_RLS"))
@@ -193,6 +197,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "todolist.serving.static.StaticFilesBelowPrefix"},
 }
+STATICFILES_FINDERS = ["todolist.serving.static.FilesOfPages"]
 WHITENOISE_USE_FINDERS = True  # serve the admin's files from where they are installed
 WHITENOISE_AUTOREFRESH = False
 

@@ -1,20 +1,19 @@
 """The door for HTTP: `Authorization: Bearer <token>` in, a `CurrentUser` out (RFC 6750)."""
 
+import time
 from collections.abc import MutableMapping
-from contextlib import suppress
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts.signin.conf import conf
-from accounts.signin.errors import InvalidToken, KeysUnavailable, TokenError
+from accounts.signin.errors import ExpiredToken, KeysUnavailable, TokenError
 from accounts.signin.known_tokens import bearer_token, verify, verify_async
 from accounts.signin.tokens import VerifiedToken
 from accounts.users import CurrentUser
 
-SETTLED = "accounts.signin.settled"  # key of an ASGI scope
+SEEN = "todolist.authorization"  # of an ASGI scope
 
 
 class TryAgainLater(APIException):
@@ -27,17 +26,37 @@ class TryAgainLater(APIException):
         self.wait = error.retry_after  # REST framework makes `Retry-After` of it
 
 
+class Seen(NamedTuple):
+    """An `Authorization` header that was looked at already, and what was found."""
+
+    header: bytes
+    found: VerifiedToken | TokenError | KeysUnavailable | None
+
+    def outcome(self) -> VerifiedToken | None:
+        """As `verify`: meanwhile it may have expired."""
+        if isinstance(self.found, Exception):
+            raise self.found
+        if self.found is not None and time.time() >= self.found.expires_at:
+            raise ExpiredToken
+        return self.found
+
+
 class BearerAuthentication(BaseAuthentication):
     """Authenticate by a Better Auth token; no database row is read or written."""
 
     def authenticate(self, request: Request) -> tuple[CurrentUser, VerifiedToken] | None:
         """`None` when no bearer token was sent; `AuthenticationFailed` when it is no good."""
         try:
-            header = request.META.get("HTTP_AUTHORIZATION", "")
-            raw = bearer_token(header.encode("latin-1", "replace"))
-            if raw is None:
+            header = request.META.get("HTTP_AUTHORIZATION", "").encode("latin-1", "replace")
+            # Once: an error that was raised refers to the request.
+            seen: Seen | None = getattr(request._request, "scope", {}).pop(SEEN, None)
+            if seen is not None and seen.header == header:
+                token = seen.outcome()
+            else:
+                raw = bearer_token(header)
+                token = None if raw is None else verify(raw)
+            if token is None:
                 return None
-            token = _settled(request, raw)
         except KeysUnavailable as error:
             raise TryAgainLater(error) from error
         except TokenError as error:
@@ -54,28 +73,21 @@ class BearerAuthentication(BaseAuthentication):
         return f'Bearer error="invalid_token", error_description="{error}"'
 
 
-async def settle_keys(scope: MutableMapping[str, Any]) -> None:
-    """Verify a request's token on the event loop, which is where to wait for published keys.
+async def who_asks(scope: MutableMapping[str, Any]) -> CurrentUser | None:
+    """Whose token an ASGI request came with: `None` without a good one.
 
-    What comes of it stands in the scope, and `BearerAuthentication` goes by it.
+    For the event loop, where it waits for keys that have to be fetched. What was found is kept in the
+    scope, for `BearerAuthentication`, which tells why a token is refused. Several headers are none
+    that is good, and are not looked at.
     """
     headers = [value for name, value in scope["headers"] if name == b"authorization"]
-    # Shared secrets need no fetch. And several headers, which Django joins, are never a token.
-    if not conf.jwks_url or len(headers) != 1:
-        return
-    with suppress(InvalidToken):  # which `BearerAuthentication` finds as well
-        if (raw := bearer_token(headers[0])) is not None:
-            try:
-                scope[SETTLED] = raw, await verify_async(raw)
-            except (TokenError, KeysUnavailable) as error:
-                scope[SETTLED] = raw, error.with_traceback(None)
-
-
-def _settled(request: Request, raw: str) -> VerifiedToken:
-    """The token of a request as `settle_keys` has found it, or verified by now."""
-    settled, outcome = getattr(request, "scope", {}).pop(SETTLED, (None, None))
-    if settled != raw:
-        return verify(raw)
-    if isinstance(outcome, Exception):
-        raise outcome
-    return cast("VerifiedToken", outcome)
+    if len(headers) != 1:
+        return None
+    found: VerifiedToken | TokenError | KeysUnavailable | None
+    try:
+        raw = bearer_token(headers[0])
+        found = None if raw is None else await verify_async(raw)
+    except (TokenError, KeysUnavailable) as error:
+        found = error.with_traceback(None)
+    scope[SEEN] = Seen(headers[0], found)
+    return found.user if isinstance(found, VerifiedToken) else None

@@ -5,6 +5,7 @@ framework documents it (`get_codes`), and stays while sentences may change (docs
 """
 
 import logging
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,20 +53,42 @@ class DatabaseUnavailable(APIException):
     wait = 1  # seconds; REST framework makes `Retry-After` of it
 
 
+class ServerBusy(APIException):
+    status_code = 503
+    default_detail = "The server is busy. Try again in a moment."
+    default_code = "busy"
+    wait = 1  # seconds; REST framework makes `Retry-After` of it
+
+
+# What drivers say of a statement or a lock that was waited for as long as a request may: PostgreSQL's
+# SQLSTATEs, and SQLite's codes.
+TOOK_TOO_LONG = frozenset({"57014", "55P03", sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT})
+REFUSAL = "todolist.refusal"  # of an ASGI scope: the error that is the answer
+
+
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's own, with codes, and 503 rather than 500 while the database does not answer.
 
     An exception may have `members`: what its answer holds besides `detail` and `code`.
     """
     if isinstance(exc, OperationalError | InterfaceError):
-        logger.error("The database does not answer: %s", exc)
-        exc = DatabaseUnavailable()
+        exc = of_database(exc)
     if isinstance(exc, NotAuthenticated | AuthenticationFailed | TryAgainLater):
         log_refused_request(context["request"]._request, exc)
     response = drf_exception_handler(exc, context)
     if response is not None:
         response.data = _body(response.data, getattr(exc, "members", {}))
     return response
+
+
+def of_database(error: Exception) -> APIException:
+    """What to answer where the database does not, or takes longer than a request may."""
+    said = {getattr(error.__cause__, name, None) for name in ("sqlstate", "sqlite_errorcode")}
+    if said & TOOK_TOO_LONG:
+        logger.warning("A statement took too long: %s", error)
+        return ServerBusy("This takes too long at the moment. Try again, or ask for less.")
+    logger.error("The database does not answer: %s", error)
+    return DatabaseUnavailable()
 
 
 def _body(data: Any, members: Mapping[str, Any]) -> Any:
@@ -83,7 +106,18 @@ def body_of(error: APIException) -> Any:
 
 
 def _answer(error: APIException) -> JsonResponse:
-    return JsonResponse(body_of(error), status=error.status_code)
+    """The same, where no view of the API is at work."""
+    response = JsonResponse(body_of(error), status=error.status_code)
+    if (seconds := getattr(error, "wait", None)) is not None:
+        response["Retry-After"] = str(seconds)
+    return response
+
+
+@open_to_everybody("it shows nothing")
+@csrf_exempt
+def refused(request: Any) -> JsonResponse:
+    """What was refused before any view was asked (todolist/serving/handler.py)."""
+    return _answer(request.scope[REFUSAL])
 
 
 @open_to_everybody("it shows nothing")

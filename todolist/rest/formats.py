@@ -52,9 +52,11 @@ class LimitedJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        codings = (
-            parser_context["request"].META.get("HTTP_CONTENT_ENCODING") if parser_context else ""
-        )
+        request = (parser_context or {}).get("request")
+        declared = str(request.META.get("CONTENT_LENGTH")) if request is not None else ""
+        if declared.isdecimal() and int(declared) > settings.MAX_BODY_SIZE:
+            raise BodyTooLarge  # a server need not have read it
+        codings = request.META.get("HTTP_CONTENT_ENCODING") if request is not None else ""
         if codings and not _is_identity(codings):
             raise EncodedBody
         body = stream.read(settings.MAX_BODY_SIZE + 1)

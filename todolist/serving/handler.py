@@ -1,38 +1,48 @@
 """Runs Django's request cycle on a few threads of its own, one hop away from the event loop.
 
 Django's ASGI handler goes to a thread and back for each signal and each middleware. Here the loop
-reads the body, one of a few threads that stay does everything else, and the loop sends the answer.
+looks at the token, reads the body, one of a few threads that stay does everything else, and the loop
+sends the answer.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, suppress
 from io import BytesIO
 from typing import Any
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.db import close_old_connections, reset_queries
-from django.http import HttpRequest, HttpResponseBase
+from django.db import close_old_connections, connection, reset_queries
+from django.http import FileResponse, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import SAFE_METHODS
 
 from accounts.checks.walk import http_routes
 from accounts.owned.acting import act_for_nobody
 from accounts.owned.views import why_open
-from accounts.signin.authentication import settle_keys
+from accounts.signin.authentication import BearerAuthentication, who_asks
+from todolist.rest.errors import REFUSAL, ServerBusy, not_found, refused
+from todolist.rest.formats import BodyTooLarge
+from todolist.serving.bodies import Rooms, drain, framing, read_body
 from todolist.serving.content_type import with_plain_content_type
-from todolist.serving.middleware import stored
+from todolist.serving.middleware import is_admin, stored
 from todolist.serving.prefix import below_prefix
-from todolist.serving.threads import WHOLE, LoopThreads
+from todolist.serving.sqlite.deadline import begin_request
+from todolist.serving.threads import WHOLE, Busy, Gone, LoopThreads, Receive
 
 THREADS = 2  # at work, where each of them makes progress
 THREADS_AT_MOST = 8
 # Tenths of a thread: a database answers a change only when the disk has it.
 SHARE_OF_A_CHANGE = 3
-DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that is too large, read so that it is answered
+ADMIN_BODY = 64 * 1024  # bytes of a form; before it is read, nobody knows who sends it
+SIGN_IN_PATH, SIGN_IN = "/admin/login/", "\0sign-in"  # where a password costs a third of a second
 
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+FILE_BLOCK = 64 * 1024  # bytes of a file that are read, and kept for a client, at a time
+
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes | FileResponse]
+Send = Callable[[Any], Awaitable[Any]]
+FindOut = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class OneHopHandler(ASGIHandler):
@@ -46,41 +56,144 @@ class OneHopHandler(ASGIHandler):
         self.load_middleware(is_async=False)
         self._prefixed = False
         self._threads = LoopThreads(THREADS, THREADS_AT_MOST, initializer=act_for_nobody)
+        self._rooms = Rooms()
         # What the URLconf has for each path that it spells out, looked up once.
         self._matches = dict(_matches())
         # Paths whose views wait for nothing, neither for a database nor for the network: a hop
         # would take longer than they do, and while a database hangs they answer all the same.
-        self._at_once = frozenset(
-            path
-            for path, match in self._matches.items()
-            if getattr(getattr(match.func, "cls", None), "answers_at_once", False)
-        )
+        # What they have to find out before that, they may find out on the event loop.
+        views = ((path, getattr(match.func, "cls", None)) for path, match in self._matches.items())
+        self._at_once: dict[str, FindOut | None] = {
+            path: getattr(view, "find_out", None)
+            for path, view in views
+            if getattr(view, "answers_at_once", False)
+        }
         # Paths that are open to everybody: a token there, good or not, is nobody's business.
         routes = self._matches.items()
         self._open = {path for path, match in routes if why_open(match.func) is not None}
 
-    async def __call__(
-        self, scope: dict[str, Any], receive: Receive, send: Callable[[Any], Awaitable[Any]]
-    ) -> None:
-        body = await read_body(receive)
-        if body is None:
-            return  # the client went away
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         scope, path = below_prefix(scope)
-        if path not in self._open:
-            # Whoever waits for published keys waits here, and keeps no thread from anybody else.
-            await settle_keys(scope)
-        if path in self._at_once:
+        # Whoever waits for published keys waits here, and keeps no thread from anybody else.
+        user = None if path in self._open else await who_asks(scope)
+        if user is not None:
+            person, limit = user.id, settings.MAX_BODY_SIZE
+        else:
+            # Told from ids, which hold no control characters.
+            person, limit = f"\0{(scope.get('client') or ('',))[0]}", 0
+        length, expects_continue = framing(scope)
+        if length == 0:
+            await self._respond(scope, receive, send, path, person, b"")
+            return
+        if user is None:
+            limit = self._limit_for_strangers(scope["method"], path)
+        if limit == 0 or (length is not None and length > limit):
+            # Nobody reads it. Whoever is signed in hears of its length from the view, in its turn.
+            refusal = BodyTooLarge() if limit and user is None else None
+            await self._respond(
+                *(scope, receive, send, path, person, b"", refusal),
+                unread=True,
+                close=expects_continue,
+            )
+            return
+        size = 0 if is_admin(path) else (limit if length is None else length)
+        await self._rooms.enter(person, size)
+        try:
+            body = await read_body(receive, limit)
+            if body is not None:  # else the client went away
+                too_large = len(body) > limit
+                refusal = BodyTooLarge() if too_large and user is None else None
+                await self._respond(
+                    scope, receive, send, path, person, body, refusal, unread=too_large
+                )
+        finally:
+            self._rooms.leave(person, size)
+
+    async def _respond(
+        self,
+        scope: dict[str, Any],
+        receive: Receive,
+        send: Send,
+        path: str,
+        person: str,
+        body: bytes,
+        refusal: APIException | None = None,
+        *,
+        unread: bool = False,
+        close: bool = False,
+    ) -> None:
+        """Answer a request; where its body is `unread`, only then is what comes of that dropped.
+
+        Not with `close`: the client waits with its body for a word, and gets an answer.
+        """
+        if refusal is not None:
+            answer = self._refuse(scope, refusal)
+        elif path in self._at_once:
+            if (find_out := self._at_once[path]) is not None:
+                await find_out(scope)
             answer = self._answer(scope, body)
         else:
-            share = WHOLE if scope["method"] in SAFE_METHODS else SHARE_OF_A_CHANGE
-            answer = await self._threads.call(self._answer_on_thread, scope, body, share=share)
+            method = scope["method"]
+            share = WHOLE if method in SAFE_METHODS else SHARE_OF_A_CHANGE
+            kind = SIGN_IN if path == SIGN_IN_PATH and method == "POST" else ""
+            try:
+                answer = await self._threads.call(
+                    self._answer_on_thread,
+                    *(scope, body),
+                    share=share,
+                    person=person,
+                    kind=kind,
+                    receive=receive,
+                )
+            except Gone:
+                return
+            except Busy:
+                answer = self._refuse(scope, ServerBusy())
         status, headers, content = answer
+        if close:
+            headers.append((b"Connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        if isinstance(content, FileResponse):
+            content = await _send_file(content, send)
+        if unread and not close:
+            await send({"type": "http.response.body", "body": content, "more_body": True})
+            await drain(receive)
+            content = b""
         await send({"type": "http.response.body", "body": content})
 
-    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+    def _limit_for_strangers(self, method: str, path: str) -> int:
+        """Up to which size a body is read of somebody without a good token: in bytes, 0 for not at all.
+
+        Where nothing but such a token opens the view, it refuses before it would look at a body.
+        """
+        if is_admin(path):
+            return ADMIN_BODY
+        match = self._matches.get(path)
+        try:
+            match = match or resolve(path)
+        except Resolver404:
+            return 0
+        view = getattr(match.func, "cls", None)
+        if view is None:
+            reads = why_open(match.func) is not None and match.func is not not_found
+        else:
+            handlers = getattr(match.func, "actions", None) or dir(view)
+            by_token_alone = view.authentication_classes == [BearerAuthentication]
+            reads = method.lower() in handlers and not by_token_alone
+        return settings.MAX_BODY_SIZE if reads and method not in SAFE_METHODS else 0
+
+    def _refuse(self, scope: dict[str, Any], error: APIException) -> Answer:
+        """What no view is asked about, with the headers that every answer has."""
+        scope = {**scope, REFUSAL: error}
+        if is_admin(scope["path"].removeprefix(get_script_prefix(scope))):
+            scope["path"] = f"{get_script_prefix(scope)}/"  # whose middleware asks the database
+        return self._answer(scope, b"")
+
+    def resolve_request(self, request: Any) -> ResolverMatch:
         """What the URLconf has for this path; raises `Resolver404` where it has nothing."""
         match = self._matches.get(request.path_info)
+        if REFUSAL in request.scope:
+            match = ResolverMatch(refused, (), {})
         if match is None:
             return super().resolve_request(request)
         request.resolver_match = match
@@ -89,6 +202,8 @@ class OneHopHandler(ASGIHandler):
     def _answer_on_thread(self, scope: dict[str, Any], body: bytes) -> Answer:
         """`_answer` on one of the threads, which keep their connections from request to request."""
         close_old_connections()
+        if connection.vendor == "sqlite":
+            begin_request()
         if settings.DEBUG:
             reset_queries()
         return self._answer(scope, body)
@@ -108,12 +223,28 @@ class OneHopHandler(ASGIHandler):
             scope = {**scope, "headers": [*scope["headers"], length]}
         request, refusal = self.create_request(scope, BytesIO(body))
         response: Any = refusal if request is None else self.get_response(request)
-        content = b"".join(response) if response.streaming else response.content
-        if response.streaming:
-            response.close()
+        content: bytes | FileResponse
+        if isinstance(response, FileResponse):
+            content = response  # sent as fast as the client reads
+        else:
+            content = b"".join(response) if response.streaming else response.content
+            if response.streaming:
+                response.close()
         answer = response.status_code, wire_headers(response), content
         cut_circles(response)
         return answer
+
+
+async def _send_file(response: FileResponse, send: Send) -> bytes:
+    """Send a file but for its end, which is what is returned."""
+    response.block_size = FILE_BLOCK
+    with closing(response):
+        block = b""
+        for following in response:
+            if block:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            block = following
+        return block
 
 
 def _matches() -> Iterator[tuple[str, ResolverMatch]]:
@@ -124,25 +255,6 @@ def _matches() -> Iterator[tuple[str, ResolverMatch]]:
             for spelling in (path, f"{path}/"):
                 with suppress(Resolver404):
                     yield spelling, resolve(spelling)
-
-
-async def read_body(receive: Receive) -> bytes | None:
-    """The whole body of a request; `None` where the client goes away before its end.
-
-    Of one that is too large enough to show that, and the rest is dropped: while sending nobody reads.
-    """
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        part = message.get("body", b"")
-        if size <= settings.MAX_BODY_SIZE:
-            parts.append(part)
-        size += len(part)
-        if not message.get("more_body") or size > DRAIN_AT_MOST:
-            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def cut_circles(response: Any) -> None:

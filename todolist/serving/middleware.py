@@ -146,7 +146,7 @@ class AdminMiddleware:
         self._get_admin_response = inner
 
     def __call__(self, request: HttpRequest) -> Any:
-        if not is_admin(request):
+        if not is_admin(request.path_info):
             return self.get_response(request)
         if request.META.get("HTTP_COOKIE", "").count("\\") > MAX_ESCAPES:
             raise SuspiciousOperation("Too many escaped characters in Cookie")
@@ -154,9 +154,9 @@ class AdminMiddleware:
             return self._get_admin_response(request)
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponseForbidden | None:
-        return self._csrf.process_view(request, *view) if is_admin(request) else None
+        return self._csrf.process_view(request, *view) if is_admin(request.path_info) else None
 
 
-def is_admin(request: HttpRequest) -> bool:
-    """Whether a request is for the admin, whose people are Django accounts."""
-    return request.path_info.startswith("/admin/")
+def is_admin(path: str) -> bool:
+    """Whether a path below our prefix is one of the admin, whose people are Django accounts."""
+    return path.startswith("/admin/")

@@ -1,10 +1,10 @@
-"""Threads at the service of an event loop."""
+"""Threads at the service of an event loop, shared fairly among those who call."""
 
 import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,8 +12,19 @@ from tasks.events.bell import call_soon
 
 HELD_UP = 0.05  # seconds that a call may take before another thread takes over
 WHOLE = 10  # what a call takes of a thread is said in tenths
+EACH = 2  # threads at work for one person at the same time
+QUEUE = 100  # calls of one person that wait
 
 Answer = TypeVar("Answer")
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+
+
+class Busy(Exception):
+    """This person has as many calls waiting as they may."""
+
+
+class Gone(Exception):
+    """Whoever called has hung up, and the call was not made."""
 
 
 class Job(NamedTuple):
@@ -22,6 +33,8 @@ class Job(NamedTuple):
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[Any]
     share: int
+    person: str
+    kind: str
 
 
 class LoopThreads:
@@ -30,6 +43,9 @@ class LoopThreads:
     Python runs one thread at a time, so `usual` of them are at work. Those that something slow holds up
     do not count: for each of them another one takes over, as far as `most` altogether. A call that waits
     for a good part of its time counts for its `share` only.
+
+    Nobody has more than `EACH` of them at a time, and those who have calls waiting take turns; calls of
+    no person are not limited. What is kept of a person is gone with their last call.
     """
 
     def __init__(self, usual: int, most: int, *, initializer: Callable[[], object]) -> None:
@@ -39,30 +55,115 @@ class LoopThreads:
         self._limit = usual * WHOLE  # to the shares of those that are busy
         self._busy: dict[int, tuple[float, int]] = {}  # since when, and the share
         self._idle: list[SimpleQueue[Job]] = []
-        self._waiting: deque[Job] = deque()
+        self._at_work: dict[str, int] = {}  # threads of each person, and of each kind of call
+        self._waiting: dict[str, deque[Job]] = {}  # of each person; whose turn it is comes first
         self._watching: asyncio.AbstractEventLoop | None = None  # by which loop it is seen to
 
-    async def call(self, function: Callable[..., Answer], *args: Any, share: int = WHOLE) -> Answer:
+    async def call(
+        self,
+        function: Callable[..., Answer],
+        *args: Any,
+        share: int = WHOLE,
+        person: str = "",
+        kind: str = "",
+        receive: Receive | None = None,
+    ) -> Answer:
         """What `function` answers, or raises, on one of the threads.
 
-        It runs to its end, even where the caller is cancelled. `share` is in tenths of a thread.
+        It runs to its end, even where the caller is cancelled. `share` is in tenths of a thread; of a
+        `kind` that is named, too, no more than `EACH` run at a time. `receive` is that of an ASGI
+        request whose body was read: where its client leaves before it is its turn, the call is not
+        made. Raises `Busy` and `Gone`.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
-        job = Job(function, args, loop, done, share)
+        job = Job(function, args, loop, done, share, person, kind)
         with self._lock:
-            if not self._waiting and self._fits(job):
+            waits = bool(self._waiting and self._first()) or not self._may_start(job)
+            if not waits:
                 self._start(job)
             else:
-                self._waiting.append(job)
-                if self._watching is None or self._watching.is_closed():
-                    self._watch(loop)
+                self._queue(job)
+        if waits and receive is not None:
+            await self._turn_of(job, receive)
         return await done
+
+    async def _turn_of(self, job: Job, receive: Receive) -> None:
+        """Wait until a call is made, or its client is gone."""
+        while not job.done.done():
+            message = asyncio.ensure_future(receive())
+            try:
+                await asyncio.wait((job.done, message), return_when=asyncio.FIRST_COMPLETED)
+                if message.done() and message.result()["type"] == "http.disconnect":
+                    if self._withdraw(job):
+                        raise Gone
+                    return
+            finally:
+                message.cancel()
+
+    def _withdraw(self, job: Job) -> bool:
+        """Take a call out of the queue; false where it is being made."""
+        with self._lock:
+            theirs = self._waiting.get(job.person, deque())
+            for place, each in enumerate(theirs):
+                if each is job:  # to compare them would be to compare what they are called with
+                    del theirs[place]
+                    if not theirs:
+                        del self._waiting[job.person]
+                    return True
+        return False
+
+    def _queue(self, job: Job) -> None:
+        theirs = self._waiting.get(job.person)
+        if theirs is None:
+            self._waiting[job.person] = deque((job,))
+        elif len(theirs) >= QUEUE and job.person:
+            raise Busy
+        else:
+            theirs.append(job)
+        if self._watching is None or self._watching.is_closed():
+            self._watch(job.loop)
+
+    def _first(self) -> Job | None:
+        """The call whose turn it is: of those who may have another thread, whoever had none the longest."""
+        for theirs in self._waiting.values():
+            if self._may_have_another(theirs[0]):
+                return theirs[0]
+        return None
+
+    def _may_have_another(self, job: Job) -> bool:
+        at_work = self._at_work
+        if job.kind and at_work.get(job.kind, 0) >= EACH:
+            return False
+        return not job.person or at_work.get(job.person, 0) < EACH
+
+    def _may_start(self, job: Job) -> bool:
+        if not self._may_have_another(job):
+            return False
+        if self._limit != self._usual * WHOLE or not self._fits(job):
+            self._count_those_held_up()
+        return self._fits(job)
 
     def _fits(self, job: Job) -> bool:
         if len(self._busy) >= self._most:
             return False
         return sum(share for _, share in self._busy.values()) + job.share <= self._limit
+
+    def _count_those_held_up(self) -> None:
+        before = time.monotonic() - HELD_UP
+        held_up = sum(share for since, share in self._busy.values() if since < before)
+        self._limit = self._usual * WHOLE + held_up
+
+    def _next_of_those_waiting(self) -> Job | None:
+        """The call whose turn it is, out of the queue; `None` where no thread is to be had for it."""
+        job = self._first() if self._waiting else None
+        if job is None or not self._fits(job):
+            return None
+        theirs = self._waiting.pop(job.person)
+        theirs.popleft()
+        if theirs:
+            self._waiting[job.person] = theirs  # after all others
+        return job
 
     def _start(self, job: Job) -> None:
         if self._idle:
@@ -71,8 +172,22 @@ class LoopThreads:
             inbox = SimpleQueue()
             name = f"request_{len(self._busy) + 1}"  # all others are busy
             threading.Thread(target=self._work, args=(inbox,), name=name, daemon=True).start()
-        self._busy[id(inbox)] = time.monotonic(), job.share
+        self._take(inbox, job)
         inbox.put(job)
+
+    def _take(self, inbox: SimpleQueue[Job], job: Job) -> None:
+        self._busy[id(inbox)] = time.monotonic(), job.share
+        self._at_work[job.person] = self._at_work.get(job.person, 0) + 1
+        if job.kind:
+            self._at_work[job.kind] = self._at_work.get(job.kind, 0) + 1
+
+    def _let_go(self, inbox: SimpleQueue[Job], *names: str) -> None:
+        del self._busy[id(inbox)]
+        for name in names:
+            if self._at_work[name] > 1:
+                self._at_work[name] -= 1
+            else:
+                del self._at_work[name]
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._watching = loop
@@ -84,13 +199,10 @@ class LoopThreads:
             if not self._waiting:
                 self._watching, self._limit = None, self._usual * WHOLE
                 return
-            before = time.monotonic() - HELD_UP
-            held_up = sum(share for since, share in self._busy.values() if since < before)
-            self._limit = self._usual * WHOLE + held_up
+            self._count_those_held_up()
             self._watch(loop)
-            while self._waiting and self._fits(self._waiting[0]):
-                self._start(self._waiting[0])  # which may fail
-                self._waiting.popleft()
+            while (job := self._next_of_those_waiting()) is not None:
+                self._start(job)
 
     def _work(self, inbox: SimpleQueue[Job]) -> None:
         self._initializer()
@@ -98,7 +210,7 @@ class LoopThreads:
         while True:
             if job is None:
                 job = inbox.get()
-            function, args, loop, done, _ = job
+            function, args, loop, done, _, person, kind = job
             job = answer = failure = None
             try:
                 answer = function(*args)
@@ -106,6 +218,7 @@ class LoopThreads:
                 failure = error
             del function, args  # nobody's request is kept until the next one
             with self._lock:
+                self._let_go(inbox, *((person, kind) if kind else (person,)))
                 job = self._next(inbox)
             # Only now, so that whoever calls again at once finds this thread at leisure.
             call_soon(loop, _settle, done, answer, failure)
@@ -113,14 +226,13 @@ class LoopThreads:
 
     def _next(self, inbox: SimpleQueue[Job]) -> Job | None:
         """What the thread with this inbox has to do after its call, if anything."""
-        del self._busy[id(inbox)]
-        if not (self._waiting and self._fits(self._waiting[0])):
+        job = self._next_of_those_waiting()
+        if job is None:
             self._idle.append(inbox)
             return None
-        job = self._waiting.popleft()
-        self._busy[id(inbox)] = time.monotonic(), job.share
-        while self._idle and self._waiting and self._fits(self._waiting[0]):
-            self._start(self._waiting.popleft())  # in the room that a longer call has left
+        self._take(inbox, job)
+        while self._idle and (another := self._next_of_those_waiting()) is not None:
+            self._start(another)  # in the room that a longer call has left
         return job
 
 

@@ -10,7 +10,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
-from django.db import DataError
+from django.db import DataError, InterfaceError, OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.template.response import SimpleTemplateResponse
 from django.urls import Resolver404, get_script_prefix, resolve, reverse
@@ -42,6 +42,14 @@ def without_500(view: Any) -> Any:
             # With its traceback: should this be a mistake of ours, it must not go unseen.
             logger.warning("Refused a request to the admin", exc_info=error)
             return HttpResponseBadRequest("Bad request", content_type="text/plain")
+        except (OperationalError, InterfaceError) as error:
+            from todolist.rest.errors import of_database  # REST framework wants all apps loaded
+
+            reason = of_database(error)
+            if connection.in_atomic_block:
+                transaction.set_rollback(True)
+            headers = {"Retry-After": str(getattr(reason, "wait", 1))}
+            return HttpResponse(str(reason.detail), "text/plain", 503, headers=headers)
         response.headers["Content-Security-Policy"] = POLICY
         return response
 

@@ -7,7 +7,7 @@ from threading import Barrier, BrokenBarrierError, Event
 
 import pytest
 
-from todolist.serving.threads import HELD_UP, WHOLE, LoopThreads
+from todolist.serving.threads import HELD_UP, QUEUE, WHOLE, Busy, Gone, LoopThreads
 
 asynchronous = pytest.mark.asyncio
 
@@ -209,3 +209,109 @@ def test_a_loop_that_has_ended_meanwhile_harms_nobody():
     asyncio.run(leave_early())
     go_on.set()
     assert asyncio.run(threads.call(divmod, 7, 2)) == (3, 1)
+
+
+# Shared fairly among people
+
+
+@asynchronous
+async def test_nobody_has_more_than_two_and_nobody_else_waits_for_them(nobody_takes_over):
+    threads = LoopThreads(4, 8, initializer=nothing)
+    go_on, started = Event(), threading.Semaphore(0)
+
+    def hang() -> None:
+        started.release()
+        go_on.wait(PATIENCE)
+
+    greedy = [asyncio.create_task(threads.call(hang, person="greedy")) for _ in range(9)]
+    for _ in range(2):
+        assert await asyncio.to_thread(started.acquire, timeout=PATIENCE)
+    async with asyncio.timeout(PATIENCE / 2):
+        for _ in range(20):
+            assert await threads.call(divmod, 7, 2, person="other") == (3, 1)
+    assert not await asyncio.to_thread(started.acquire, timeout=4 * HELD_UP)
+    go_on.set()
+    await asyncio.gather(*greedy)
+    assert threads._at_work == threads._waiting == {}  # nothing is kept of anybody
+
+
+@asynchronous
+async def test_those_who_wait_take_turns(nobody_takes_over):
+    threads = LoopThreads(1, 1, initializer=nothing)
+    go_on = Event()
+    first = asyncio.create_task(threads.call(go_on.wait, PATIENCE, person="first"))
+    await asyncio.sleep(0)
+    served: list[str] = []
+    calls = [
+        asyncio.create_task(threads.call(served.append, person, person=person))
+        for person in ("a", "a", "a", "b", "a", "b", "c")
+    ]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(first, *calls)
+    assert served == ["a", "b", "c", "a", "b", "a", "a"]
+
+
+@asynchronous
+async def test_no_more_than_two_of_a_kind_are_made_whoever_calls(nobody_takes_over):
+    threads = LoopThreads(8, 8, initializer=nothing)
+    go_on, started = Event(), threading.Semaphore(0)
+
+    def hang() -> None:
+        started.release()
+        go_on.wait(PATIENCE)
+
+    costly = [
+        asyncio.create_task(threads.call(hang, person=str(number), kind="costly"))
+        for number in range(5)
+    ]
+    for _ in range(2):
+        assert await asyncio.to_thread(started.acquire, timeout=PATIENCE)
+    assert not await asyncio.to_thread(started.acquire, timeout=4 * HELD_UP)
+    assert await threads.call(divmod, 7, 2, person="0") == (3, 1)
+    go_on.set()
+    await asyncio.gather(*costly)
+    assert threads._at_work == {}
+
+
+@asynchronous
+async def test_who_comes_while_all_are_held_up_waits_for_no_timer(monkeypatch):
+    threads = LoopThreads(1, 2, initializer=nothing)
+    go_on = Event()
+    hanging = asyncio.create_task(threads.call(go_on.wait, PATIENCE, person="slow"))
+    await asyncio.sleep(2 * HELD_UP)
+    monkeypatch.setattr(threads, "_watch", None)  # it would fail
+    assert await threads.call(divmod, 7, 2, person="other") == (3, 1)
+    go_on.set()
+    await hanging
+
+
+@asynchronous
+async def test_a_line_has_an_end_and_who_leaves_it_makes_room(nobody_takes_over):
+    threads = LoopThreads(1, 1, initializer=nothing)
+    go_on, left = Event(), asyncio.Event()
+    served: list[int] = []
+
+    async def receive() -> dict[str, str]:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    first = asyncio.create_task(threads.call(go_on.wait, PATIENCE, person="a"))
+    await asyncio.sleep(0)
+    calls = [
+        asyncio.create_task(
+            threads.call(served.append, number, person="a", receive=receive if number else None)
+        )
+        for number in range(QUEUE)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await threads.call(nothing, person="a")
+    other = asyncio.create_task(threads.call(served.append, -1, person="b"))
+    left.set()
+    gone = await asyncio.gather(*calls[1:], return_exceptions=True)
+    assert all(isinstance(each, Gone) for each in gone)
+    go_on.set()
+    await asyncio.gather(first, other, calls[0])
+    assert served == [0, -1]
+    assert threads._at_work == threads._waiting == {}

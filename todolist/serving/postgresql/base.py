@@ -34,10 +34,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def init_connection_state(self) -> None:
         super().init_connection_state()
+        if acting.acts_for_nobody():
+            self._limit_statements()
         # Without Django's own way of reading moments, which is in Python: in UTC they come anyway.
         self._loading = Transformer()
         self._prepared: dict[str, bytes] = {}  # the one asked last is the last
         self._number = 0
+
+    def _limit_statements(self) -> None:
+        """Bound how long a request may wait, for a lock too; `options` of the deployment come first.
+
+        Not as an option at start, which PgBouncer refuses.
+        """
+        given = str(self.settings_dict["OPTIONS"].get("options", ""))
+        seconds = {"statement": settings.STATEMENT_TIMEOUT, "lock": settings.LOCK_TIMEOUT}
+        for what, limit in seconds.items():
+            if f"{what}_timeout" not in given:
+                self.connection.execute(f"SET {what}_timeout = '{limit:d}s'")
 
     def is_usable(self) -> bool:
         if self.errors_occurred:  # then only the server knows
