@@ -8,6 +8,7 @@ from django.db.models import F, Q
 
 from tasks.events.models import Epoch, Event, Stream
 from tasks.resources.idempotency import KeptAnswer
+from tasks.resources.limits import InCalendar
 from tasks.resources.models import RecordedModel
 from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.moments import now
@@ -83,6 +84,10 @@ class Task(RecordedModel):
                 condition=Q(completed=True, completed_at__isnull=False)
                 | Q(completed=False, completed_at__isnull=True),
                 name="task_completed_at_fits_completed",
+            ),
+            InCalendar(
+                fields=["deadline", "completed_at", "next_reminder_at", "created_at", "updated_at"],
+                name="task_in_calendar",
             ),
         ]
 
@@ -161,6 +166,10 @@ class Notification(RecordedModel):
             *RecordedModel.Meta.constraints,
             models.UniqueConstraint(
                 fields=["task", "type", "deadline"], name="notification_once_per_deadline"
+            ),
+            InCalendar(
+                fields=["deadline", "read_at", "created_at", "updated_at"],
+                name="notification_in_calendar",
             ),
         ]
         indexes = [

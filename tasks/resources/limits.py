@@ -3,12 +3,14 @@
 SQLite by itself keeps integers of any size, texts of any length, and NUL characters.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
+
+CALENDAR = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 INTEGER_RANGES = {
     "SmallIntegerField": (-(2**15), 2**15 - 1),
@@ -71,3 +73,36 @@ def require_limits(
             said[field.name] = [sentence]
     if said:
         raise ValidationError(said)
+
+
+class InCalendar(models.CheckConstraint):
+    """Columns whose moments lie in years 1 to 9999, past which PostgreSQL goes and nobody can read them.
+
+    Nothing on other databases: SQLite is read whatever it holds.
+    """
+
+    def __init__(self, *, fields: Sequence[str], name: str) -> None:
+        self.fields = tuple(fields)
+        within = [models.Q(**{f"{field}__range": CALENDAR}) for field in self.fields]
+        super().__init__(condition=models.Q(*within), name=name)
+
+    def deconstruct(self) -> Any:
+        path, arguments, _ = super().deconstruct()
+        return path, arguments, {"fields": self.fields, "name": self.name}
+
+    def constraint_sql(self, model: Any, schema_editor: Any) -> Any:
+        return self._where_kept(super().constraint_sql, model, schema_editor)
+
+    def create_sql(self, model: Any, schema_editor: Any) -> Any:
+        return self._where_kept(super().create_sql, model, schema_editor)
+
+    def remove_sql(self, model: Any, schema_editor: Any) -> Any:
+        return self._where_kept(super().remove_sql, model, schema_editor)
+
+    def validate(self, *args: Any, **kwargs: Any) -> None:
+        """Values are looked at before they are written (`require_limits`)."""
+
+    def _where_kept(self, sql: Any, model: Any, schema_editor: Any) -> Any:
+        return (
+            sql(model, schema_editor) if schema_editor.connection.vendor == "postgresql" else None
+        )
