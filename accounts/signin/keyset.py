@@ -30,7 +30,7 @@ MAX_STALE = 48 * 3600.0  # keys older than this verify nothing any more
 BETWEEN_SLICES = 0.01
 
 MAX_WAITING = 1000  # callers at a time, each with its request in memory
-SLICE = 8  # callers that go on at once after a fetch; between two slices others have their turn
+SLICE = 5  # callers that go on at once after a fetch; between two slices others have their turn
 
 
 class Snapshot(NamedTuple):

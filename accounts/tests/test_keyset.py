@@ -1,10 +1,12 @@
 """Published keys: which are used, when they are fetched, and what an outage does (docs/api.md section 2)."""
 
+import asyncio
 import hmac
 import json
 import threading
 from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from accounts.signin import download, keyset
 from accounts.signin.errors import FetchError, InvalidToken, KeysUnavailable
 from accounts.signin.keys import parse_keys
 from accounts.signin.keyset import KeySet
-from accounts.signin.known_tokens import verify, verify_now
+from accounts.signin.known_tokens import verify, verify_async, verify_now
 from accounts.tests.forging import forge, good_claims
 from accounts.tests.keyserver import ALGORITHMS, BODIES, KeyServer, SigningKey, serving
 from conftest import ALICE, SECRET, client_with, sign
@@ -376,3 +378,125 @@ def test_what_went_wrong_is_logged_with_the_age_of_the_keys(
     finish(key_server)
     assert "Fetched the published keys" in caplog.text
     assert "the answer was 500, not 200; those on hand are 1000 s old" in caplog.text
+
+
+# Who waits
+
+
+def made_up(key_server: KeyServer, kid: str | None = None) -> str:
+    return SigningKey("EdDSA", kid=kid).sign(key_server.origin)
+
+
+async def refusal_of(token: str) -> Exception | None:
+    try:
+        await verify_async(token)
+    except (InvalidToken, KeysUnavailable) as error:
+        return error
+    return None
+
+
+@pytest.mark.asyncio
+async def test_those_who_wait_share_one_fetch_and_hold_no_thread(key_server, signing_keys, clock):
+    await verify_async(signing_keys["EdDSA"].sign(key_server.origin))
+    threads = threading.active_count()
+    waiting = [asyncio.create_task(refusal_of(made_up(key_server))) for _ in range(50)]
+    fresh = SigningKey("EdDSA")
+    good = asyncio.create_task(verify_async(fresh.sign(key_server.origin)))
+    await asyncio.sleep(0.05)
+    assert threading.active_count() <= threads + 1  # the one that fetches
+    key_server.keys.append(fresh)
+    assert (await good).user.id == "alice"
+    assert {str(error) for error in await asyncio.gather(*waiting)} == {
+        "Invalid token: unknown key"
+    }
+    assert key_server.fetches == 2
+
+
+@pytest.mark.asyncio
+async def test_whoever_comes_during_a_fetch_is_not_refused_by_it(key_server, signing_keys, clock):
+    """Its answer may be older than the key."""
+    await verify_async(signing_keys["EdDSA"].sign(key_server.origin))
+    clock.now += keyset.COOLDOWN
+    key_server.asked.clear()
+    key_server.may_answer.clear()
+    first = asyncio.create_task(refusal_of(made_up(key_server)))
+    assert await asyncio.to_thread(key_server.asked.wait, 10)
+    fresh = SigningKey("EdDSA")
+    second = asyncio.create_task(verify_async(fresh.sign(key_server.origin)))
+    await asyncio.sleep(0.05)
+    key_server.may_answer.set()
+    assert str(await first) == "Invalid token: unknown key"
+    assert not second.done()
+    key_server.keys.append(fresh)
+    assert (await second).user.id == "alice"
+    assert key_server.fetches == 3
+
+
+@pytest.mark.asyncio
+async def test_no_more_wait_than_there_is_room_for(key_server, signing_keys, clock, monkeypatch):
+    await verify_async(signing_keys["EdDSA"].sign(key_server.origin))
+    monkeypatch.setattr(keyset, "MAX_WAITING", 2)
+    waiting = [asyncio.create_task(refusal_of(made_up(key_server))) for _ in range(5)]
+    refusals = [type(error).__name__ for error in await asyncio.gather(*waiting)]
+    assert sorted(refusals) == ["KeysUnavailable"] * 3 + ["NoKeyFits"] * 2
+    # There is room again, also after those who gave up.
+    for _ in range(5):
+        gone = asyncio.create_task(refusal_of(made_up(key_server)))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+    assert isinstance(await refusal_of(made_up(key_server)), InvalidToken)
+
+
+@pytest.mark.asyncio
+async def test_after_a_fetch_others_have_their_turn_between_those_who_waited(
+    key_server, signing_keys, clock
+):
+    """And whose key has come goes first."""
+    await verify_async(signing_keys["EdDSA"].sign(key_server.origin))
+    ended: list[str] = []
+    turns: list[int] = []
+
+    async def note(name: str, token: str) -> None:
+        await refusal_of(token)
+        ended.append(name)
+
+    async def others() -> None:
+        while True:
+            turns.append(len(ended))
+            await asyncio.sleep(0)
+
+    fresh = SigningKey("EdDSA")
+    tokens = [("made up", made_up(key_server)) for _ in range(40)]
+    tokens.append(("good", fresh.sign(key_server.origin)))
+    waiting = [asyncio.create_task(note(*one)) for one in tokens]
+    ticking = asyncio.create_task(others())
+    key_server.keys.append(fresh)
+    await asyncio.gather(*waiting)
+    ticking.cancel()
+    assert "good" in ended[: keyset.SLICE]
+    assert max(after - before for before, after in pairwise(turns)) <= keyset.SLICE
+
+
+@pytest.mark.asyncio
+async def test_a_fetch_that_never_ends_keeps_nobody_for_ever(
+    key_server, signing_keys, clock, monkeypatch
+):
+    token = signing_keys["EdDSA"].sign(key_server.origin)
+    await verify_async(token)
+    monkeypatch.setattr(keyset, "FETCH_TIMEOUT", 0.1)
+    key_server.may_answer.clear()  # and nothing cuts it off before three seconds
+    assert str(await refusal_of(made_up(key_server))) == "Invalid token: unknown key"
+    assert (await verify_async(token)).user.id == "alice"
+    key_server.may_answer.set()
+    await asyncio.to_thread(finish, key_server)
+
+
+def test_threads_wait_as_well(key_server, signing_keys, clock):
+    verify(signing_keys["EdDSA"].sign(key_server.origin))
+    fresh = SigningKey("EdDSA")
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(verify, fresh.sign(key_server.origin)) for _ in range(8)]
+        key_server.keys.append(fresh)
+        assert {each.result().user.id for each in waiting} == {"alice"}
+    assert key_server.fetches == 2
