@@ -1,9 +1,8 @@
 """One GET of a key set: bounded in time and size, through the proxy that the environment names."""
 
 import re
-import ssl
 from contextlib import suppress
-from http.client import HTTPS_PORT, OK, HTTPConnection, HTTPException
+from http.client import OK, HTTPConnection, HTTPException, HTTPSConnection
 from socket import SHUT_RDWR, socket
 from threading import Timer
 from typing import Any
@@ -13,7 +12,6 @@ from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
     HTTPHandler,
-    HTTPSHandler,
     OpenerDirector,
     ProxyHandler,
     Request,
@@ -24,7 +22,7 @@ from django.conf import settings
 
 from accounts.signin.errors import FetchError
 
-FETCH_TIMEOUT = 3.0  # seconds, for all of it
+FETCH_TIMEOUT = 3.0  # seconds, for all of it; a handshake of TLS that takes longer has as much again
 MAX_BODY_SIZE = 256 * 1024  # bytes; a key set is a few hundred
 
 
@@ -74,16 +72,17 @@ def download(url: str) -> tuple[bytes, str]:
     return body, date
 
 
-class _BoundedHandler(HTTPHandler, HTTPSHandler):
+class _BoundedHandler(HTTPHandler):
     """Opens connections that can be cut off, whatever they are doing.
 
-    The timeout of a socket bounds each of its operations, not a server or proxy that keeps sending a
-    byte now and then.
+    The timeout of a socket bounds each of its operations (and a handshake of TLS as a whole), not a
+    server or proxy that keeps sending a byte now and then.
     """
 
+    https_request = HTTPHandler.http_request
+
     def __init__(self) -> None:
-        self.tls = ssl.create_default_context()
-        super().__init__(context=self.tls)
+        super().__init__()
         self.overdue = False
         self.connection: HTTPConnection | None = None
         self.opened: socket | None = None  # http.client forgets it once it has read the headers
@@ -103,9 +102,9 @@ class _BoundedHandler(HTTPHandler, HTTPSHandler):
 
     def cut_off(self) -> None:
         self.overdue = True
-        # Until a connection is made, the timeout for that; and until a tunnel is, `sock`.
+        # While a proxy is asked for a tunnel, only the connection knows its socket.
         opened: socket | None = self.opened or getattr(self.connection, "sock", None)
-        with suppress(OSError):
+        with suppress(OSError):  # closed, or in the middle of a handshake
             if opened is not None:
                 opened.shutdown(SHUT_RDWR)
 
@@ -115,27 +114,14 @@ class _Connection(HTTPConnection):
         super().__init__(*args, **options)
         self.handler = handler
         self.handler.connection = self
-        self.name = self.host
-
-    def set_tunnel(self, host: str, *args: Any, **options: Any) -> None:
-        super().set_tunnel(host, *args, **options)
-        self.name = urlsplit(f"//{host}").hostname or ""
 
     def connect(self) -> None:
         super().connect()  # and asks the proxy for a tunnel, where there is one
         self.handler.keep(self.sock)
 
 
-class _TLSConnection(_Connection):
-    default_port = HTTPS_PORT
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock = self.handler.tls.wrap_socket(
-            self.sock, server_hostname=self.name, do_handshake_on_connect=False
-        )
-        self.handler.keep(self.sock)
-        self.sock.do_handshake()
+class _TLSConnection(_Connection, HTTPSConnection):
+    pass
 
 
 def _opener(handler: _BoundedHandler) -> OpenerDirector:

@@ -487,6 +487,8 @@ async def test_a_fetch_that_never_ends_keeps_nobody_for_ever(
     monkeypatch.setattr(keyset, "FETCH_TIMEOUT", 0.1)
     key_server.may_answer.clear()  # and nothing cuts it off before three seconds
     assert str(await refusal_of(made_up(key_server))) == "Invalid token: unknown key"
+    keys = keyset.key_set(key_server.url)
+    assert keys.started == keys.ended + 1  # it is still at it
     assert (await verify_async(token)).user.id == "alice"
     key_server.may_answer.set()
     await asyncio.to_thread(finish, key_server)
