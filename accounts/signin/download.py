@@ -22,7 +22,7 @@ from django.conf import settings
 
 from accounts.signin.errors import FetchError
 
-FETCH_TIMEOUT = 3.0  # seconds, for all of it; a handshake of TLS that takes longer has as much again
+FETCH_TIMEOUT = 3.0  # seconds, for all of it; a slow handshake of TLS has as much again
 MAX_BODY_SIZE = 256 * 1024  # bytes; a key set is a few hundred
 
 
