@@ -82,7 +82,7 @@ def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -
 
 
 # The epoch of a person's numbers, in SQL: so far that of the database is everybody's.
-EPOCH = "(SELECT value FROM tasks_epoch)"
+EPOCH = "coalesce((SELECT value FROM tasks_epoch), '')"
 
 # Newest number and epoch of a person, as columns of a statement of PostgreSQL's that acts for them.
 # Takes the person's id twice.
@@ -104,7 +104,7 @@ class Position(NamedTuple):
 
 def epoch_of(user_id: str) -> str:
     """The epoch of somebody's numbers: whoever comes with another one knows another history."""
-    return str(fetch(f"SELECT {EPOCH}", [])[0][0] or "")
+    return str(fetch(f"SELECT {EPOCH}", [])[0][0])
 
 
 def position_of(user_id: str) -> Position:

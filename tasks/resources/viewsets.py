@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
-from django.http import HttpResponseNotModified
+from django.http import HttpRequest, HttpResponseNotModified
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.schemas import AutoSchema
@@ -18,7 +18,7 @@ from tasks.resources.etags import etag, knows, require_match
 from tasks.resources.idempotency import answered_once
 from tasks.resources.lists.filters import StrictFilters, StrictOrdering
 from tasks.resources.lists.paging import KeysetPagination
-from tasks.resources.lists.query import parameters_of
+from tasks.resources.lists.query import StrictRequest, parameters_of
 from tasks.resources.models import RecordedModel
 
 Recorded = TypeVar("Recorded", bound=RecordedModel)
@@ -32,6 +32,11 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
     pagination_class = KeysetPagination
     # Routers look at it; the default would load drf-spectacular into every process that serves.
     schema = AutoSchema()
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        wrapping = super().initialize_request(request, *args, **kwargs)
+        wrapping.__class__ = StrictRequest  # what runs before the handler may look up some, too
+        return wrapping
 
     def prepare(self, handler: Handler) -> Handler:
         """The fast way where the class has left every hook as it came, else the handler itself."""

@@ -30,6 +30,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.response import Response
 from rest_framework.throttling import UserRateThrottle
+from rest_framework.versioning import QueryParameterVersioning
 
 from accounts.owned.permissions import IsOwner
 from accounts.owned.viewsets import OwnedViewMixin
@@ -964,6 +965,27 @@ def test_parameters_that_anything_looks_up_are_known(alice_api, mount, done, ope
     for backends, query in (([SearchFilter], "completed=true"), ([OrderingFilter], "search=x")):
         mount(type("Backed", (Searched,), {"filter_backends": backends}))
         assert alice_api.get(f"/tasks?{query}").status_code == 400
+
+
+class Keyed(IsOwner):
+    """Looks at the query before any handler runs."""
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        return super().has_permission(request, view) and request.query_params.get("key") != "bad"
+
+
+class Versioned(TaskViewSet):
+    versioning_class = QueryParameterVersioning
+    permission_classes = [Keyed]
+
+
+def test_parameters_that_are_looked_up_before_the_handler_are_known(alice_api, mount, done):
+    mount(Versioned, plain=())
+
+    assert texts(alice_api, "?version=1&key=good&completed=true") == ["done"]
+    assert alice_api.get("/tasks?key=bad").status_code == 403
+    assert alice_api.get("/tasks?kye=good").status_code == 400
+    assert alice_api.get(f"/tasks/{done.pk}?key=good").status_code == 200
 
 
 def test_parameters_of_pages_of_rest_framework(alice_api, mount, done, open_):

@@ -98,7 +98,8 @@ def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
 
 
 def _list_statement(view_class: Any, query: str) -> ListStatement | None:
-    """Depends on the class and the query alone; `None` where rows do not show what they are sorted by.
+    """Depends on the class and the query alone; `None` where rows do not show what they are sorted by,
+    and where the plain way has to say whether anything knows all parameters.
 
     Raises what filters and paginator raise.
     """
@@ -109,9 +110,8 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     view.action, view.detail = "list", False
     rows = view.filter_queryset(_owned_rows(view))
     limit, keys, parts = view.paginator.plan(rows, view.request)
-    parameters_of(view.request).refuse_unknown()
     shown = view_class.serializer_class().fields
-    if any(key.name not in shown for key in keys):
+    if any(key.name not in shown for key in keys) or parameters_of(view.request).unknown:
         return None
     read: list[Statement] = []
     for part in parts:

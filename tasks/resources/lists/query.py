@@ -54,12 +54,16 @@ class Parameters(QueryDict):
         self.looked_up.update(super().keys())
         return super().lists()
 
+    @property
+    def unknown(self) -> list[str]:
+        """The names that nothing has looked up."""
+        names, known = super().keys(), self.looked_up
+        return [name for name in names if name not in known]
+
     def refuse_unknown(self) -> None:
-        """Raise `BadParameter` (400) where there are others than those that were looked up."""
-        known, sent = set(self.looked_up), super().keys()
-        unknown = [name for name in sent if name not in known]
-        if unknown:
-            raise BadParameter(" ".join(_unknown(name, known) for name in unknown[:10]))
+        """Raise `BadParameter` (400), naming them, where there are any that nothing has looked up."""
+        if unknown := self.unknown:
+            raise BadParameter(" ".join(_unknown(name, self.looked_up) for name in unknown[:10]))
 
 
 def _unknown(name: str, known: set[str]) -> str:
@@ -75,6 +79,14 @@ def parameters_of(request: Request) -> Parameters:
     if not isinstance(found, Parameters):
         found = http.GET = Parameters(query_of(request))
     return found
+
+
+class StrictRequest(Request):
+    """A request whose `query_params` know which of them were looked up, from the first look on."""
+
+    @property
+    def query_params(self) -> Any:
+        return parameters_of(self)
 
 
 def query_of(request: Request) -> str:
