@@ -20,10 +20,16 @@ def plain(value: str) -> str:
 
 
 def with_plain_content_type(scope: dict[str, Any]) -> dict[str, Any]:
-    """An ASGI scope whose `Content-Type` is `plain`; Django would join several."""
-    sent = [value for name, value in scope["headers"] if name == b"content-type"]
-    if not sent or (len(sent) == 1 and b";" not in sent[0] and len(sent[0]) <= MAX_LENGTH):
-        return scope
-    value = plain(sent[0].decode("latin-1")) if len(sent) == 1 else ""
+    """An ASGI scope whose `Content-Type` is `plain`; Django would join several, here they are none."""
+    found = None
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            if found is not None or b";" in value or len(value) > MAX_LENGTH:
+                break
+            found = value
+    else:
+        return scope  # nearly always
+    sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"]
+    value = plain(sent[0]).encode("latin-1") if len(sent) == 1 else b""
     others = [header for header in scope["headers"] if header[0] != b"content-type"]
-    return {**scope, "headers": [*others, (b"content-type", value.encode("latin-1"))]}
+    return {**scope, "headers": [*others, (b"content-type", value)]}
