@@ -4,6 +4,7 @@ import asyncio
 import json
 import resource
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection, connections
+from django.test import Client
 
 from conftest import Server, call, connect_as_everyone, sign
+from tasks.admin import TaskAdmin
+from tasks.api.views import TaskViewSet
+from todolist.serving.handler import OneHopHandler
 
 PATIENCE = 30.0
 MEGABYTE = 1024 * 1024
@@ -157,8 +164,6 @@ def locked_rows(server: Server) -> Iterator[None]:
 
 
 def postgresql_alone() -> None:
-    from django.db import connection
-
     if connection.vendor != "postgresql":
         pytest.skip("rows are locked by PostgreSQL alone")
 
@@ -345,8 +350,6 @@ async def test_what_hangs_is_asked_once_and_waited_for_no_longer_than_told(monke
 @pytest.mark.django_db(transaction=True)
 def test_commands_take_their_time_and_requests_do_not():
     postgresql_alone()
-    from django.db import connection
-
     from accounts.owned.acting import act_for_nobody
 
     found: dict[str, str] = {}
@@ -403,3 +406,59 @@ def test_a_file_that_nobody_reads_is_not_kept_for_them(start_server):
         assert call(server, sign("other"), "GET", "/tasks").status == 200
         time.sleep(1)
         assert memory(server) - before < 60 * MEGABYTE
+
+
+SLOW = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(60)",
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/tasks", "/admin/tasks/task/"])
+def test_a_statement_that_takes_too_long_is_503(path, monkeypatch, settings):
+    settings.STATEMENT_TIMEOUT = 1
+    staff = User.objects.create_superuser("staff", password="x")
+    session = Client()
+    session.force_login(staff)
+    cookie = "; ".join(f"{each.key}={each.value}" for each in session.cookies.values())
+
+    def never_ends(*args: object, **kwargs: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(SLOW[connection.vendor])
+
+    monkeypatch.setattr(TaskViewSet, "list", never_ends)
+    monkeypatch.setattr(TaskAdmin, "get_queryset", never_ends)
+    headers = {b"host": b"testserver", b"authorization": f"Bearer {sign()}".encode()}
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b""}
+    scope["headers"] = [*headers.items(), (b"cookie", cookie.encode())]
+    said: list[Any] = []
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    handler = OneHopHandler()
+    try:
+        asyncio.run(handler(scope, receive, send))
+    finally:
+        asyncio.run(handler._threads.call(connections.close_all))
+    answered = {name.lower(): value for name, value in said[0]["headers"]}
+    assert said[0]["status"] == 503
+    assert answered[b"retry-after"] == b"1"
+    assert b"too long" in said[1]["body"]
+
+
+def test_a_database_that_others_have_locked_for_too_long_is_busy():
+    """SQLite: there, one transaction writes at a time."""
+    from todolist.rest.errors import of_database
+
+    for code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT):
+        cause = sqlite3.OperationalError("database is locked")
+        cause.sqlite_errorcode = code
+        error = OperationalError(*cause.args)
+        error.__cause__ = cause
+        assert of_database(error).get_codes() == "busy"
+    assert of_database(OperationalError("gone")).get_codes() == "database_unavailable"
