@@ -20,7 +20,7 @@ from tasks.events.record import KEPT_DAYS
 from tasks.resources.etags import PreconditionFailed
 from tasks.resources.idempotency import KeyOfAnotherBody, StillRunning
 from tasks.resources.lists.query import BadParameter
-from todolist.rest.errors import DatabaseUnavailable, body_of
+from todolist.rest.errors import DatabaseUnavailable, ServerBusy, body_of
 from todolist.rest.formats import BodyTooLarge, EncodedBody, NotJSON
 
 Schema = dict[str, Any]
@@ -187,6 +187,7 @@ REFUSALS = {
     "503": refused(
         "What is needed does not answer at the moment",
         DatabaseUnavailable(),
+        ServerBusy(),
         TryAgainLater(KeysUnavailable(1)),
         headers=RETRY_AFTER,
     ),

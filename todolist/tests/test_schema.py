@@ -185,6 +185,7 @@ def test_every_refusal_has_examples_of_its_own(document):
         *(("413", "body_too_large"), ("415", "unsupported_media_type")),
         *(("415", "unsupported_encoding"), ("422", "key_of_another_body")),
         *(("503", "database_unavailable"), ("503", "keys_unavailable"), ("503", "not_ready")),
+        ("503", "busy"),
     }
 
 
