@@ -18,12 +18,12 @@ class InvalidToken(TokenError):
 class NoKeyFits(InvalidToken):
     """No published key on hand has signed the token: one that is fetched now might have.
 
-    `kid` is the id of the key that the token names.
+    `kid` is the id of the key that the token names; `fetches` have ended before it was checked.
     """
 
-    def __init__(self, reason: str, kid: str | None) -> None:
+    def __init__(self, reason: str, kid: str | None, fetches: int) -> None:
         super().__init__(reason)
-        self.kid = kid
+        self.kid, self.fetches = kid, fetches
 
 
 class ExpiredToken(TokenError):
@@ -36,10 +36,16 @@ class ExpiredToken(TokenError):
 
 
 class KeysUnavailable(Exception):
-    """No key can be had: none was ever fetched, or so long ago that it is too stale to use."""
+    """No key can be had: none was ever fetched, or so long ago that it is too stale to use.
 
-    def __init__(self, retry_after: float) -> None:
+    `fetches` have ended before that was found.
+    """
+
+    kid = None
+
+    def __init__(self, retry_after: float, fetches: int = 0) -> None:
         super().__init__("The keys to check tokens with cannot be had at the moment")
+        self.fetches = fetches
         self.retry_after = max(1, round(retry_after + 0.5))  # whole seconds
 
 

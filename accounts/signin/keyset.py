@@ -69,8 +69,9 @@ class KeySet:
 
         Raises `KeysUnavailable` where no keys are cached.
         """
+        ended = self.ended
         if (snapshot := self.snapshot()) is None:
-            raise KeysUnavailable(self.cooldown)
+            raise KeysUnavailable(self.cooldown, ended)
         fitting = (key for key in snapshot.keys if algorithm in key.algorithms)
         return tuple(key for key in fitting if kid is None or key.kid == kid)
 
@@ -106,7 +107,7 @@ class KeySet:
                 return
             self._see_to_a_fetch()
             if len(self._waiting) >= MAX_WAITING:
-                raise KeysUnavailable(self.cooldown)
+                raise KeysUnavailable(self.cooldown, ended)
             self._waiting[done] = Waiting(loop, done, kid)
             patience = self.cooldown + 2 * FETCH_TIMEOUT
         try:

@@ -76,21 +76,18 @@ async def verify_async(raw: str) -> VerifiedToken:
     over. Where there are no keys at all and the cooldown bars a fetch, nobody waits: "try again later"
     is as good. Raises what `verify_now` does.
     """
-    try:
-        return verify_now(raw)
-    except (NoKeyFits, KeysUnavailable):
-        keys = key_set(conf.jwks_url)
-    needed = keys.started + 1
+    needed: int | None = None
     while True:
-        ended = keys.ended
         try:
             return verify_now(raw)
         except (NoKeyFits, KeysUnavailable) as refusal:
+            keys = key_set(conf.jwks_url)
+            needed = keys.started + 1 if needed is None else needed
             resting = keys.started == keys.ended and keys.cooldown > 0
-            if ended >= needed or (resting and isinstance(refusal, KeysUnavailable)):
+            if refusal.fetches >= needed or (resting and isinstance(refusal, KeysUnavailable)):
                 raise
             try:
-                await keys.fetched(ended, getattr(refusal, "kid", None))
+                await keys.fetched(refusal.fetches, refusal.kid)
             except TimeoutError:
                 raise refusal from None
 

@@ -87,17 +87,20 @@ def check(raw: str, header: Header) -> VerifiedToken:
         if not (issuers and audiences):
             # The same keys sign tokens for other uses; only these two claims tell them apart.
             raise InvalidToken("no issuer and audience are configured")
-        found = key_set(conf.jwks_url).find(header.kid, header.algorithm)
-        keys = [published.key for published in found]
+        published = key_set(conf.jwks_url)
+        fetches = published.ended
+        keys = [found.key for found in published.find(header.kid, header.algorithm)]
         if not keys:
-            raise NoKeyFits("unknown key", header.kid)
+            raise NoKeyFits("unknown key", header.kid, fetches)
     elif not keys:
         raise InvalidToken("no shared secret is configured")
     for key in keys:
         with suppress(jwt.InvalidSignatureError):  # another key may fit, as during a rotation
             return _check_claims(_decode(raw, key, header.algorithm, issuers, audiences))
-    reason = "signature does not match"  # a key may also be replaced under its old name
-    raise NoKeyFits(reason, header.kid) if header.published else InvalidToken(reason)
+    reason = "signature does not match"
+    if header.published:  # a key may also be replaced under its old name
+        raise NoKeyFits(reason, header.kid, fetches)
+    raise InvalidToken(reason)
 
 
 def peek(raw: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -150,3 +150,12 @@ def test_the_secret_is_never_printed(settings):
     assert SECRET not in issued(ALICE)
     for arguments in ([""], [ALICE, "--minutes=0"]):
         assert SECRET not in refusal(*arguments)
+
+
+def test_of_lists_the_token_names_the_first(settings):
+    settings.BETTER_AUTH_ISSUER = "https://a.example.com, https://b.example.com"
+    settings.BETTER_AUTH_AUDIENCE = "todos,notes"
+    token = issued(ALICE)
+    assert verify(token).user == CurrentUser(ALICE)
+    claims = claims_of(token)
+    assert (claims["iss"], claims["aud"]) == ("https://a.example.com", "todos")
