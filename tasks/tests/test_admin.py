@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from conftest import ALICE, BOB
 from tasks.admin import TaskAdmin
@@ -342,6 +346,76 @@ def test_times_say_their_zone(staff):
     assert f"{task.created_at:%Y-%m-%d %H:%M:%S} UTC" in page
     saved(staff, change_page(task), text="y")
     assert re.search(r"\d\d:\d\d:\d\d UTC", staff.get(f"{LIST}{task.pk}/history/").content.decode())
+
+
+SAME = hypothesis_settings(
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+CHARACTERS = st.characters(codec="utf-8") | st.sampled_from("\n\r\t \x85\u2028\u200b\ufeff<&\"'")
+ANY_TEXT = st.text(CHARACTERS, max_size=30)
+ANY_MOMENT = st.none() | st.datetimes(timezones=st.just(UTC))
+
+
+@SAME
+@given(
+    text=ANY_TEXT.map(str.strip).filter(lambda text: text and "\0" not in text),
+    description=ANY_TEXT.filter(lambda text: "\0" not in text),
+    deadline=ANY_MOMENT,
+    order=st.integers(-(2**31), 2**31 - 1),
+)
+def test_whatever_a_task_holds_its_form_saved_untouched_is_no_change(
+    staff, text, description, deadline, order
+):
+    task = add(text, description=description, deadline=deadline, order=order)
+    before, told = stored(task), Event.objects.count()
+    assert saved(staff, change_page(task)).status_code == 302
+    assert stored(task) == before and Event.objects.count() == told
+    assert saved(staff, change_page(task), completed="on").status_code == 302
+    same = {"completed": True, "completed_at": None, "updated_at": None, "version": 2}
+    assert stored(task) | same == before | same | {"next_reminder_at": None}
+
+
+@SAME
+@given(text=ANY_TEXT, description=ANY_TEXT, order=st.integers(-(2**32), 2**32).map(str))
+def test_whatever_staff_enter_is_what_the_api_would_make_of_it(
+    staff, alice_api, text, description, order
+):
+    task = add("before", description="before", order=1)
+    form = opened(staff, change_page(task))
+    entered = {"text": text, "description": description, "order": order}
+    answer = staff.post(change_page(task), form | entered)
+    lines = {name: re.sub("\r\n?", "\n", value) for name, value in entered.items()}
+    made = alice_api.post("/tasks", lines | {"order": int(order)})
+    assert answer.status_code == {201: 302, 400: 200}[made.status_code]
+    now_stored = stored(task)
+    for name in entered:
+        expected = made.json()[name] if made.status_code == 201 else getattr(task, name)
+        assert now_stored[name] == expected
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_a_form_that_is_saved_while_the_owner_changes_the_task_waits_and_is_refused(staff):
+    task = add("milk")
+    form = opened(staff, change_page(task)) | {"description": "mine"}
+
+    def save() -> Any:
+        try:
+            return staff.post(change_page(task), form)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            Task.objects.filter(pk=task.pk).update(text="bread")
+            answer = thread.submit(save)
+            time.sleep(1)
+            assert not answer.done()
+        assert "changed since" in answer.result(30).content.decode()
+    assert (Task.objects.get().text, Task.objects.get().description) == ("bread", "")
 
 
 # What a subclass may declare and override

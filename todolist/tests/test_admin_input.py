@@ -156,13 +156,21 @@ def test_actions(staff, rows, model):
 
 
 def test_forms(staff, rows):
-    task = {"text": "x", "order": "0", "description": ""}
+    task = {"text": "x", "order": "0", "description": "", "opened_version": "1"}
     user = {"username": "another", "date_joined_0": "2020-01-01", "date_joined_1": "00:00"}
     for path, good, names in [
         (
             f"tasks/task/{rows['tasks/task']}/change/",
             task,
-            ["text", "description", "deadline_0", "deadline_1", "order", "_popup", "_to_field"],
+            [
+                "text",
+                "description",
+                "deadline_0",
+                "deadline_1",
+                "order",
+                "opened_version",
+                "_popup",
+            ],
         ),
         (f"auth/user/{rows['auth/user']}/change/", user, ["username", "last_login_0", "groups"]),
         ("auth/user/add/", {"password1": "x", "password2": "x"}, ["username", "_popup"]),
