@@ -54,7 +54,7 @@ class LimitedJSONParser(BaseParser):
     ) -> Any:
         request = (parser_context or {}).get("request")
         declared = str(request.META.get("CONTENT_LENGTH")) if request is not None else ""
-        if declared.isdecimal() and int(declared) > settings.MAX_BODY_SIZE:
+        if declared.isdecimal() and float(declared) > settings.MAX_BODY_SIZE:
             raise BodyTooLarge  # a server need not have read it
         codings = request.META.get("HTTP_CONTENT_ENCODING") if request is not None else ""
         if codings and not _is_identity(codings):

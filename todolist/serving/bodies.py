@@ -8,6 +8,7 @@ from typing import Any
 from todolist.serving.threads import Receive
 
 EACH = 4 * 1024 * 1024  # bytes of one person's bodies at a time; the others wait, unread
+DIGITS = 20  # of a length, at most; servers refuse longer ones, and Python takes long over them
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that nobody wants, read so that it is answered
 
 
@@ -20,7 +21,7 @@ def framing(scope: Mapping[str, Any]) -> tuple[int | None, bool]:
     expects = False
     for name, value in scope["headers"]:
         if name == b"content-length":
-            length = int(value) if value.isdigit() else None
+            length = int(value) if value.isdigit() and len(value) < DIGITS else None
         elif name == b"transfer-encoding":
             length = None
         elif name == b"expect":

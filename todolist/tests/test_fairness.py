@@ -21,6 +21,7 @@ from django.test import Client
 from conftest import Server, call, connect_as_everyone, sign
 from tasks.admin import TaskAdmin
 from tasks.api.views import TaskViewSet
+from todolist.serving.bodies import framing
 from todolist.serving.handler import OneHopHandler
 
 PATIENCE = 30.0
@@ -142,6 +143,20 @@ def test_bodies_of_one_person_wait_for_one_another_and_all_arrive(server):
     for thread in threads:
         thread.join(PATIENCE)
     assert statuses == [201] * 24
+
+
+@pytest.mark.django_db
+def test_a_length_that_no_body_has_is_refused(server, alice_api):
+    for length in ("9" * 19, "9" * 5000, "-1", "x"):
+        with ExitStack() as stack:
+            ask = head("POST", "/tasks", sign("odd"), Content_Length=length)
+            answer = opened(server, stack, ask).recv(1000)
+            assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")) or not answer
+        declared = {"CONTENT_LENGTH": length, "content_type": "application/json"}
+        answered = alice_api.generic("POST", "/tasks", b"{}", **declared)
+        assert answered.status_code in (400, 413)
+    assert framing({"headers": [(b"transfer-encoding", b"chunked")]}) == (None, False)
+    assert framing({"headers": [(b"content-length", b"9" * 5000)]}) == (None, False)
 
 
 def test_a_form_of_the_admin_is_small(server):
