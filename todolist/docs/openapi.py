@@ -6,6 +6,7 @@ What follows from what a view is, is said here once for all of them; `described`
 import inspect
 import re
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 from django.apps import apps
@@ -106,6 +107,8 @@ class AutoSchema(openapi.AutoSchema):
         for status in happens:
             if happens[status]:
                 responses.setdefault(status, refusals[status])
+        for status, response in responses.items():
+            response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
         operation["responses"] = dict(sorted(responses.items()))
         for parameter in parameters:
             if parameter["in"] == "path":

@@ -219,6 +219,7 @@ def test_every_parameter_and_every_header_is_described(document):
         for parameter in operation.get("parameters", []):
             assert parameter["description"], (path, method, parameter["name"])
         for answer in operation["responses"].values():
+            assert answer["description"]
             assert all(header["description"] for header in answer.get("headers", {}).values())
 
 
