@@ -12,7 +12,15 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
-from todolist.logs.redaction import LONGEST_TRACEBACK, NAMES, REDACTED, cut_and_redact
+from todolist.logs.redaction import (
+    LONGEST_TRACEBACK,
+    NAMES,
+    REDACTED,
+    cut_and_redact,
+    redact,
+)
+
+__all__ = ["CleanRecord", "JSONFormatter", "RedactingFormatter", "configure", "redact"]
 
 _SECRET_NAME = re.compile(NAMES, re.IGNORECASE)
 # What would begin another line, turn the direction of writing, or tell a terminal to do something.

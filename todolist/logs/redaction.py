@@ -20,21 +20,21 @@ MARGIN = 1024  # characters, more than a password in a URL has
 # Strangers write most of what is searched, so no quantifier gives back what it took to look again: it is
 # possessive, or nothing that follows can be a part of what it takes.
 NAMES = r"(?:token|secret|password|authorization|cookie|sessionid)"
+_ITEM = rf"[\"'][\w-]*{NAMES}[\"']\s*+[:,]\s*+(?:[\[(]\s*+)?+b?"
 _SHAPES = re.compile(
     rf"({NAMES}(?:=|%3D))[^&\s\"'#<>]++"  # ?token=… in access logs
     r"|(\bbearer[\"']?[\s,]++[\"']?)[^\s\"',<>]++"  # header values, and offered subprotocols
-    r"|(\bauthorization:[ \t]*+(?:\w++[ \t]++)?+)[^\s<]++"  # a line of a head
-    r"|(\bcookie:[ \t]*+)[^\r\n<]++"
+    r"|(\bauthorization:[ \t]*+(?:\w++[ \t]++)?+)[^\s\"'\\<]++"  # a line of a head
+    r"|(\bcookie:[ \t]*+)[^\r\n\"\\<]++"
     r"|(://)[^/\s:@]*+:[^/\s@]++(?=@)"  # the password in a URL
     # An item of a printed dictionary or of a list of headers, perhaps cut off.
-    rf"|([\"'][\w-]*{NAMES}[\"']\s*+[:,]\s*+(?:[\[(]\s*+)?+b?)"
-    r"(?:\"(?:[^\"\\]|\\.)*+(?:\"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z))"
+    rf"|({_ITEM}\")(?:[^\"\\]|\\.)*+\\?|({_ITEM}')(?:[^'\\]|\\.)*+\\?"
     # A JWT anywhere, perhaps cut off: its header starts with {". Looked for from where a word begins:
     # from each of its letters, it would take the square of its length.
     r"|(?<![\w-])((?>[\w-]*?(?=(?-i:eyJ)[\w-]{8})))[\w-]++(?:(?:\.|%2E)[\w-]*+){0,2}+",
     re.IGNORECASE | re.DOTALL,
 )
-_AS_FOUND = r"\1\2\3\4\5\6\7" + REDACTED
+_AS_FOUND = r"\1\2\3\4\5\6\7\8" + REDACTED
 
 
 def redact(text: str, more: Iterable[str] = ()) -> str:

@@ -1,5 +1,6 @@
 """No token ever reaches a log, whoever writes it and wherever the token was sent."""
 
+import json
 import logging
 import subprocess
 import sys
@@ -145,6 +146,27 @@ JWT = sign()
 )
 def test_redact(line, clean):
     assert redact(line) == clean
+
+
+def test_json_stays_json():
+    """As a service for error reports gets it (SECURITY.md)."""
+    event = {
+        "headers": {
+            "Authorization": "Basic hidden-word",
+            "Cookie": 'a="hidden-word"',
+            "Accept": "*/*",
+        },
+        "lines": ["Cookie: a=hidden-word", "Authorization: Basic hidden-word", f"Bearer {JWT}"],
+        "token": 'hidden\\"word',
+        "url": "https://x.example/?token=hidden-word",
+    }
+    text = redact(json.dumps(event))
+    assert "hidden" not in text and JWT not in text
+    assert json.loads(text)["headers"] == {
+        "Authorization": "[redacted]",
+        "Cookie": "[redacted]",
+        "Accept": "*/*",
+    }
 
 
 @pytest.mark.parametrize(
