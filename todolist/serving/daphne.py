@@ -21,6 +21,7 @@ from twisted.web.http import HTTPChannel
 
 from tasks.events.hub import current_hub
 from todolist.logs.formatters import on_one_line
+from todolist.serving.connections.limits import MAX_HEAD, MAX_HEADERS
 
 access = logging.getLogger("daphne.access")
 
@@ -43,6 +44,9 @@ def adapt_daphne() -> None:
     Server.kill_all_applications = say_goodbye_and_kill
     WebSocketProtocol.onConnect = connect_and_answer
     channel.lineLengthExceeded = refuse_line
+    # Twisted's own: 16 KiB, which the longest token alone takes.
+    channel.MAX_LENGTH = channel.totalHeadersSize = MAX_HEAD
+    channel.maxHeaders = MAX_HEADERS
 
 
 def write_redacted_entry(self: Any, host: Any, date: Any, request: str, **rest: Any) -> None:

@@ -14,13 +14,12 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from todolist.serving.connections.connection import Connection
+from todolist.serving.connections.limits import MAX_HEAD, MAX_HEADERS
 from todolist.serving.connections.processors import claimed_processor
 
 YIELD = 0.0001  # seconds after each new connection, for another worker to take the next
 FEW = 200  # connections, beyond which there are enough for all workers
 
-MAX_HEAD = 64 * 1024  # bytes of a request before its body
-MAX_HEADERS = 500
 MAX_FRAMING = 16 * 1024  # bytes of a chunked body without any data: sizes, extensions, trailers
 PART = 4096  # bytes that are parsed at once
 

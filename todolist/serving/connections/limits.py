@@ -1,13 +1,16 @@
-"""How many connections may wait, for how long, and how much they may leave unread."""
+"""How long heads may be, how many connections may wait, and how much they may leave unread."""
 
 import asyncio
 import math
 from typing import Any
 
+MAX_HEAD = 64 * 1024  # bytes of a request before its body
+MAX_HEADERS = 500
+
 LOOK_EVERY = 1.0  # seconds
 MOST_WAITING = 1000  # connections whose client has something to do, sockets that are open apart
 DROPPED_AT_ONCE = 50
-MOST_REFUSED = 50  # connections that may linger to read why they were refused
+MOST_REFUSED = 20  # connections that may linger to read why they were refused
 STALLED = 30.0  # seconds without any progress in reading an answer
 MOST_UNREAD = 32 * 1024 * 1024  # bytes of answers that wait in this process to be read
 

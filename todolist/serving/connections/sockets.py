@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from todolist.serving.connections.connection import limits
-from todolist.serving.connections.http import BAD_REQUEST, MAX_HEAD, MAX_HEADERS
+from todolist.serving.connections.http import BAD_REQUEST
+from todolist.serving.connections.limits import MAX_HEAD, MAX_HEADERS
 
 # HTTP has bounded the head; by itself the library takes lines of 8 KiB and 128 headers at most.
 os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(2 * MAX_HEAD))
