@@ -10,7 +10,7 @@ from todolist.serving.connections.turns import Turns
 READ_AT_ONCE = 16 * 1024  # bytes; event loops read 256 KiB by themselves
 READ_AHEAD = 16 * 1024  # bytes that wait to be parsed, beyond which nothing more is read
 LINGER = 3.0  # seconds in which a client that was refused may read why
-PACE = 0.05  # seconds from one to the next `READ_AT_ONCE` bytes of such a client
+PACE = 0.02  # seconds from one to the next `READ_AT_ONCE` bytes of such a client
 
 _buffer = memoryview(bytearray(READ_AT_ONCE))  # for all: what was read is copied at once
 _turns = Turns()

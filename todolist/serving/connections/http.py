@@ -143,13 +143,12 @@ class LimitedHTTP(HttpToolsProtocol):
             self.refusal = TOO_LARGE
             raise ValueError("too many headers")
         upgrade = self.parser.should_upgrade()
-        size = body_size(self.headers) if upgrade else 0
-        if size and self._should_upgrade():
-            raise ValueError("a handshake has no body")
+        ignored = upgrade and not self._should_upgrade()
+        size = body_size(self.headers) if ignored else 0
         super().on_headers_complete()
         if size:
             self._read_body_of_upgrade(size)
-        if size or not upgrade:
+        if ignored or not upgrade:
             self.headers = _dropped  # trailers are nobody's, and no part of the head
 
     def _read_body_of_upgrade(self, size: float) -> None:
