@@ -55,7 +55,8 @@ class Connection(asyncio.BufferedProtocol):
         self.transport = transport
         self.protocol = protocol
         self.deadline = math.inf  # by the loop's clock, for what the client has to do next
-        self.unread = 0  # bytes written that were not taken when `limits` last looked
+        self.kept = 0  # bytes of the last answer, which is kept whole until all of it is taken
+        self.unread = 0  # bytes of it that were not taken when `limits` last looked
         self.moved = 0.0  # when that number last changed
         self.write_paused = False
         self.unparsed = bytearray()
@@ -66,6 +67,7 @@ class Connection(asyncio.BufferedProtocol):
         self.deaf = False
         self._parts: list[bytes] = []
         transport.set_protocol(self)
+        transport.set_write_buffer_limits(high=0)  # to be told whenever something is not taken
         limits.add(self)
 
     def __getattr__(self, name: str) -> Any:
@@ -165,6 +167,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def write(self, data: bytes) -> None:
         self._parts.append(data)
+        self.kept = len(data)
         if len(self._parts) > 1:
             self.flush()  # at once, so that no more than one is ever held back
         else:
@@ -187,6 +190,10 @@ class Connection(asyncio.BufferedProtocol):
             self.flush()
             self.transport.close()
 
+    def abort(self) -> None:
+        self.write_paused = False
+        self.transport.abort()
+
     def refuse(self, response: bytes) -> None:
         """Answer for the last time. What still comes is dropped, or the client could not read it."""
         if self.is_closing():
@@ -204,6 +211,6 @@ class Connection(asyncio.BufferedProtocol):
     def expire(self) -> None:
         """The deadline has passed."""
         if self.refused:
-            self.transport.abort()
+            self.abort()
         elif not self.transport.is_closing():
             self.protocol.out_of_time()
