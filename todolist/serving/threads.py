@@ -5,8 +5,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from tasks.events.bell import call_soon
 
@@ -27,7 +30,8 @@ class Gone(Exception):
     """Whoever called has hung up, and the call was not made."""
 
 
-class Job(NamedTuple):
+@dataclass(eq=False, slots=True)
+class Job:
     function: Callable[..., Any]
     args: tuple[Any, ...]
     loop: asyncio.AbstractEventLoop
@@ -35,6 +39,8 @@ class Job(NamedTuple):
     share: int
     person: str
     kind: str
+    receive: Receive | None
+    watched: asyncio.Task[None] | None = None  # whether its client leaves
 
 
 class LoopThreads:
@@ -72,46 +78,30 @@ class LoopThreads:
 
         It runs to its end, even where the caller is cancelled. `share` is in tenths of a thread; of a
         `kind` that is named, too, no more than `EACH` run at a time. `receive` is that of an ASGI
-        request whose body was read: where its client leaves before it is its turn, the call is not
+        request whose body was read: where its client leaves while it waits for long, the call is not
         made. Raises `Busy` and `Gone`.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
-        job = Job(function, args, loop, done, share, person, kind)
+        job = Job(function, args, loop, done, share, person, kind, receive)
         with self._lock:
-            waits = bool(self._waiting and self._first()) or not self._may_start(job)
-            if not waits:
-                self._start(job)
-            else:
+            if (self._waiting and self._first()) or not self._may_start(job):
                 self._queue(job)
-        if waits and receive is not None:
-            await self._turn_of(job, receive)
+            else:
+                self._start(job)
         return await done
 
-    async def _turn_of(self, job: Job, receive: Receive) -> None:
-        """Wait until a call is made, or its client is gone."""
-        while not job.done.done():
-            message = asyncio.ensure_future(receive())
-            try:
-                await asyncio.wait((job.done, message), return_when=asyncio.FIRST_COMPLETED)
-                if message.done() and message.result()["type"] == "http.disconnect":
-                    if self._withdraw(job):
-                        raise Gone
-                    return
-            finally:
-                message.cancel()
-
-    def _withdraw(self, job: Job) -> bool:
-        """Take a call out of the queue; false where it is being made."""
+    async def _skip_if_client_leaves(self, job: Job, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass  # the end of the body
         with self._lock:
-            theirs = self._waiting.get(job.person, deque())
-            for place, each in enumerate(theirs):
-                if each is job:  # to compare them would be to compare what they are called with
-                    del theirs[place]
-                    if not theirs:
-                        del self._waiting[job.person]
-                    return True
-        return False
+            theirs = self._waiting.get(job.person, ())
+            if job not in theirs:
+                return  # it is being made
+            self._waiting[job.person].remove(job)
+            if not theirs:
+                del self._waiting[job.person]
+        _settle(job.done, None, Gone())
 
     def _queue(self, job: Job) -> None:
         theirs = self._waiting.get(job.person)
@@ -181,7 +171,7 @@ class LoopThreads:
         if job.kind:
             self._at_work[job.kind] = self._at_work.get(job.kind, 0) + 1
 
-    def _let_go(self, inbox: SimpleQueue[Job], *names: str) -> None:
+    def _let_go(self, inbox: SimpleQueue[Job], names: tuple[str, ...]) -> None:
         del self._busy[id(inbox)]
         for name in names:
             if self._at_work[name] > 1:
@@ -194,15 +184,23 @@ class LoopThreads:
         loop.call_later(HELD_UP, self._help, loop)
 
     def _help(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let others take over for those that are held up, as long as calls wait."""
+        """Let others take over for those that are held up, as long as calls wait.
+
+        Only now is it looked at whether clients leave: whoever waits for less costs nothing.
+        """
         with self._lock:
             if not self._waiting:
                 self._watching, self._limit = None, self._usual * WHOLE
                 return
             self._count_those_held_up()
             self._watch(loop)
-            while (job := self._next_of_those_waiting()) is not None:
-                self._start(job)
+            for job in chain.from_iterable(self._waiting.values()):
+                if job.watched is None and job.receive is not None and job.loop is loop:
+                    watch = self._skip_if_client_leaves(job, job.receive)
+                    job.watched = loop.create_task(watch)
+                    job.done.add_done_callback(partial(_stop, job.watched))
+            while (first := self._next_of_those_waiting()) is not None:
+                self._start(first)
 
     def _work(self, inbox: SimpleQueue[Job]) -> None:
         self._initializer()
@@ -210,7 +208,8 @@ class LoopThreads:
         while True:
             if job is None:
                 job = inbox.get()
-            function, args, loop, done, _, person, kind = job
+            function, args, loop, done = job.function, job.args, job.loop, job.done
+            names = (job.person, job.kind) if job.kind else (job.person,)
             job = answer = failure = None
             try:
                 answer = function(*args)
@@ -218,7 +217,7 @@ class LoopThreads:
                 failure = error
             del function, args  # nobody's request is kept until the next one
             with self._lock:
-                self._let_go(inbox, *((person, kind) if kind else (person,)))
+                self._let_go(inbox, names)
                 job = self._next(inbox)
             # Only now, so that whoever calls again at once finds this thread at leisure.
             call_soon(loop, _settle, done, answer, failure)
@@ -234,6 +233,10 @@ class LoopThreads:
         while self._idle and (another := self._next_of_those_waiting()) is not None:
             self._start(another)  # in the room that a longer call has left
         return job
+
+
+def _stop(watch: asyncio.Task[None], done: asyncio.Future[Any]) -> None:
+    watch.cancel()
 
 
 def _settle(done: asyncio.Future[Any], answer: Any, failure: BaseException | None) -> None:

@@ -287,7 +287,7 @@ async def test_who_comes_while_all_are_held_up_waits_for_no_timer(monkeypatch):
 
 
 @asynchronous
-async def test_a_line_has_an_end_and_who_leaves_it_makes_room(nobody_takes_over):
+async def test_a_line_has_an_end_and_who_leaves_it_makes_room():
     threads = LoopThreads(1, 1, initializer=nothing)
     go_on, left = Event(), asyncio.Event()
     served: list[int] = []
