@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management.base import BaseCommand
@@ -60,7 +61,7 @@ def examine(token: str | None) -> Iterator[Finding]:
         yield from examine_token(token)
     yield examine_origins()
     yield examine_database()
-    if channel_layer_answers():
+    if async_to_sync(channel_layer_answers)():
         yield Finding("channel_layer", "ok", "The channel layer answers.")
     else:
         cure = "Check REDIS_URL, and that what it names is running."
