@@ -58,9 +58,7 @@ class KeySet:
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._refresh_at = self._last_start = float("-inf")
-        self._lock = (
-            threading.Lock()
-        )  # guards the two below and the numbers; not held during a fetch
+        self._lock = threading.Lock()  # for the numbers and the two below; not held during a fetch
         self._fetcher: threading.Thread | None = None  # fetches, or waits for the cooldown's end
         self._waiting: dict[asyncio.Future[None], Waiting] = {}
 
