@@ -67,7 +67,7 @@ class Parameters(QueryDict):
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    near = get_close_matches(name.lower(), known, n=1)
+    near = get_close_matches(name[:50].lower(), map(str, known), n=1)
     shown = name if len(name) <= 50 else f"{name[:50]}…"
     return f"{shown}: There is no such parameter here.{f' Is it {near[0]}?' if near else ''}"
 
