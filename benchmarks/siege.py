@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "siege.md"
 SECRET = "a-secret-for-benchmarks-0123456789abcdef"  # noqa: S105
 MEDIAN, WORST, MEMORY = 100, 500, 300  # ms, ms, MiB
-TIMEOUT = 20.0  # seconds after which a probe gives up
+TIMEOUT = 10.0  # seconds after which a probe gives up
 PAUSE = 0.02  # seconds between two questions
 TASKS, NAMES = 1000, 8000
 PATHS = ("/health/live", "/tasks")
@@ -206,7 +206,8 @@ def siege(side: Side, names: list[str], seconds: float) -> tuple[dict[str, Outco
             server = Server(side, Path(folder), url)
             with server.running() as pid:
                 outcome = outcomes[name] = besiege(server.port, pid, name, longer, others)
-            print(f"{side.label:>8}  {name:<40} {outcome.figures()}", flush=True)
+            figures = " / ".join(f"{figure:.0f}" for figure in outcome.figures())
+            print(f"{side.label:>8}  {name:<40} {figures}", flush=True)
     return outcomes, kind
 
 
