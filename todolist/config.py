@@ -99,14 +99,14 @@ class Environment:
     def flag(self, name: str, *, default: bool) -> bool:
         return self._parsed(name, self.text(name), _flag, default)
 
-    def whole_number(self, name: str, default: int, *, at_most: int) -> int:
-        """A number from 0 to `at_most`."""
+    def whole_number(self, name: str, default: int, *, at_least: int = 0, at_most: int) -> int:
 
         def parse(text: str) -> int:
-            if re.fullmatch("[0-9]{1,9}", text) and int(text) <= at_most:
+            if re.fullmatch("[0-9]{1,9}", text) and at_least <= int(text) <= at_most:
                 return int(text)
             hint = f"Leave it out for the default, {default}."
-            raise Mistake(f"is not a whole number from 0 to {at_most}", hint, "todolist.E002")
+            problem = f"is not a whole number from {at_least} to {at_most}"
+            raise Mistake(problem, hint, "todolist.E002")
 
         return self._parsed(name, self.text(name), parse, default)
 

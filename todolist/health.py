@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from accounts.owned.acting import act_for_nobody
 from accounts.owned.views import PublicView, described
 from tasks.events.bell import call_soon
+from todolist import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +30,17 @@ def one_of(*words: str) -> serializers.ChoiceField:
 
 
 LIVE = inline_serializer("Live", {"status": one_of("ok")})
-READY = inline_serializer("Ready", {part: one_of("ok") for part in ("status", *PARTS)})
+READY = inline_serializer(
+    "Ready",
+    {part: one_of("ok") for part in ("status", *PARTS)} | {"version": serializers.CharField()},
+)
 NOT_READY = inline_serializer(
     "NotReady",
     {
         "detail": serializers.CharField(),
         "code": one_of("not_ready"),
         **{part: one_of("ok", "unreachable") for part in PARTS},
+        "version": serializers.CharField(),
     },
 )
 NOT_READY_EXAMPLE = OpenApiExample(
@@ -45,6 +50,7 @@ NOT_READY_EXAMPLE = OpenApiExample(
         "code": "not_ready",
         "database": "unreachable",
         "channel_layer": "ok",
+        "version": __version__,
     },
 )
 
@@ -93,6 +99,7 @@ class ReadyView(PublicView):
             "channel_layer": async_to_sync(channel_layer_answers)(),
         }
         report = {part: "ok" if answers else "unreachable" for part, answers in parts.items()}
+        report["version"] = __version__
         if all(parts.values()):
             return Response({"status": "ok", **report})
         broken = ", ".join(part for part, answers in parts.items() if not answers)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from todolist import __version__
 from todolist.config import Environment, name_in_redis
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -14,6 +15,7 @@ env = Environment(BASE_DIR / ".env")
 SECRET_KEY = env.text("SECRET_KEY")
 DEBUG = env.flag("DEBUG", default=False)
 ALLOWED_HOSTS = list(env.items("ALLOWED_HOSTS"))
+USE_X_FORWARDED_HOST = env.flag("USE_X_FORWARDED_HOST", default=False)
 
 ROOT_URLCONF = "todolist.urls"
 ASGI_APPLICATION = "todolist.asgi.application"
@@ -61,7 +63,7 @@ TEMPLATES = [
     },
 ]
 
-VERSION = "1.0.0"
+VERSION = __version__
 
 # Sign-in: what tokens are checked with (docs/api.md section 1)
 BETTER_AUTH_SECRET = env.text("BETTER_AUTH_SECRET")
@@ -99,7 +101,8 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["todolist.docs.openapi.without_trailing_slashes"],
     "POSTPROCESSING_HOOKS": ["todolist.docs.openapi.complete"],
 }
-SOCKETS_PER_USER = 20  # open at once in one server process
+# Open at once in one server process
+SOCKETS_PER_USER = env.whole_number("SOCKETS_PER_USER", 20, at_least=1, at_most=10_000)
 MAX_BODY_SIZE = 1024 * 1024  # bytes (docs/api.md section 3)
 MAX_PAGE_SIZE = 1024 * 1024  # bytes of a list, whatever `limit` says; one row may be larger
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE  # the same for forms of the admin

@@ -1,6 +1,7 @@
 """Middleware that costs only those requests that need it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from corsheaders.middleware import ACCESS_CONTROL_ALLOW_ORIGIN, CorsMiddleware
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import DisallowedHost, SuspiciousOperation
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden
 from django.http.response import ResponseHeaders
@@ -93,8 +94,10 @@ class CorsForBrowsers(CorsMiddleware):
 
     def _is_ours(self, request: HttpRequest, origin: str) -> bool:
         """Whether it is this server's own, or the business of the admin."""
-        own = f"{request.scheme}://{request.META.get('HTTP_HOST')}"
-        return origin == own or not self.is_enabled(request)
+        with suppress(DisallowedHost):
+            if origin == f"{request.scheme}://{request.get_host()}":
+                return True
+        return not self.is_enabled(request)
 
 
 class CommonOutsideTheAdmin(CommonMiddleware):

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, connection
 from django.template.defaultfilters import pluralize
@@ -51,6 +52,7 @@ class Command(BaseCommand):
                 self.one_pass(ahead)
 
     def loop(self, ahead: timedelta, interval: float) -> None:
+        logger.info("todolist %s: reminders every %g s", settings.VERSION, interval)
         while not self.stopping:
             following = time.monotonic() + interval
             try:

@@ -16,6 +16,7 @@ from django.db import connection
 
 from accounts.signin.conf import conf, origin_of
 from accounts.signin.diagnosis import Finding, examine_key_server, examine_token
+from todolist import __version__
 from todolist.health import channel_layer_answers
 from todolist.logs.redaction import redact
 
@@ -49,6 +50,7 @@ class Command(BaseCommand):
 
 def examine(token: str | None) -> Iterator[Finding]:
     """Every finding, from the settings to the services."""
+    yield Finding("version", "ok", f"This is todolist {__version__}.")
     for check in run_checks():
         if not check.is_silenced():
             level = "error" if check.is_serious() else "warning"
