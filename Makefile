@@ -6,7 +6,7 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test demo e2e generators check lint test-services proof mutants fuzz fix coverage \
+.PHONY: help install run test demo e2e generators cluster deployment faults check lint test-services proof mutants fuzz fix coverage \
 	bench bench-quick bench-devices bench-profile siege clean
 
 help: ## Say what there is
@@ -79,9 +79,21 @@ generators: .venv/installed-e2e e2e/generators/node_modules/installed ## Make cl
 e2e: .venv/installed-e2e demo/node_modules/installed ## Run the tests with a real Better Auth and a real Chromium
 	$(PY) -m pytest -q e2e --ignore=e2e/generators
 
+CLUSTER_PORT ?= 8080
+
+cluster: .venv/installed ## Start the deployment of deploy/ on this machine: nginx, two servers, PostgreSQL, Redis, worker
+	@exec $(PY) deploy/cluster.py --port $(CLUSTER_PORT)
+
+deployment: .venv/installed ## Check the files of deploy/, and break the cluster in the ways that take seconds
+	$(PY) -m pytest -q deploy/tests
+
+faults: .venv/installed ## Break the cluster in every way, under load; shows what was noticed; three minutes
+	$(PY) -m pytest -q deploy/tests/test_faults.py -m ""
+
 check: .venv/installed lint ## Run everything that CI runs
 	$(PYTEST)
 	$(MAKE) --no-print-directory test-services
+	$(MAKE) --no-print-directory deployment
 	$(MAKE) --no-print-directory generators
 	$(MAKE) --no-print-directory e2e
 

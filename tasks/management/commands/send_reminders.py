@@ -16,6 +16,7 @@ from rest_framework.exceptions import ValidationError
 
 from tasks.due import send_due
 from tasks.resources.fields import TimestampField
+from tasks.supervisor import ALIVE, READY, tell
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Command(BaseCommand):
 
     def loop(self, ahead: timedelta, interval: float) -> None:
         logger.info("todolist %s: reminders every %g s", settings.VERSION, interval)
+        tell(READY)
         while not self.stopping:
             following = time.monotonic() + interval
             try:
@@ -60,6 +62,7 @@ class Command(BaseCommand):
             except Error:
                 logger.exception("Reminders: the database failed; trying again at the next pass")
                 connection.close()  # one of before an outage is broken
+            tell(ALIVE)  # a pass that hangs does not come here
             while not self.stopping and time.monotonic() < following:
                 time.sleep(NAP)
 
@@ -72,6 +75,7 @@ class Command(BaseCommand):
         total = 0
         for made in send_due(datetime.now(UTC) + ahead):
             total += made
+            tell(ALIVE)
             if self.stopping:
                 break
         if total or not quiet:
