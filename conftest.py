@@ -53,6 +53,7 @@ PAGE_ORIGIN = "https://app.example.com"
 # A known configuration, whatever the environment says.
 CONFIGURATION: dict[str, Any] = {
     "SECRET_KEY": DJANGO_SECRET_KEY,
+    "SECRET_KEY_FALLBACKS": [],
     "ALLOWED_HOSTS": ["testserver"],
     "BETTER_AUTH_SECRET": SECRET,
     "BETTER_AUTH_SECRETS": "",

@@ -42,15 +42,21 @@ def check_environment(**kwargs: Any) -> Iterator[CheckMessage]:
 def check_secret_key(**kwargs: Any) -> Iterator[CheckMessage]:
     if not secret_key():
         yield Error("SECRET_KEY is not set.", hint=GENERATE, id="todolist.E007")
-    elif is_placeholder(secret_key()):
-        refused, level = (Warning, "W") if settings.DEBUG else (Error, "E")
-        problem = "SECRET_KEY holds a placeholder that everybody can look up."
+    else:
+        yield from _guessable("SECRET_KEY", secret_key())
+    for place, key in enumerate(settings.SECRET_KEY_FALLBACKS, start=1):
+        yield from _guessable(f"Entry {place} of SECRET_KEY_FALLBACKS", key)
+
+
+def _guessable(name: str, key: str) -> Iterator[CheckMessage]:
+    refused, level = (Warning, "W") if settings.DEBUG else (Error, "E")
+    if is_placeholder(key):
+        problem = f"{name} holds a placeholder that everybody can look up."
         yield refused(problem, hint=GENERATE, id=f"todolist.{level}008")
-    elif len(secret_key()) < MINIMUM_SECRET_BYTES or is_weak(secret_key()):
-        refused, level = (Warning, "W") if settings.DEBUG else (Error, "E")
+    elif len(key) < MINIMUM_SECRET_BYTES or is_weak(key):
         problem = (
-            f"SECRET_KEY has less than {MINIMUM_SECRET_BYTES} characters, or follows a pattern: it "
-            "can be guessed, and with it sessions of staff be made up."
+            f"{name} has less than {MINIMUM_SECRET_BYTES} characters, or follows a pattern: it can "
+            "be guessed, and with it sessions of staff be made up."
         )
         yield refused(problem, hint=GENERATE, id=f"todolist.{level}009")
 

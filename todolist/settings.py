@@ -13,6 +13,7 @@ env = Environment(BASE_DIR / ".env")
 
 # Django itself
 SECRET_KEY = env.text("SECRET_KEY")
+SECRET_KEY_FALLBACKS = list(env.items("SECRET_KEY_FALLBACKS"))
 DEBUG = env.flag("DEBUG", default=False)
 ALLOWED_HOSTS = list(env.items("ALLOWED_HOSTS"))
 USE_X_FORWARDED_HOST = env.flag("USE_X_FORWARDED_HOST", default=False)

@@ -36,6 +36,7 @@ from todolist.logs.formatters import JSONFormatter, RedactingFormatter
 SHARED_SECRET = "marker-shared-secret-0123456789abcdef"
 OLD_SECRET = "marker-old-shared-secret-0123456789abc"
 DJANGO_KEY = "marker-django-key-kX3vN8qT5zR1mW7bL9sD4gH6jP2yC0fAuEiO3rY5tK8"
+OLD_DJANGO_KEY = "marker-old-django-key-zX8vB2nM6qW0eR4tY9uI3oP7aS1dF5gH"
 DATABASE_PASSWORD = "marker-database-password"
 REDIS_PASSWORD = "marker-redis-password"
 STAFF_PASSWORD = "marker-staff-password-0123"
@@ -48,7 +49,7 @@ TOKENS = (GOOD, EXPIRED, FOREIGN, OPAQUE)
 
 NEVER_SHOWN = (
     *(SHARED_SECRET, OLD_SECRET, DJANGO_KEY, DATABASE_PASSWORD, REDIS_PASSWORD, STAFF_PASSWORD),
-    OPAQUE,
+    *(OPAQUE, OLD_DJANGO_KEY),
     # Of a JWT not even the claims or the signature.
     *(part for token in (GOOD, EXPIRED, FOREIGN) for part in token.split(".")[1:]),
 )
@@ -115,6 +116,7 @@ def marked_server(request, start_server, working_on, tmp_path_factory) -> Iterat
             DEBUG=debug,
             LOG_FORMAT=log_format,
             SECRET_KEY=DJANGO_KEY,
+            SECRET_KEY_FALLBACKS=OLD_DJANGO_KEY,
             BETTER_AUTH_SECRET=SHARED_SECRET,
             BETTER_AUTH_SECRETS=f"2:{SHARED_SECRET},1:{OLD_SECRET}",
             DATABASE_URL=url.replace("postgres@", f"postgres:{DATABASE_PASSWORD}@"),
@@ -238,6 +240,7 @@ def test_commands_print_none_of_them(tmp_path, arguments, changes, code):
         environment = environment_for(
             url,
             SECRET_KEY=DJANGO_KEY,
+            SECRET_KEY_FALLBACKS=OLD_DJANGO_KEY,
             BETTER_AUTH_SECRET=SHARED_SECRET,
             BETTER_AUTH_SECRETS=f"2:{SHARED_SECRET},1:{OLD_SECRET}",
         )

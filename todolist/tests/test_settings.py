@@ -456,6 +456,32 @@ def test_a_secret_key_that_can_be_guessed(settings, debug, level, key):
     assert f"todolist.{level}009" in ids()
 
 
+@pytest.mark.parametrize(("debug", "level"), [(False, "E"), (True, "W")])
+@pytest.mark.parametrize(
+    ("key", "number"), [("replace-this-with-a-long-random-string", 8), ("short", 9), ("ab" * 40, 9)]
+)
+def test_a_fallback_of_the_secret_key_is_judged_as_the_key_is(settings, debug, level, key, number):
+    good = "kX3-vN8_qT5zR1mW7bL9sD4gH6jP2yC0fA-uE_iO3rY5tK8wQ1nZ7xV"
+    settings.DEBUG, settings.SECRET_KEY_FALLBACKS = debug, [good]
+    assert ids() <= {"todolist.W010"}
+    settings.SECRET_KEY_FALLBACKS = [good, key]
+    (said,) = [each for each in run_checks() if each.id == f"todolist.{level}00{number}"]
+    assert said.msg.startswith("Entry 2 of SECRET_KEY_FALLBACKS ") and key not in str(said)
+
+
+def test_fallbacks_of_the_secret_key_come_with_commas_in_between():
+    code = "import todolist.settings as s; print(s.SECRET_KEY_FALLBACKS)"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment_for("", SECRET_KEY_FALLBACKS="older-one, oldest-one,"),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stdout == "['older-one', 'oldest-one']\n", done.stderr
+
+
 @pytest.mark.parametrize("hosts", [["*"], ["api.example.com", "*"]])
 def test_every_host_name(settings, hosts):
     settings.ALLOWED_HOSTS = hosts

@@ -56,6 +56,19 @@ def test_the_right_password_opens(name, here):
     assert sign_in(name, PASSWORD, here).status_code == 302
 
 
+def test_staff_stay_signed_in_while_the_secret_key_rotates(settings, name, here):
+    old, new = settings.SECRET_KEY, "kX3-vN8_qT5zR1mW7bL9sD4gH6jP2yC0fA-uE_iO3rY5tK8wQ1nZ7xV"
+    stays, late = Client(), Client()
+    for client in (stays, late):
+        form = {"username": name, "password": PASSWORD}
+        assert client.post(LOGIN, form, REMOTE_ADDR=here).status_code == 302
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = new, [old]
+    assert stays.get("/admin/").status_code == 200
+    settings.SECRET_KEY_FALLBACKS = []
+    assert stays.get("/admin/").status_code == 200  # signed anew when it was seen
+    assert late.get("/admin/").status_code == 302
+
+
 def test_too_many_wrong_ones_lock_the_name_from_everywhere(name, here):
     answers = [sign_in(name, WRONG, new_address()) for _ in range(LIMIT)]
 
