@@ -139,6 +139,16 @@ def pytest_unconfigure() -> None:
     AT_THE_END.close()
 
 
+@pytest.fixture(autouse=True)
+def nobody_signed_out() -> Iterator[None]:
+    """No thread of this process reads who was signed out, and each test begins with nobody."""
+    from accounts.signout import sign_outs
+
+    sign_outs.asked = True
+    yield
+    sign_outs.forget()
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup) -> Iterator[None]:
     """The database of the tests, which the kept connections of sockets would not let go."""

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
 
 @dataclass(frozen=True, slots=True)
 class CurrentUser:
@@ -27,6 +30,18 @@ class CurrentUser:
 
     def __str__(self) -> str:
         return self.id
+
+
+def digests_of(user_id: str) -> tuple[bytes, ...]:
+    """Names for a person by which nobody without `SECRET_KEY` finds their id.
+
+    The first is to be kept; the others, of `SECRET_KEY_FALLBACKS`, are those kept before it was changed.
+    """
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    salted = (
+        salted_hmac("accounts.digests_of", user_id, secret=key, algorithm="sha256") for key in keys
+    )
+    return tuple(each.digest()[:16] for each in salted)
 
 
 def owner_id(user: object) -> str:

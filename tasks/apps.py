@@ -11,10 +11,13 @@ class TasksConfig(AppConfig):
     name = "tasks"
 
     def ready(self) -> None:
+        from accounts.signout import signed_out
         from tasks.api import serializers  # noqa: F401  declares how rows are shown
+        from tasks.events.bell import bell
         from tasks.resources import checks  # noqa: F401  registers itself
 
         post_migrate.connect(make_epoch, sender=self)
+        signed_out.connect(bell.ring_for_sign_out)
 
 
 def make_epoch(

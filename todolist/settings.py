@@ -73,6 +73,7 @@ BETTER_AUTH_URL = env.text("BETTER_AUTH_URL").strip()
 BETTER_AUTH_JWKS_URL = env.text("BETTER_AUTH_JWKS_URL").strip()
 BETTER_AUTH_ISSUER = env.text("BETTER_AUTH_ISSUER").strip()
 BETTER_AUTH_AUDIENCE = env.text("BETTER_AUTH_AUDIENCE").strip()
+SIGN_OUTS_INTERVAL = 5  # seconds after which each process reads anew who was signed out
 BETTER_AUTH_LEEWAY = env.whole_number("BETTER_AUTH_LEEWAY", 10, at_most=300)  # seconds
 
 # The API

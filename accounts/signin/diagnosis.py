@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from reprlib import Repr
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -10,10 +11,17 @@ from urllib.parse import unquote
 from django.conf import settings
 
 from accounts.signin.conf import conf, origin_of
-from accounts.signin.errors import ExpiredToken, FetchError, InvalidToken, KeysUnavailable
+from accounts.signin.errors import (
+    ExpiredToken,
+    FetchError,
+    InvalidToken,
+    KeysUnavailable,
+    SignedOut,
+)
 from accounts.signin.keyset import key_set
 from accounts.signin.known_tokens import verify_now
 from accounts.signin.tokens import FAR_AWAY, is_signed_with, peek
+from accounts.signout import sign_outs
 
 # The raw session token, alone or as signed for a cookie.
 _SESSION_TOKEN = re.compile(r"[A-Za-z0-9]{32}(\.[A-Za-z0-9+/]{43}=)?", re.ASCII)
@@ -86,11 +94,15 @@ def examine_token(raw: str) -> Iterator[Finding]:
     claims: Claims = {}
     try:
         header, claims = peek(raw)
+        with suppress(Exception):  # that the database does not answer is a finding of its own
+            sign_outs.read()
         token = verify_now(raw)
     except KeysUnavailable:
         reason = "no keys at hand"
     except ExpiredToken:
         reason = "expired"
+    except SignedOut:
+        reason = "signed out"
     except InvalidToken as error:
         reason = error.reason
     else:
@@ -206,6 +218,9 @@ def _fault(reason: str, raw: str, header: Claims, claims: Claims) -> tuple[str, 
             cure = "Get a new one; if it is new, one of the clocks is wrong."
             if claims["exp"] < _MANY_YEARS:
                 cure = 'Write its lifetime as text, "15m": a number is a moment, seconds from 1970.'
+        case "signed out":
+            fault = "Staff have signed this person out since the token was issued."
+            cure = "Sign in again, and get a new one."
         case "not valid yet":
             times = [claims.get(claim) for claim in ("iat", "nbf")]
             latest = max(value for value in times if isinstance(value, int | float))

@@ -35,6 +35,15 @@ class ExpiredToken(TokenError):
         super().__init__("Token has expired")
 
 
+class SignedOut(TokenError):
+    """The token was issued before its person was signed out by staff."""
+
+    code = "signed_out"
+
+    def __init__(self) -> None:
+        super().__init__("Signed out")
+
+
 class KeysUnavailable(Exception):
     """No key can be had: none was ever fetched, or so long ago that it is too stale to use.
 

@@ -1,5 +1,6 @@
 """The cache of verified tokens: a signature is checked once, not with every request."""
 
+import asyncio
 import sys
 import threading
 import time
@@ -10,9 +11,16 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 
 from accounts.signin.conf import conf
-from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, NoKeyFits
+from accounts.signin.errors import (
+    ExpiredToken,
+    InvalidToken,
+    KeysUnavailable,
+    NoKeyFits,
+    SignedOut,
+)
 from accounts.signin.keyset import key_set
 from accounts.signin.tokens import VerifiedToken, check, read_header
+from accounts.signout import sign_outs
 
 MAX_KNOWN = 10_000  # tokens; about 500 bytes each
 MAX_TEXT = (
@@ -48,7 +56,7 @@ def bearer_token(header: bytes) -> str | None:
 def verify_now(raw: str) -> VerifiedToken:
     """Check a token as received, by all the rules of docs/api.md section 2 and the keys on hand.
 
-    Raises `ExpiredToken` when its time has passed, `InvalidToken` for everything else that is wrong
+    Raises `ExpiredToken` when its time has passed, `SignedOut`, `InvalidToken` for everything else that is wrong
     with it (`NoKeyFits` where newer keys might do), and `KeysUnavailable` where there are none.
     """
     digest = sha256(raw.encode("utf-8", "surrogatepass")).digest()
@@ -56,6 +64,8 @@ def verify_now(raw: str) -> VerifiedToken:
     if known is not None and known.grounds == _grounds(published=known.published):
         if time.time() >= known.token.expires_at:
             raise ExpiredToken
+        if sign_outs.moments and sign_outs.include(known.token):
+            raise SignedOut
         return known.token
     header = read_header(raw)
     # Before the check: keys that are fetched meanwhile make the entry outdated, never the reverse.
@@ -66,6 +76,8 @@ def verify_now(raw: str) -> VerifiedToken:
             if len(_known) >= MAX_KNOWN:
                 del _known[next(iter(_known))]  # the oldest entry
             _known[digest] = KnownToken(token, header.published, grounds)
+    if sign_outs.include(token):
+        raise SignedOut
     return token
 
 
@@ -76,6 +88,8 @@ async def verify_async(raw: str) -> VerifiedToken:
     over. Where there are no keys at all and the cooldown bars a fetch, nobody waits: "try again later"
     is as good. Raises what `verify_now` does.
     """
+    if not sign_outs.asked:
+        await asyncio.to_thread(sign_outs.begin)
     needed: int | None = None
     while True:
         try:
@@ -94,6 +108,8 @@ async def verify_async(raw: str) -> VerifiedToken:
 
 def verify(raw: str) -> VerifiedToken:
     """The same for a thread without an event loop, which waits itself."""
+    if not sign_outs.asked:
+        sign_outs.begin()
     try:
         return verify_now(raw)
     except (NoKeyFits, KeysUnavailable):

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jwt
@@ -22,7 +22,8 @@ from accounts.signin.conf import conf
 from accounts.signin.errors import ExpiredToken, InvalidToken, NoKeyFits
 from accounts.signin.keys import PUBLISHED_ALGORITHMS
 from accounts.signin.keyset import key_set
-from accounts.users import CurrentUser
+from accounts.signout import NEVER
+from accounts.users import CurrentUser, digests_of
 
 SHARED_SECRET_ALGORITHM = "HS256"  # noqa: S105  a name, not a secret
 MAX_TOKEN_LENGTH = 16_384  # characters; HTTP servers stop headers at about the same length
@@ -40,10 +41,14 @@ _NOT_BY_PYJWT = {f"verify_{claim}": False for claim in ("exp", "iat", "nbf", "su
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """A good token: the person it speaks for, and until when (seconds since the epoch)."""
+    """A good token: the person it speaks for, since when and until when (seconds since the epoch)."""
 
     user: CurrentUser
     expires_at: float
+    issued_at: float = field(default=NEVER, compare=False)
+    digests: tuple[bytes, ...] = field(
+        default=(), compare=False, repr=False
+    )  # of whom it speaks for
 
 
 class Header(NamedTuple):
@@ -118,7 +123,7 @@ def issue(user_id: str, *, email: str = "", name: str = "", lifetime: int) -> st
 
     Raises `LookupError` where there is no secret, and `InvalidToken` where the user id cannot be one.
     """
-    _check_user_id(user_id)
+    check_user_id(user_id)
     issued_at = int(time.time())
     issuer, audience = (next(iter(names), "") for names in conf.pinned(published=False))
     optional = {"email": email, "name": name, "iss": issuer, "aud": audience}
@@ -196,9 +201,10 @@ def _check_claims(claims: Mapping[str, Any]) -> VerifiedToken:
     for claim in ("iat", "nbf"):
         if claim in claims and _numeric_date(claims, claim) > now + settings.BETTER_AUTH_LEEWAY:
             raise InvalidToken("not valid yet")
-    user_id = _check_user_id(claims.get("sub"))
+    user_id = check_user_id(claims.get("sub"))
     email, name = _display_text(claims.get("email")), _display_text(claims.get("name"))
-    return VerifiedToken(CurrentUser(user_id, email, name), min(expires_at, FAR_AWAY))
+    user, issued_at = CurrentUser(user_id, email, name), claims.get("iat", NEVER)
+    return VerifiedToken(user, min(expires_at, FAR_AWAY), issued_at, digests_of(user_id))
 
 
 def _numeric_date(claims: Mapping[str, Any], claim: str) -> float:
@@ -210,7 +216,7 @@ def _numeric_date(claims: Mapping[str, Any], claim: str) -> float:
     raise InvalidToken(f"{claim} is not a time")
 
 
-def _check_user_id(value: object) -> str:
+def check_user_id(value: object) -> str:
     """Return `value` when it may be a user id, byte for byte; raise `InvalidToken` otherwise."""
     if value is None or (isinstance(value, str) and not value.strip()):
         raise InvalidToken("missing user ID")

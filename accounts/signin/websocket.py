@@ -10,7 +10,13 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 
 from accounts.signin.conf import origin_of
-from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
+from accounts.signin.errors import (
+    ExpiredToken,
+    InvalidToken,
+    KeysUnavailable,
+    SignedOut,
+    TokenError,
+)
 from accounts.signin.known_tokens import bearer_token, verify_async
 from accounts.signin.refusals import FOREIGN_ORIGIN, log_refused_socket
 
@@ -97,7 +103,8 @@ def close_code_and_reason(error: TokenError | KeysUnavailable) -> tuple[int, str
     """How a socket is closed whose token cannot be accepted."""
     if isinstance(error, KeysUnavailable):
         return CLOSE_TRY_AGAIN_LATER, "Try again later"
-    return CLOSE_UNAUTHORIZED, str(error) if isinstance(error, ExpiredToken) else "Unauthorized"
+    told = isinstance(error, ExpiredToken | SignedOut)
+    return CLOSE_UNAUTHORIZED, str(error) if told else "Unauthorized"
 
 
 def chosen_subprotocol(scope: Scope) -> str | None:

@@ -36,8 +36,9 @@ class Bell:
 
     def __init__(self) -> None:
         self._hub: tuple[asyncio.AbstractEventLoop, Container[str], Deliver] | None = None
-        self._lock = threading.Lock()  # guards the three below
+        self._lock = threading.Lock()  # guards the four below
         self._waiting: deque[tuple[str, int, str]] = deque(maxlen=EVENTS_AT_MOST)
+        self._signed_out = False  # whether others are to hear of somebody
         self._sender: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # that sends
         self._failing = False
@@ -61,8 +62,20 @@ class Bell:
             return
         with self._lock:
             self._waiting.append((user_id, seq, text))
-            if self._sender is None or self._sender.done():
-                self._sender = asyncio.run_coroutine_threadsafe(self._send_all(), self._home())
+            self._start_to_send()
+
+    def ring_for_sign_out(self, **kwargs: Any) -> None:
+        """Tell other processes that somebody was signed out: a receiver of that signal."""
+        if shared_layer() is None:
+            return
+        with self._lock:
+            self._signed_out = True
+            self._start_to_send()
+
+    def _start_to_send(self) -> None:
+        """Unless it is being done. With the lock held."""
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.run_coroutine_threadsafe(self._send_all(), self._home())
 
     def flush(self) -> None:
         """Wait until the channel layer has all events, or has taken too long."""
@@ -82,14 +95,15 @@ class Bell:
         """Send to the channel layer, until nothing is left to send. One task, which keeps the order."""
         while True:
             with self._lock:
-                events = list(self._waiting)
+                events, signed_out = list(self._waiting), self._signed_out
                 self._waiting.clear()
-                if not events:
+                self._signed_out = False
+                if not events and not signed_out:
                     self._sender = None
                     return
             try:
                 async with asyncio.timeout(LAYER_TIMEOUT):
-                    message = {"type": "bell.ring", "texts": events}
+                    message = {"type": "bell.ring", "texts": events, "signed_out": signed_out}
                     await shared_layer().group_send(PROCESSES, message)
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
                 if not self._failing:  # logged once, not for every event

@@ -16,7 +16,13 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
-from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, TokenError
+from accounts.signin.errors import (
+    ExpiredToken,
+    InvalidToken,
+    KeysUnavailable,
+    SignedOut,
+    TokenError,
+)
 from accounts.signin.known_tokens import verify_async
 from accounts.signin.refusals import log_refused_socket
 from accounts.signin.tokens import VerifiedToken
@@ -27,6 +33,7 @@ from accounts.signin.websocket import (
     chosen_subprotocol,
     close_code_and_reason,
 )
+from accounts.signout import sign_outs
 from tasks.events.hub import Hub, current_hub
 from tasks.events.record import encode
 from tasks.rules.moments import as_text
@@ -267,15 +274,25 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             self.expiry.cancel()
         if self.closed:
             return
-        loop = asyncio.get_running_loop()
         left = self.token.expires_at - time.time()
         if left <= 0:
-            expired = ExpiredToken()
-            log_refused_socket(self.scope, expired)
-            self.closing = loop.create_task(self.close(*close_code_and_reason(expired)))
+            self.refuse(ExpiredToken())
             return
+        self.watch_sign_out()  # it may have come while the socket was let in
         if left <= WARN_BEFORE and not self.warning:
             self.warning = encode({"type": "auth.expiring", "expires_at": self.expires_at()})
             self.outbox.push_first(self.warning)
         pause = left if self.warning else left - WARN_BEFORE
-        self.expiry = loop.call_later(min(pause, CLOCK_CHECK), self.watch_expiry)
+        self.expiry = asyncio.get_running_loop().call_later(
+            min(pause, CLOCK_CHECK), self.watch_expiry
+        )
+
+    def watch_sign_out(self) -> None:
+        """Close where the token is from before its person was signed out. Called by the hub as well."""
+        if not self.closed and sign_outs.include(self.token):
+            self.refuse(SignedOut())
+
+    def refuse(self, error: TokenError) -> None:
+        """Close for what the token is no longer good for, in a task of its own."""
+        log_refused_socket(self.scope, error)
+        self.closing = asyncio.create_task(self.close(*close_code_and_reason(error)))

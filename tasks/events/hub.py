@@ -9,13 +9,16 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 
 from accounts.owned.acting import act_for_nobody
-from tasks.events.bell import LAYER_TIMEOUT, PROCESSES, bell, shared_layer
+from accounts.signout import sign_outs
+from tasks.events.bell import LAYER_TIMEOUT, PROCESSES, bell, call_soon, shared_layer
 from tasks.events.record import Position, Replay, newest_seqs, positions_of, replay
 
 logger = logging.getLogger(__name__)
@@ -34,6 +37,9 @@ Answer = TypeVar("Answer")
 class Socket(Protocol):
     def push(self, seq: int, text: str | None = None) -> None:
         """There is an event of this number, sent perhaps already; without its text, read it."""
+
+    def watch_sign_out(self) -> None:
+        """Somebody was signed out, and it may be this one's person."""
 
 
 class Hub:
@@ -55,6 +61,8 @@ class Hub:
         """Push every event of `user_id` to `socket` from now on."""
         if not self._tasks:
             bell.listen(self._sockets, self.deliver)
+            loop = asyncio.get_running_loop()
+            sign_outs.on_change = partial(call_soon, loop, self.watch_sign_outs)
             self._tasks.add(asyncio.create_task(self._compare()))
             if shared_layer() is not None:
                 self._tasks.add(asyncio.create_task(self._follow_layer()))
@@ -70,6 +78,10 @@ class Hub:
     def deliver(self, user_id: str, seq: int, text: str | None = None) -> None:
         for socket in list(self._sockets.get(user_id, ())):
             socket.push(seq, text)
+
+    def watch_sign_outs(self) -> None:
+        for socket in list(chain.from_iterable(self._sockets.values())):
+            socket.watch_sign_out()
 
     async def stop(self) -> None:
         """End all tasks of the hub, before the event loop ends."""
@@ -132,7 +144,10 @@ class Hub:
                 failing = False
                 self._look_requested.set()  # of what others wrote before, nothing was received
                 while not cancelled():
-                    for event in (await layer.receive(channel))["texts"]:
+                    message = await layer.receive(channel)
+                    if message.get("signed_out"):
+                        sign_outs.look()
+                    for event in message["texts"]:
                         self.deliver(*event)
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
                 if not failing:  # logged once, not every second

@@ -15,7 +15,7 @@ from rest_framework.fields import Field
 
 from accounts.owned.permissions import IsOwner
 from accounts.signin.authentication import TryAgainLater
-from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable
+from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, SignedOut
 from tasks.events.record import KEPT_DAYS
 from tasks.resources.etags import PreconditionFailed
 from tasks.resources.idempotency import KeyOfAnotherBody, StillRunning
@@ -96,7 +96,7 @@ COMPONENTS: dict[str, Schema] = {
 }
 
 
-TOKEN_ERRORS = (ExpiredToken(), InvalidToken("signature does not match"))
+TOKEN_ERRORS = (ExpiredToken(), SignedOut(), InvalidToken("signature does not match"))
 
 
 def header(description: str, **schema: Any) -> Schema:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -13,6 +14,8 @@ from django.core.management import get_commands
 from rest_framework.exceptions import APIException
 
 from accounts.signin.authentication import TryAgainLater
+from accounts.signout import sign_outs
+from accounts.users import digests_of
 from conftest import (
     ALICE,
     BLANK_ENVIRONMENT,
@@ -75,12 +78,14 @@ def bearer(*args: Any, **claims: Any) -> str:
 
 NOBODY = bearer(without=("sub",))
 PUBLISHED = bearer(key=ec.generate_private_key(ec.SECP256R1()), algorithm="ES256")
+SIGNED_OUT = "somebody-signed-out"
 TOKENS: dict[str, list[str]] = {
     "no `Authorization` header": [""],
     "another scheme than `Bearer`": ["Basic YWxpY2U6", f"Token {sign()}"],
     "nothing after `Bearer`, or more than one word": ["Bearer", f"{bearer()} twice"],
     "expired": [bearer(exp=1)],
     "`sub` missing, null, empty or blank": [NOBODY, *map(bearer, (None, "", " "))],
+    "signed out by staff ([section 10](#10-admin))": [bearer(SIGNED_OUT)],
     "no JWT, or one that nobody has signed": ["Bearer é", bearer(key="", algorithm="none")],
     "signed with a secret that is not ours": [bearer(key=OTHER_SECRET)],
     "another algorithm": [bearer(key=SECRET * 2, algorithm="HS512")],
@@ -103,6 +108,7 @@ def no_key_server(settings) -> None:
 @each(REFUSED_TOKENS)
 def test_tokens_are_refused_as_it_says(row, anonymous_api, no_key_server):
     request, status, body, challenge = row
+    sign_outs.add({digests_of(SIGNED_OUT)[0]: int(time.time()) + 1})
     for header in TOKENS[request]:
         headers = {"authorization": header} if header else {}
         response = anonymous_api.get("/tasks", headers=headers)
@@ -187,7 +193,8 @@ async def test_sockets_are_closed_as_it_says(settings, no_key_server):
     codes = re.findall(r"^CLOSE_\w+ = (\d+)", CODE, re.MULTILINE)
     assert {code for code, _ in said} == set(map(int, codes)) - {1001, 1007}  # the servers' own
     settings.SOCKETS_PER_USER = 0
-    for header in ("Bearer", bearer(exp=1), bearer(), PUBLISHED):
+    sign_outs.add({digests_of(SIGNED_OUT)[0]: int(time.time()) + 1})
+    for header in ("Bearer", bearer(exp=1), bearer(SIGNED_OUT), bearer(), PUBLISHED):
         sent = [(b"authorization", header.encode())]
         socket = WebsocketCommunicator(application, "/ws/notifications", sent)
         assert (await socket.connect())[0]

@@ -180,6 +180,7 @@ def test_every_refusal_has_examples_of_its_own(document):
             ("400", "bad_header"),
         ),
         *(("401", "not_authenticated"), ("401", "token_expired"), ("401", "token_invalid")),
+        ("401", "signed_out"),
         *(("403", "not_yours"), ("404", "not_found"), ("406", "not_acceptable")),
         *(("409", "still_running"), ("410", "events_gone"), ("412", "changed_meanwhile")),
         *(("413", "body_too_large"), ("415", "unsupported_media_type")),

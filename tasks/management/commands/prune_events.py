@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from accounts import signout
 from tasks.events.record import KEPT_DAYS, prune
 from tasks.resources import idempotency
 
@@ -18,3 +19,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{dropped} events dropped")
         if dropped := sum(idempotency.prune(now=timezone.now())):
             self.stdout.write(f"{dropped} answers of Idempotency-Keys dropped")
+        if dropped := signout.prune(now=timezone.now().timestamp()):
+            self.stdout.write(f"{dropped} sign-outs dropped, older than any token")
