@@ -426,7 +426,7 @@ def server_command(kind: str, port: int, application: str, workers: int = 1) -> 
     if kind == "daphne":
         listen = ["-b", "127.0.0.1", "-p", str(port)]
         return [sys.executable, "-m", "daphne", *listen, application]
-    options = ["--app", application, "--workers", str(workers)]
+    options = ["--app", application, "--workers", str(workers), "--drain", "0"]
     return [sys.executable, "manage.py", "serve", f"127.0.0.1:{port}", *options]
 
 

@@ -21,7 +21,7 @@ Start = tuple[list[str], Path, dict[str, str]]  # command, folder, environment
 
 def backend(address: str, **changes: str) -> list[Start]:
     """What makes up this backend, which serves HTTP and sockets at `address`."""
-    commands = (["serve", address], ["send_reminders", "--loop"])
+    commands = (["serve", address, "--drain", "0"], ["send_reminders", "--loop"])
     environment = {**os.environ, **changes}
     return [([sys.executable, "manage.py", *words], ROOT, environment) for words in commands]
 

@@ -6,7 +6,7 @@ from django.urls import path, re_path
 import accounts.urls
 import tasks.api.urls
 from todolist.docs.views import DocsView, SchemaView
-from todolist.health import LiveView, ReadyView
+from todolist.health.views import LiveView, ReadyView
 from todolist.rest import errors
 
 urlpatterns = [

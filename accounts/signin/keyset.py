@@ -79,8 +79,7 @@ class KeySet:
         if snapshot is None or now - snapshot.fetched_at > MAX_STALE:
             return None
         if now >= self._refresh_at:
-            with self._lock:
-                self._see_to_a_fetch()  # in the background
+            self.see_to_a_fetch()
         return snapshot
 
     @property
@@ -114,6 +113,11 @@ class KeySet:
         finally:
             with self._lock:
                 self._waiting.pop(done, None)
+
+    def see_to_a_fetch(self) -> None:
+        """Let a fetch start in the background, as soon as the cooldown lets it."""
+        with self._lock:
+            self._see_to_a_fetch()
 
     def refresh(self) -> Snapshot:
         """Fetch now, in this thread. Raises `FetchError`, and then keeps what was cached."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from tasks.events.bell import bell
 from tasks.events.hub import current_hub
+from todolist.health.draining import drain_at_sigterm
 
 
 async def lifespan(
@@ -17,6 +18,7 @@ async def lifespan(
     """
     while (await receive())["type"] != "lifespan.shutdown":
         bell.serve_on(asyncio.get_running_loop())
+        drain_at_sigterm()
         await send({"type": "lifespan.startup.complete"})
     await current_hub().stop()
     await send({"type": "lifespan.shutdown.complete"})

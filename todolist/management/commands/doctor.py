@@ -17,7 +17,7 @@ from django.db import connection
 from accounts.signin.conf import conf, origin_of
 from accounts.signin.diagnosis import Finding, examine_key_server, examine_token
 from todolist import __version__
-from todolist.health import channel_layer_answers
+from todolist.health.questions import OK, channel_layer_state
 from todolist.logs.redaction import redact
 
 
@@ -63,7 +63,7 @@ def examine(token: str | None) -> Iterator[Finding]:
         yield from examine_token(token)
     yield examine_origins()
     yield examine_database()
-    if async_to_sync(channel_layer_answers)():
+    if async_to_sync(channel_layer_state)() == OK:
         yield Finding("channel_layer", "ok", "The channel layer answers.")
     else:
         cure = "Check REDIS_URL, and that what it names is running."

@@ -1,5 +1,6 @@
 """`manage.py serve`: uvicorn, set up for this application (docs/servers.md)."""
 
+import os
 from argparse import ArgumentParser
 from contextlib import suppress
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import uvicorn
 from django.core.management.base import BaseCommand, CommandError
 
+from todolist.health.draining import VARIABLE
 from todolist.serving.connections.http import LimitedHTTP
 from todolist.serving.connections.sockets import PoliteSocket
 from todolist.serving.prefix import split
 
 MAX_MESSAGE = 64 * 1024  # bytes of a socket's message (docs/api.md section 5)
-GOODBYE = 4  # seconds that requests and sockets have to come to an end at shutdown
+GOODBYE = 10  # seconds that requests have to come to an end at shutdown; sockets take less
+DRAIN = 2.0  # seconds
 
 
 class Command(BaseCommand):
@@ -23,6 +26,13 @@ class Command(BaseCommand):
         parser.add_argument("address", nargs="?", default="127.0.0.1:8000", help="HOST:PORT")
         parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
         parser.add_argument("--app", default="todolist.asgi:application", help="one around it")
+        parser.add_argument(
+            "--drain",
+            type=float,
+            default=DRAIN,
+            help="seconds from SIGTERM, when /health/ready begins to say no, to the end of answering "
+            f"(default: {DRAIN:g})",
+        )
         parser.add_argument("--root-path", default="", help="where a proxy has put the application")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -30,6 +40,7 @@ class Command(BaseCommand):
         if not port.isdecimal():
             raise CommandError("The address is HOST:PORT, such as 127.0.0.1:8000.")
         raise_limit_of_connections()
+        os.environ[VARIABLE] = str(options["drain"])  # noqa: TID251  each process reads it
         uvicorn.run(
             options["app"],
             host=host.strip("[]") or "127.0.0.1",
