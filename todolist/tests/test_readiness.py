@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,7 @@ def test_while_redis_is_frozen_it_is_ready_within_a_second(start_server):
 # Told to go
 
 
+@contextmanager
 def draining_server(folder: Path, database_url: str, *options: str) -> Iterator[Server]:
     port = free_port()
     log = folder / "draining.log"
@@ -155,7 +156,10 @@ def draining_server(folder: Path, database_url: str, *options: str) -> Iterator[
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "manage.py", "serve", f"127.0.0.1:{port}", *options],
-            **{"cwd": ROOT, "env": environment, "stdout": sink, "stderr": subprocess.STDOUT},
+            cwd=ROOT,
+            env=environment,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
         )
     server = Server(port, log, process, environment, "uvicorn")
     try:
@@ -177,7 +181,7 @@ def draining_server(folder: Path, database_url: str, *options: str) -> Iterator[
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_told_to_go_it_is_not_ready_and_answers_for_a_while(tmp_path, workers):
     with new_database(tmp_path) as url:
-        for server in draining_server(tmp_path, url, "--drain", "3", "--workers", workers):
+        with draining_server(tmp_path, url, "--drain", "3", "--workers", workers) as server:
             server.process.send_signal(signal.SIGTERM)
             server.process.send_signal(signal.SIGTERM)  # as systemd does, to all at once
             answer = becomes(server, http=503, server="stopping")
@@ -192,7 +196,7 @@ def test_told_to_go_it_is_not_ready_and_answers_for_a_while(tmp_path, workers):
 
 def test_an_interrupt_waits_for_nobody(tmp_path):
     with new_database(tmp_path) as url:
-        for server in draining_server(tmp_path, url, "--drain", "600"):
+        with draining_server(tmp_path, url, "--drain", "600") as server:
             server.process.send_signal(signal.SIGTERM)
             becomes(server, server="stopping")
             server.process.send_signal(signal.SIGINT)
@@ -203,7 +207,7 @@ def test_an_interrupt_waits_for_nobody(tmp_path):
 def test_a_request_in_hand_is_answered(tmp_path):
     """It waits for a lock while the server is told to go."""
     with new_database(tmp_path) as url, ThreadPoolExecutor(1) as aside:
-        for server in draining_server(tmp_path, url, "--drain", "0"):
+        with draining_server(tmp_path, url, "--drain", "0") as server:
             token = sign()
             assert call(server, token, "GET", "/notifications").status == 200
             with connect_as_everyone(url) as database:
