@@ -145,7 +145,7 @@ class Cluster:
     def _postgresql(self, port: int) -> Part:
         programs = Path(run(["pg_config", "--bindir"]).strip())
         data = self.folder / "postgresql"
-        data.mkdir()
+        data.mkdir(exist_ok=True)  # a file system of its own may be mounted there
         user = None
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             user = "postgres"
