@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 
 # COMMIT is sent only after all of the backup could be read; without it nothing has happened.
 {
-    echo 'BEGIN; DROP SCHEMA public CASCADE; CREATE SCHEMA public;'
+    echo 'SET client_min_messages = warning; BEGIN; DROP SCHEMA public CASCADE; CREATE SCHEMA public;'
     pg_restore --no-owner --no-privileges --file=- "$file"
     cat deploy/postgresql/grants.sql
     # Without statistics the first queries are planned as for empty tables.
