@@ -180,42 +180,46 @@ def draining_server(folder: Path, database_url: str, *options: str) -> Iterator[
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_told_to_go_it_is_not_ready_and_answers_for_a_while(tmp_path, workers):
-    with new_database(tmp_path) as url:
-        with draining_server(tmp_path, url, "--drain", "3", "--workers", workers) as server:
-            server.process.send_signal(signal.SIGTERM)
-            server.process.send_signal(signal.SIGTERM)  # as systemd does, to all at once
-            answer = becomes(server, http=503, server="stopping")
-            assert answer.body["detail"] == "Not ready: server stopping"
-            assert call(server, "", "GET", "/health/live").status == 200
-            assert call(server, sign(), "POST", "/tasks", {"text": "x"}).status == 201
-            begin = time.monotonic()
-            server.process.wait(PATIENCE)
-            assert time.monotonic() - begin < 10
-            assert "Traceback" not in server.log.read_text()
+    with (
+        new_database(tmp_path) as url,
+        draining_server(tmp_path, url, "--drain", "3", "--workers", workers) as server,
+    ):
+        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGTERM)  # as systemd does, to all at once
+        answer = becomes(server, http=503, server="stopping")
+        assert answer.body["detail"] == "Not ready: server stopping"
+        assert call(server, "", "GET", "/health/live").status == 200
+        assert call(server, sign(), "POST", "/tasks", {"text": "x"}).status == 201
+        begin = time.monotonic()
+        server.process.wait(PATIENCE)
+        assert time.monotonic() - begin < 10
+        assert "Traceback" not in server.log.read_text()
 
 
 def test_an_interrupt_waits_for_nobody(tmp_path):
-    with new_database(tmp_path) as url:
-        with draining_server(tmp_path, url, "--drain", "600") as server:
-            server.process.send_signal(signal.SIGTERM)
-            becomes(server, server="stopping")
-            server.process.send_signal(signal.SIGINT)
-            server.process.wait(PATIENCE)
+    with new_database(tmp_path) as url, draining_server(tmp_path, url, "--drain", "600") as server:
+        server.process.send_signal(signal.SIGTERM)
+        becomes(server, server="stopping")
+        server.process.send_signal(signal.SIGINT)
+        server.process.wait(PATIENCE)
 
 
 @postgresql_only
 def test_a_request_in_hand_is_answered(tmp_path):
     """It waits for a lock while the server is told to go."""
-    with new_database(tmp_path) as url, ThreadPoolExecutor(1) as aside:
-        with draining_server(tmp_path, url, "--drain", "0") as server:
-            token = sign()
-            assert call(server, token, "GET", "/notifications").status == 200
-            with connect_as_everyone(url) as database:
-                database.execute("LOCK TABLE tasks_notification")
-                in_hand = aside.submit(call, server, token, "GET", "/notifications")
-                time.sleep(0.5)
-                server.process.send_signal(signal.SIGTERM)
-                time.sleep(1)
-                database.rollback()
-            assert in_hand.result().status == 200
-            server.process.wait(PATIENCE)
+    with (
+        new_database(tmp_path) as url,
+        ThreadPoolExecutor(1) as aside,
+        draining_server(tmp_path, url, "--drain", "0") as server,
+    ):
+        token = sign()
+        assert call(server, token, "GET", "/notifications").status == 200
+        with connect_as_everyone(url) as database:
+            database.execute("LOCK TABLE tasks_notification")
+            in_hand = aside.submit(call, server, token, "GET", "/notifications")
+            time.sleep(0.5)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            database.rollback()
+        assert in_hand.result().status == 200
+        server.process.wait(PATIENCE)
