@@ -1,7 +1,6 @@
 """The application for an ASGI server: HTTP to Django, sockets through origin and token to routes."""
 
 import gc
-import logging
 import os
 import sys
 
@@ -13,7 +12,6 @@ django.setup(set_prefix=False)  # first: what follows needs the applications loa
 
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware  # noqa: E402
 from tasks.events.routing import websocket_urlpatterns  # noqa: E402
-from todolist import __version__  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
 from todolist.serving.handler import OneHopHandler  # noqa: E402
 from todolist.serving.lifespan import lifespan  # noqa: E402
@@ -36,8 +34,6 @@ application = ProtocolTypeRouter(
 )
 
 refuse_to_start_while_wrong()  # last: the checks look at the application
-
-logging.getLogger("todolist").info("todolist %s, process %d", __version__, os.getpid())
 
 # What is there by now stays: the collector need not look at it again.
 gc.collect()

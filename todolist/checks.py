@@ -18,6 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, ProgrammingError, connect
 from accounts.checks.walk import being_looked_at
 from accounts.signin.checks import is_placeholder, is_weak
 from accounts.signin.conf import MINIMUM_SECRET_BYTES
+from todolist import __version__
 from todolist.logs.redaction import redact, secret_key
 
 logger = logging.getLogger(__name__)
@@ -178,7 +179,7 @@ def _ask_the_database() -> list[CheckMessage]:
 def refuse_to_start_while_wrong() -> None:
     """Run the system checks, as `runserver` does, for servers that run none.
 
-    Not those of commands and of `/schema`, which take memory and time. Logs the warnings. Raises
+    Not those of commands and of `/schema`, which take memory and time. Logs warnings and version. Raises
     `SystemExit`, naming every mistake, unless a check imports the application only to walk it.
     """
     if being_looked_at():
@@ -197,3 +198,4 @@ def refuse_to_start_while_wrong() -> None:
     if errors:
         said = "This server does not start while its settings are wrong:"
         raise SystemExit("\n\n".join([said, *errors]))
+    logger.info("todolist %s, process %d", __version__, os.getpid())
