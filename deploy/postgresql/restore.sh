@@ -15,10 +15,9 @@ cd "$(dirname "$0")/../.."
     echo 'SET client_min_messages = warning; BEGIN; DROP SCHEMA public CASCADE; CREATE SCHEMA public;'
     pg_restore --no-owner --no-privileges --file=- "$file"
     cat deploy/postgresql/grants.sql
-    # Without statistics the first queries are planned as for empty tables.
-    echo "SELECT format('ANALYZE public.%I', tablename) FROM pg_tables WHERE schemaname = 'public' \\gexec"
     echo 'COMMIT;'
 } | psql --quiet --no-psqlrc --output=/dev/null --set=ON_ERROR_STOP=1 "$DATABASE_URL"
 
 python=${PYTHON:-.venv/bin/python}
 "$python" manage.py migrate --no-input # a backup of an earlier version has earlier tables
+"$python" manage.py new_epoch # clients fetch their lists again; statistics are renewed

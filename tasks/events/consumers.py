@@ -66,11 +66,12 @@ class Outbox:
         self._missed = False  # whether there was another event while behind
         self.behind = True  # up to `start`
         self.position = 0
+        self.epoch = ""  # of the history that the position belongs to
         self.queue: deque[str] = deque()
 
-    def start(self, position: int, newest: int) -> None:
+    def start(self, position: int, newest: int, epoch: str) -> None:
         """Begin after the event of number `position`, where `newest` is the newest on record."""
-        self.position = position
+        self.position, self.epoch = position, epoch
         self.behind = self._missed or position != newest
 
     def push(self, seq: int, text: str | None) -> None:
@@ -84,6 +85,11 @@ class Outbox:
             else:
                 self.behind = True
             self._more.set()
+
+    def doubt(self) -> None:
+        """The record may be of another history: look whether what comes next is still ours."""
+        self._missed = self.behind = True
+        self._more.set()
 
     def push_first(self, text: str) -> None:
         """Send this text, which is no event, before all others."""
@@ -102,12 +108,12 @@ class Outbox:
 
     async def _catch_up(self) -> None:
         self._missed = False
-        result = await self._hub.replay(self._user_id, self.position, REPLAY_BATCH)
+        result = await self._hub.replay(self._user_id, self.position, REPLAY_BATCH, self.epoch)
         if result.complete:
             self.queue.extend(result.events)
             self.position += len(result.events)
         else:
-            self.position = result.last_seq
+            self.position, self.epoch = result.last_seq, result.epoch
             resync = {"type": "resync", "seq": self.position, "epoch": result.epoch}
             self.queue.append(encode(resync))
         self.behind = self._missed or self.position != result.last_seq
@@ -170,7 +176,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         if not is_number or query.get("epoch", [epoch])[-1] != epoch:
             seq = newest
             await self.say(type="resync", seq=newest, epoch=epoch)
-        self.outbox.start(seq, newest)
+        self.outbox.start(seq, newest, epoch)
         self.sender = asyncio.create_task(self.send_events())
         self.watch_expiry()
 
@@ -197,6 +203,10 @@ class NotificationConsumer(AsyncWebsocketConsumer):
     def push(self, seq: int, text: str | None = None) -> None:
         """There is an event, perhaps sent already. Called by the hub."""
         self.outbox.push(seq, text)
+
+    def doubt(self) -> None:
+        """The record may be of another history. Called by the hub."""
+        self.outbox.doubt()
 
     async def send_events(self) -> None:
         try:

@@ -19,7 +19,7 @@ from channels.db import database_sync_to_async
 from accounts.owned.acting import act_for_nobody
 from accounts.signout import sign_outs
 from tasks.events.bell import LAYER_TIMEOUT, PROCESSES, bell, call_soon, shared_layer
-from tasks.events.record import Position, Replay, newest_seqs, positions_of, replay
+from tasks.events.record import Position, Replay, epoch_of, newest_seqs, positions_of, replay
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,9 @@ class Socket(Protocol):
     def push(self, seq: int, text: str | None = None) -> None:
         """There is an event of this number, sent perhaps already; without its text, read it."""
 
+    def doubt(self) -> None:
+        """The record may be of another history than the one that was sent."""
+
     def watch_sign_out(self) -> None:
         """Somebody was signed out, and it may be this one's person."""
 
@@ -50,6 +53,7 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_requested = asyncio.Event()
         self._asking = asyncio.Lock()
+        self._epoch = ""  # as it was at the last comparison
         # Whom the next query of `position` asks about, and its answer.
         self._next: tuple[list[str], asyncio.Task[dict[str, Position]]] | None = None
 
@@ -97,8 +101,8 @@ class Hub:
         read = database_sync_to_async(function, thread_sensitive=False, executor=_readers)
         return await read(*args)
 
-    async def replay(self, user_id: str, since: int, limit: int) -> Replay:
-        return await self._read(replay, user_id, since, limit)
+    async def replay(self, user_id: str, since: int, limit: int, epoch: str) -> Replay:
+        return await self._read(replay, user_id, since, limit, epoch)
 
     async def position(self, user_id: str) -> Position:
         """Where somebody's record stands; calls that come while a query runs share the next."""
@@ -113,7 +117,9 @@ class Hub:
     async def _ask(self, people: list[str]) -> dict[str, Position]:
         async with self._asking:
             self._next = None
-            return await self._read(positions_of, people)
+            positions = await self._read(positions_of, people)
+        self._epoch = self._epoch or positions[people[0]].epoch
+        return positions
 
     async def _compare(self) -> None:
         """Compare everybody with the record every few seconds, and as soon as that is requested."""
@@ -124,6 +130,7 @@ class Hub:
             self._look_requested.clear()
             people = list(self._sockets)
             try:
+                await self._see_another_epoch(people)
                 for start in range(0, len(people), POLL_BATCH):
                     batch = people[start : start + POLL_BATCH]
                     for user_id, seq in (await self._read(newest_seqs, batch)).items():
@@ -131,6 +138,16 @@ class Hub:
             except Exception:
                 logger.exception("The record of events cannot be read")
             await asyncio.sleep(LOOK_INTERVAL)
+
+    async def _see_another_epoch(self, people: list[str]) -> None:
+        """Let all sockets look again where the record has become another one, as after a restore."""
+        if not people:
+            return
+        before, self._epoch = self._epoch, await self._read(epoch_of, people[0])
+        if before not in ("", self._epoch):
+            for user_id in people:
+                for socket in list(self._sockets.get(user_id, ())):
+                    socket.doubt()
 
     async def _follow_layer(self) -> None:
         """Deliver the events that other processes tell of."""

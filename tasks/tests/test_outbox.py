@@ -25,7 +25,7 @@ class Record:
         self.newest, self.oldest = newest, oldest
         self.asked: list[int] = []
 
-    async def replay(self, user_id: str, since: int, limit: int) -> Replay:
+    async def replay(self, user_id: str, since: int, limit: int, epoch: str) -> Replay:
         self.asked.append(since)
         if not self.oldest - 1 <= since <= self.newest:
             return Replay([], self.newest, "one", complete=False)
@@ -35,7 +35,7 @@ class Record:
 
 def outbox_at(position: int, record: Record, newest: int | None = None) -> Outbox:
     outbox = Outbox("alice", cast("Hub", record))
-    outbox.start(position, position if newest is None else newest)
+    outbox.start(position, position if newest is None else newest, "one")
     return outbox
 
 
@@ -122,8 +122,8 @@ async def test_events_that_are_told_while_the_record_is_read_come_once():
     outbox = outbox_at(0, record, newest=2)
     replay = record.replay
 
-    async def meanwhile(user_id: str, since: int, limit: int) -> Replay:
-        result = await replay(user_id, since, limit)
+    async def meanwhile(user_id: str, since: int, limit: int, epoch: str) -> Replay:
+        result = await replay(user_id, since, limit, epoch)
         for seq in range(1, since + 4):
             outbox.push(seq, event(seq))
         record.newest = max(record.newest, since + 3)

@@ -243,8 +243,10 @@ async def test_a_ring_that_got_lost_is_made_good_by_the_poll(monkeypatch, elsewh
 async def test_an_event_that_rings_during_a_resync_is_sent(monkeypatch):
     replay = Hub.replay
 
-    async def and_then_an_event(self: Hub, user_id: str, since: int, limit: int) -> Replay:
-        result = await replay(self, user_id, since, limit)
+    async def and_then_an_event(
+        self: Hub, user_id: str, since: int, limit: int, epoch: str
+    ) -> Replay:
+        result = await replay(self, user_id, since, limit, epoch)
         if not result.complete:
             await write(ALICE, "meanwhile")
         return result
