@@ -13,6 +13,7 @@ django.setup(set_prefix=False)  # first: what follows needs the applications loa
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware  # noqa: E402
 from tasks.events.routing import websocket_urlpatterns  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
+from todolist.logs.request_ids import RequestIDs  # noqa: E402
 from todolist.serving.handler import OneHopHandler  # noqa: E402
 from todolist.serving.lifespan import lifespan  # noqa: E402
 from todolist.serving.prefix import BelowPrefix  # noqa: E402
@@ -26,8 +27,8 @@ if "daphne.server" in sys.modules:
 application = ProtocolTypeRouter(
     {
         "http": OneHopHandler(),
-        "websocket": BelowPrefix(
-            OriginMiddleware(TokenMiddleware(URLRouter(websocket_urlpatterns)))
+        "websocket": RequestIDs(
+            BelowPrefix(OriginMiddleware(TokenMiddleware(URLRouter(websocket_urlpatterns))))
         ),
         "lifespan": lifespan,
     }

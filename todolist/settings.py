@@ -248,8 +248,9 @@ LOGGING = {
     "formatters": {
         "text": {
             "()": "todolist.logs.formatters.RedactingFormatter",
-            "format": "{asctime} {levelname} {name} {message}",
+            "format": "{asctime} {levelname} {name} {request_id} {message}",
             "style": "{",
+            "defaults": {"request_id": "-"},
         },
         "json": {"()": "todolist.logs.formatters.JSONFormatter"},
     },

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from accounts.outages import Outage
 from accounts.signin.download import FETCH_TIMEOUT, download
 from accounts.signin.errors import FetchError, KeysUnavailable
 from accounts.signin.keys import PublishedKey, parse_keys
@@ -55,6 +56,10 @@ class KeySet:
         self.url = url
         self.clock_lead: float | None = None  # seconds by which the key server's clock is ahead
         self.started = self.ended = 0  # fetches so far; one runs at a time
+        self._outage = Outage(
+            *(logger, "No published keys from %s", f"Published keys come from {url} again"),
+            until_over=True,
+        )
         self._clock = clock
         self._snapshot: Snapshot | None = None
         self._refresh_at = self._last_start = float("-inf")
@@ -149,11 +154,12 @@ class KeySet:
         before = self._snapshot.keys if self._snapshot else ()
         try:
             self.refresh()
+            self._outage.over()
             logger.info("Fetched the published keys from %s", self.url)
         except FetchError as error:
             age = self.age
             cached = "none are on hand" if age is None else f"those on hand are {age:.0f} s old"
-            logger.warning("No published keys from %s: %s; %s", self.url, error, cached)
+            self._outage.failed(f"{self.url}: {error}; {cached}")
         finally:
             with self._lock:
                 self.ended, self._fetcher = self.started, None

@@ -29,16 +29,20 @@ def log_refused_socket(scope: Mapping[str, Any], reason: object) -> None:
 
 
 def says_more(record: logging.LogRecord) -> bool:
-    """Whether a line of Django's tells anything that is not said here already: a filter for logs."""
+    """Whether a line of Django's tells anything that is not said already: a filter for logs.
+
+    Why somebody got 503 is said once, when that begins (accounts/outages.py).
+    """
     said = getattr(getattr(record, "request", None), "is_refusal_logged", False)
-    return not (said and getattr(record, "status_code", None) in (401, 503))
+    status = getattr(record, "status_code", None)
+    return not (status == 503 or (said and status == 401))
 
 
 def _log(reason: object, method: str | None, path: Any, origin: Any, client: Any) -> None:
     """The text for people; the same by name for programs (`LOG_FORMAT=json`)."""
     sent = {"method": method, "path": path, "origin": origin, "client": client}
     about = {name: str(value)[:LONGEST] if value else None for name, value in sent.items()}
-    logger.warning(
+    logger.info(
         "Refused %s %s: %s (origin %s, client %s)",
         *(about["method"], about["path"], reason, about["origin"] or "-", about["client"] or "-"),
         extra={**about, "reason": str(reason)},

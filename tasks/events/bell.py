@@ -14,6 +14,8 @@ from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
+from accounts.outages import Outage
+
 logger = logging.getLogger(__name__)
 
 PROCESSES = "processes"  # the group that every process with sockets is in
@@ -41,7 +43,12 @@ class Bell:
         self._signed_out = False  # whether others are to hear of somebody
         self._sender: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # that sends
-        self._failing = False
+        self._outage = Outage(
+            logger,
+            "The channel layer cannot be told of events: %s",
+            "The channel layer is told of events",
+            until_over=True,
+        )
 
     def listen(self, people: Container[str], deliver: Deliver) -> None:
         """Call `deliver`, on the event loop that is running, with each event of these people."""
@@ -106,11 +113,9 @@ class Bell:
                     message = {"type": "bell.ring", "texts": events, "signed_out": signed_out}
                     await shared_layer().group_send(PROCESSES, message)
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
-                if not self._failing:  # logged once, not for every event
-                    logger.warning("The channel layer cannot be told of events: %r", error)
-                self._failing = True
+                self._outage.failed(repr(error))
             else:
-                self._failing = False
+                self._outage.over()
             await asyncio.sleep(PAUSE)
 
 

@@ -16,6 +16,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
+from accounts.outages import DATABASE_ERRORS, database
 from accounts.signin.errors import (
     ExpiredToken,
     InvalidToken,
@@ -244,7 +245,10 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             self.leave()  # the client is gone: some servers say so to whoever sends
         else:
             # What was not sent is on record: the client asks for it when it comes back.
-            logger.error("A socket failed and is closed", exc_info=error)
+            if isinstance(error, DATABASE_ERRORS):
+                database.failed(error)
+            else:
+                logger.error("A socket failed and is closed", exc_info=error)
             await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
 
     def leave(self) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from itertools import chain
 from typing import Any, Protocol, TypeVar
@@ -16,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 
+from accounts.outages import DATABASE_ERRORS, Outage, database
 from accounts.owned.acting import act_for_nobody
 from accounts.signout import sign_outs
 from tasks.events.bell import LAYER_TIMEOUT, PROCESSES, bell, call_soon, shared_layer
@@ -67,9 +69,10 @@ class Hub:
             bell.listen(self._sockets, self.deliver)
             loop = asyncio.get_running_loop()
             sign_outs.on_change = partial(call_soon, loop, self.watch_sign_outs)
-            self._tasks.add(asyncio.create_task(self._compare()))
+            # Each in a context of its own: what they log is not about who came first.
+            self._tasks.add(asyncio.create_task(self._compare(), context=Context()))
             if shared_layer() is not None:
-                self._tasks.add(asyncio.create_task(self._follow_layer()))
+                self._tasks.add(asyncio.create_task(self._follow_layer(), context=Context()))
         self._sockets.setdefault(user_id, set()).add(socket)
 
     def leave(self, user_id: str, socket: Socket) -> None:
@@ -135,6 +138,8 @@ class Hub:
                     batch = people[start : start + POLL_BATCH]
                     for user_id, seq in (await self._read(newest_seqs, batch)).items():
                         self.deliver(user_id, seq)
+            except DATABASE_ERRORS as error:
+                database.failed(error)
             except Exception:
                 logger.exception("The record of events cannot be read")
             await asyncio.sleep(LOOK_INTERVAL)
@@ -152,13 +157,18 @@ class Hub:
     async def _follow_layer(self) -> None:
         """Deliver the events that other processes tell of."""
         layer, channel = shared_layer(), ""
-        failing = False
+        outage = Outage(
+            logger,
+            "The channel layer brings no events: %s",
+            "The channel layer brings events",
+            until_over=True,
+        )
         while not cancelled():
             try:
                 async with asyncio.timeout(LAYER_TIMEOUT):
                     channel = channel or await layer.new_channel()
                     await layer.group_add(PROCESSES, channel)
-                failing = False
+                outage.over()
                 self._look_requested.set()  # of what others wrote before, nothing was received
                 while not cancelled():
                     message = await layer.receive(channel)
@@ -167,9 +177,7 @@ class Hub:
                     for event in message["texts"]:
                         self.deliver(*event)
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
-                if not failing:  # logged once, not every second
-                    logger.warning("The channel layer does not answer: %r", error)
-                failing = True
+                outage.failed(repr(error))
                 await asyncio.sleep(RETRY_INTERVAL)
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
+from todolist.logs import request_ids
 from todolist.logs.redaction import (
     LONGEST_TRACEBACK,
     NAMES,
@@ -27,6 +28,9 @@ _SECRET_NAME = re.compile(NAMES, re.IGNORECASE)
 _CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _WITHIN_A_LINE = re.compile(rf"[\t\n{_CONTROLS}]")
 _WITHIN_A_TRACEBACK = re.compile(rf"[{_CONTROLS}]")
+
+
+LONGEST_REFUSAL = 500  # characters of what is said of a request that was wrong
 
 
 def configure(config: dict[str, Any]) -> None:
@@ -47,6 +51,9 @@ def clean(record: logging.LogRecord) -> None:
             record.msg, record.args = said, None
     if _is_refusal(record):
         record.exc_info = None
+        record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
+        if len(said) > LONGEST_REFUSAL:
+            record.msg, record.args = f"{said[:LONGEST_REFUSAL]}…", None
     if record.exc_info and not record.exc_text:
         record.exc_text = _indented(logging.Formatter().formatException(record.exc_info))
     if record.stack_info:
@@ -59,6 +66,8 @@ class CleanRecord(logging.LogRecord):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         clean(self)
+        if request_id := request_ids.current.get():
+            self.request_id = redact(request_id)  # which a client may have made of its token
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views import defaults
@@ -26,12 +25,17 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as drf_exception_handler
 
+from accounts.outages import DATABASE_ERRORS, QUIET, Outage, database
 from accounts.owned.permissions import IsOwner
 from accounts.owned.views import open_to_everybody
 from accounts.signin.authentication import TryAgainLater
 from accounts.signin.refusals import log_refused_request
 
-logger = logging.getLogger(__name__)
+slow = Outage(
+    logging.getLogger(__name__),
+    "A statement took too long: %s",
+    f"No statement has taken too long for {QUIET:.0f} s",
+)
 
 
 class BadRequest(APIException):
@@ -71,7 +75,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 
     An exception may have `members`: what its answer holds besides `detail` and `code`.
     """
-    if isinstance(exc, OperationalError | InterfaceError):
+    if isinstance(exc, DATABASE_ERRORS):
         exc = of_database(exc)
     if isinstance(exc, NotAuthenticated | AuthenticationFailed | TryAgainLater):
         log_refused_request(context["request"]._request, exc)
@@ -85,9 +89,9 @@ def of_database(error: Exception) -> APIException:
     """What to answer where the database does not, or takes longer than a request may."""
     said = {getattr(error.__cause__, name, None) for name in ("sqlstate", "sqlite_errorcode")}
     if said & TOOK_TOO_LONG:
-        logger.warning("A statement took too long: %s", error)
+        slow.failed(error)
         return ServerBusy("This takes too long at the moment. Try again, or ask for less.")
-    logger.error("The database does not answer: %s", error)
+    database.failed(error)
     return DatabaseUnavailable()
 
 

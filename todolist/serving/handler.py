@@ -5,6 +5,7 @@ looks at the token, reads the body, one of a few threads that stay does everythi
 sends the answer.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from io import BytesIO
@@ -19,9 +20,11 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import SAFE_METHODS
 
 from accounts.checks.walk import http_routes
+from accounts.outages import QUIET, Outage
 from accounts.owned.acting import act_for_nobody
 from accounts.owned.views import why_open
 from accounts.signin.authentication import BearerAuthentication, who_asks
+from todolist.logs import request_ids
 from todolist.rest.errors import REFUSAL, ServerBusy, not_found, refused
 from todolist.rest.formats import BodyTooLarge
 from todolist.serving.bodies import Rooms, drain, framing, read_body
@@ -29,7 +32,7 @@ from todolist.serving.content_type import with_plain_content_type
 from todolist.serving.middleware import is_admin, stored
 from todolist.serving.prefix import below_prefix
 from todolist.serving.sqlite.deadline import begin_request
-from todolist.serving.threads import WHOLE, Busy, Gone, LoopThreads, Receive
+from todolist.serving.threads import QUEUE, WHOLE, Busy, Gone, LoopThreads, Receive
 
 THREADS = 2  # at work, where each of them makes progress
 THREADS_AT_MOST = 8
@@ -39,6 +42,12 @@ ADMIN_BODY = 64 * 1024  # bytes of a form; before it is read, nobody knows who s
 SIGN_IN_PATH, SIGN_IN = "/admin/login/", "\0sign-in"  # where a password costs a third of a second
 
 FILE_BLOCK = 64 * 1024  # bytes of a file that are read, and kept for a client, at a time
+
+busy = Outage(
+    logging.getLogger(__name__),
+    "Requests are refused: %s",
+    f"No request was refused for others that wait for {QUIET:.0f} s",
+)
 
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes | FileResponse]
 Send = Callable[[Any], Awaitable[Any]]
@@ -74,6 +83,7 @@ class OneHopHandler(ASGIHandler):
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         scope, path = below_prefix(scope)
+        request_ids.begin_scope(scope)
         # Whoever waits for published keys waits here, and keeps no thread from anybody else.
         user = None if path in self._open else await who_asks(scope)
         if user is not None:
@@ -148,6 +158,7 @@ class OneHopHandler(ASGIHandler):
             except Gone:
                 return
             except Busy:
+                busy.failed(f"{QUEUE} requests of one person wait")
                 answer = self._refuse(scope, ServerBusy())
         status, headers, content = answer
         if close:
@@ -210,6 +221,7 @@ class OneHopHandler(ASGIHandler):
 
     def _answer(self, scope: dict[str, Any], body: bytes) -> Answer:
         """The whole of Django's cycle, on the thread it is called on."""
+        request_ids.current.set(scope.get(request_ids.SCOPE, ""))
         scope = with_plain_content_type(scope)
         prefix = get_script_prefix(scope)
         # Until the first request that has one, all are where they are by default.
@@ -223,6 +235,8 @@ class OneHopHandler(ASGIHandler):
             scope = {**scope, "headers": [*scope["headers"], length]}
         request, refusal = self.create_request(scope, BytesIO(body))
         response: Any = refusal if request is None else self.get_response(request)
+        if request is None:  # then no middleware has seen it
+            response.headers[request_ids.HEADER] = request_ids.current.get()
         content: bytes | FileResponse
         if isinstance(response, FileResponse):
             content = response  # sent as fast as the client reads

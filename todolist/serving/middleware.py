@@ -21,6 +21,7 @@ from django.utils.cache import patch_vary_headers
 
 from accounts.owned.acting import acting_as_everyone
 from accounts.signin.refusals import FOREIGN_ORIGIN, log_refused_request
+from todolist.logs import request_ids
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -40,7 +41,7 @@ def stored(headers: ResponseHeaders) -> dict[str, tuple[str, str]]:
 
 
 class StandingHeaders(SecurityMiddleware):
-    """Django's security headers and `X-Frame-Options`, made once for http and once for https.
+    """The request's id, and Django's security headers with `X-Frame-Options`, made once for each scheme.
 
     And `Cache-Control: no-store` where an answer does not say how long it may be kept: it depends on
     who asks. What a response has already stays.
@@ -54,6 +55,9 @@ class StandingHeaders(SecurityMiddleware):
         self._made: dict[bool, dict[str, tuple[str, str]]] = {}
 
     def __call__(self, request: HttpRequest) -> Any:
+        request_id = getattr(request, "scope", {}).get(request_ids.SCOPE)  # on ASGI
+        if request_id is None:
+            request_id = request_ids.begin(request.META.get("HTTP_X_REQUEST_ID", ""))
         redirected = self.process_request(request) if self.redirect else None
         response: Any = redirected or self.get_response(request)
         secure = request.is_secure()
@@ -63,6 +67,7 @@ class StandingHeaders(SecurityMiddleware):
             made = self._frames.process_response(request, self.process_response(request, made))
             self._made[secure] = stored(made.headers)
         present = stored(response.headers)
+        present["x-request-id"] = request_ids.HEADER, request_id
         for name, header in self._made[secure].items():
             if name not in present and not (
                 name == "x-frame-options" and getattr(response, "xframe_options_exempt", False)

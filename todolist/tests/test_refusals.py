@@ -138,7 +138,7 @@ def test_keys_that_cannot_be_had_are_named_in_json_too(without_keys):
     assert (
         line.items()
         >= {
-            "level": "WARNING",
+            "level": "INFO",
             "reason": "The keys to check tokens with cannot be had at the moment",
             "method": "GET",
             "path": "/me",

@@ -1,16 +1,33 @@
 """What an operator sees of a server, and says to it, from outside."""
 
 import json
-from contextlib import closing
+import logging
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
-from conftest import ROOT, Server, environment_for, manage, new_database, sign
+from accounts.outages import Outage
+from conftest import (
+    ROOT,
+    Server,
+    both_servers,
+    environment_for,
+    free_port,
+    manage,
+    new_database,
+    sign,
+)
 from todolist import __version__
 
 TOKEN = f"Bearer {sign()}"
@@ -95,3 +112,227 @@ def test_a_number_of_sockets_that_is_none(number):
     done = manage("check", environment=environment_for("", SOCKETS_PER_USER=number))
     assert done.returncode == 1
     assert "SOCKETS_PER_USER is not a whole number from 1 to 10000" in done.stderr
+
+
+# Request ids
+
+ID = "abc-DEF_0.9"
+EVERYWHERE = [
+    ("GET", "/me", 200),
+    ("GET", "/tasks", 200),
+    ("POST", "/tasks", 400),
+    ("GET", f"/tasks/{ID}", 404),
+    ("GET", "/nowhere", 404),
+    ("DELETE", "/me", 405),
+    ("OPTIONS", "/tasks", 200),
+    ("HEAD", "/tasks", 200),
+    ("GET", "/health/live", 200),
+    ("GET", "/health/ready", 200),
+    ("GET", "/schema", 200),
+    ("GET", "/admin/login/", 200),
+    ("GET", "/admin/tasks/task/", 302),
+    ("GET", "/admin/nowhere/", 302),
+    ("GET", "/static/todolist/docs.js", 200),
+    ("GET", "/static/nothing.js", 404),
+    ("GET", "/%ff", 404),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), EVERYWHERE)
+def test_every_answer_carries_the_id_of_its_request(server, method, path, status):
+    answer, _ = answered(server, path, method, Authorization=TOKEN, X_Request_ID=ID)
+    assert (answer.status, answer.headers.get_all("X-Request-ID")) == (status, [ID])
+    made = [
+        answered(server, path, method, Authorization=TOKEN)[0].headers["X-Request-ID"]
+        for _ in range(2)
+    ]
+    assert made[0] != made[1] and all(re.fullmatch("[A-Za-z0-9._-]{1,128}", id) for id in made)
+
+
+@both_servers
+def test_refusals_carry_it_too(server):
+    refused = {"X_Request_ID": ID}
+    assert answered(server, "/tasks", **refused)[0].headers["X-Request-ID"] == ID
+    large = "x" * 1_100_000
+    sent = refused | {"Authorization": TOKEN, "Content_Type": "application/json"}
+    answer, _ = answered(server, "/tasks", "POST", large, **sent)
+    assert (answer.status, answer.headers["X-Request-ID"]) == (413, ID)
+    answer, _ = answered(server, "/me", Host="evil.example.com", **refused)
+    assert (answer.status, answer.headers["X-Request-ID"]) == (400, ID)
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "a b", "a" * 129, "é", "a\tb", "<script>", "a,b", 'a"b', "a%0Ab"]
+)
+def test_an_id_that_is_none_is_not_taken_over(server, sent):
+    head = f"GET /me HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-ID: {sent}\r\nConnection: close\r\n"
+    answer = raw(server, head + "\r\n")
+    (id,) = re.findall(r"(?im)^x-request-id: (.*?)\r$", answer)
+    assert id != sent and re.fullmatch("[0-9a-f]{16}", id)
+
+
+def test_of_two_ids_neither_is_taken_over(server):
+    both = (
+        "GET /me HTTP/1.1\r\nHost: x\r\nX-Request-ID: a\r\nX-Request-ID: a\r\nConnection: close\r\n"
+    )
+    (id,) = re.findall(r"(?im)^x-request-id: (.*?)\r$", raw(server, f"{both}\r\n"))
+    assert re.fullmatch("[0-9a-f]{16}", id)
+
+
+def test_the_longest_id_is_taken_over(server):
+    answer, _ = answered(server, "/me", X_Request_ID="x" * 128)
+    assert answer.headers["X-Request-ID"] == "x" * 128
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [("nonsense\r\n\r\n", 400), (f"GET / HTTP/1.1\r\nx: {'y' * 70_000}\r\n\r\n", 431)],
+)
+def test_what_never_became_a_request_has_an_id_of_its_own(server, request_, status):
+    answer = raw(server, request_)
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert len(re.findall(r"\r\nX-Request-ID: [0-9a-f]{16}\r\n", answer)) == 1
+
+
+def test_every_log_line_of_a_request_carries_its_id(start_server):
+    for kind, form in (("uvicorn", "text"), ("uvicorn", "json"), ("daphne", "json")):
+        server = start_server(kind, LOG_FORMAT=form)
+        answered(server, "/tasks", X_Request_ID="rest-1")
+        answered(server, "/nowhere", X_Request_ID="rest-2", Authorization=TOKEN)
+        with (
+            suppress(WebSocketException),
+            connect(
+                f"{server.socket_url}?token=x", additional_headers={"X-Request-ID": "socket-1"}
+            ) as client,
+        ):
+            client.recv(timeout=30)
+        with connect(
+            f"{server.socket_url}?token={sign()}", additional_headers={"X-Request-ID": "socket-2"}
+        ) as client:
+            assert client.response is not None
+            if kind == "uvicorn":  # daphne sends no headers of ours
+                assert client.response.headers["X-Request-ID"] == "socket-2"
+            client.recv(timeout=30)
+            client.send('{"type": "auth", "token": "x"}')
+            with suppress(WebSocketException):
+                client.recv(timeout=30)
+        answered(server, "/health/live")
+        lines = wait_for(server, "another|socket-2")
+        for id, words in (
+            ("rest-1", "Refused GET /tasks: Authentication required"),
+            ("rest-2", "Not Found: /nowhere"),
+            ("socket-1", "Refused WebSocket /ws/notifications: Invalid token: not a JWT"),
+            ("socket-2", "Refused WebSocket /ws/notifications: Invalid token: not a JWT"),
+        ):
+            (line,) = [line for line in lines if words in line and id in line]
+            if form == "json":
+                assert json.loads(line)["request_id"] == id
+                assert json.loads(line)["level"] == "INFO"
+            else:
+                assert re.fullmatch(rf"[-\d]+ [:,\d]+ INFO [\w.]+ {id} {words}.*", line)
+
+
+def test_a_token_is_no_id_that_reaches_a_log(start_server):
+    server = start_server()
+    short = sign("a", without=("iat",))
+    assert len(short) <= 128 or "." in short
+    answered(server, "/tasks", X_Request_ID=short[:128])
+    wait_for(server, "Refused")
+    assert short[:100] not in server.log.read_text()
+
+
+def raw(server: Server, request: str) -> str:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(request.encode())
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+    return answer.decode("latin-1")
+
+
+def wait_for(server: Server, pattern: str) -> list[str]:
+    """The lines of its log, once one of them fits."""
+    deadline = time.monotonic() + 10
+    while not re.search(pattern, text := server.log.read_text()):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.05)
+    return text.splitlines()
+
+
+# What is logged, and how often
+
+
+def test_what_a_client_did_wrong_is_no_warning(start_server):
+    server = start_server()
+    begin = server.log.stat().st_size
+    sent = {"Content_Type": "application/json", "Authorization": TOKEN}
+    for method, path, body, headers, status in (
+        ("GET", "/tasks", None, {}, 401),
+        ("GET", "/nowhere", None, {}, 404),
+        ("POST", "/tasks", "{", sent, 400),
+        ("PATCH", "/tasks", "{}", sent, 405),
+        ("POST", "/tasks", "{}", {**sent, "Content_Type": "text/plain"}, 415),
+        ("GET", "/tasks", None, {"Host": f"{'x' * 3000}.example.com"}, 400),
+        ("POST", "/admin/login/", "username=a", {}, 403),
+    ):
+        assert answered(server, path, method, body, **headers)[0].status == status
+    time.sleep(0.2)
+    lines = server.log.read_bytes()[begin:].decode().splitlines()
+    assert len(lines) >= 6 and all(" INFO " in line and len(line) < 700 for line in lines), lines
+
+
+def test_an_outage_is_two_lines_however_many_fail(caplog, monkeypatch):
+    monkeypatch.setattr("accounts.outages.QUIET", 0.2)
+    logger = logging.getLogger("todolist.tests.outage")
+    outage = Outage(logger, "It fails: %s", "It works")
+    for _ in range(2):
+        caplog.clear()
+        threads = [threading.Thread(target=outage.failed, args=(f"{n}",)) for n in range(50)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(caplog.messages) == 1 and caplog.messages[0].startswith("It fails: ")
+        deadline = time.monotonic() + 10
+        while len(caplog.messages) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert caplog.messages[1:] == ["It works. It failed 50 times in 0 s."]
+
+
+def test_a_database_that_is_away_is_one_line(start_server):
+    nowhere = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+    server = start_server(DATABASE_URL=nowhere, LOG_FORMAT="json")
+    begin = server.log.stat().st_size
+    for _ in range(20):
+        assert answered(server, "/tasks", Authorization=TOKEN)[0].status == 503
+    said = [json.loads(line) for line in server.log.read_bytes()[begin:].decode().splitlines()]
+    assert [line["level"] for line in said] == ["ERROR"], said
+    assert said[0]["message"].startswith("The database does not answer: ")
+    lines = wait_for(server, "It failed")
+    assert re.search(r"It failed \d\d times", lines[-1])
+
+
+# The worker
+
+
+def test_the_worker_says_that_it_lives_in_json_too(tmp_path):
+    with (
+        new_database(tmp_path) as url,
+        subprocess.Popen(
+            [sys.executable, "manage.py", "send_reminders", "--loop", "--interval", "0.2"],
+            cwd=ROOT,
+            env=environment_for(url, LOG_FORMAT="json", REDIS_URL=""),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as worker,
+    ):
+        assert worker.stdout is not None
+        lines = [worker.stdout.readline() for _ in range(3)]
+        worker.terminate()
+        lines.append(worker.stdout.read())
+    checks, first, second = map(json.loads, lines[:3])
+    assert checks["level"] == "WARNING" and "todolist.W010" in checks["message"]
+    assert first["message"].startswith(f"todolist {__version__}: reminders every")
+    assert second["message"].startswith("Reminders: alive, passes 1,")
+    assert worker.returncode == 0 and lines[3] == ""

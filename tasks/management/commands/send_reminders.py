@@ -1,25 +1,29 @@
 """`manage.py send_reminders`: make the notifications that deadlines call for (docs/api.md section 6)."""
 
 import logging
+import math
 import signal
 import time
 from argparse import ArgumentParser
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import Error, connection
 from django.template.defaultfilters import pluralize
 from rest_framework.exceptions import ValidationError
 
+from accounts.outages import Outage
 from tasks.due import send_due
 from tasks.resources.fields import TimestampField
 from tasks.supervisor import ALIVE, READY, tell
 
 logger = logging.getLogger(__name__)
 
+HEARTBEAT = 60.0  # seconds from one line that says that the loop lives to the next
 NAP = 0.2  # seconds; how long a signal may have to wait for an idle loop
 
 
@@ -52,17 +56,44 @@ class Command(BaseCommand):
             else:
                 self.one_pass(ahead)
 
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        """As always; where the log is JSON, the warnings are a line of it."""
+        stderr, said = self.stderr, StringIO()
+        if settings.LOG_FORMAT == "json":
+            self.stderr = OutputWrapper(said)
+        try:
+            super().check(*args, **kwargs)
+        finally:
+            self.stderr = stderr
+        if said.getvalue():
+            logger.warning("%s", said.getvalue().strip())
+
     def loop(self, ahead: timedelta, interval: float) -> None:
         logger.info("todolist %s: reminders every %g s", settings.VERSION, interval)
         tell(READY)
+        outage = Outage(
+            logger,
+            "Reminders: the database failed, each pass tries again: %s",
+            "Reminders: the database answers",
+            level=logging.ERROR,
+            until_over=True,
+        )
+        passes = made = 0
+        said = -math.inf
         while not self.stopping:
             following = time.monotonic() + interval
             try:
-                self.one_pass(ahead, quiet=True)
-            except Error:
-                logger.exception("Reminders: the database failed; trying again at the next pass")
+                made += self.one_pass(ahead, quiet=True)
+                passes += 1
+                outage.over()
+            except Error as error:
+                outage.failed(error)
                 connection.close()  # one of before an outage is broken
             tell(ALIVE)  # a pass that hangs does not come here
+            if time.monotonic() >= said + HEARTBEAT:
+                logger.info("Reminders: alive, passes %d, notifications %d", passes, made)
+                passes = made = 0
+                said = time.monotonic()
             while not self.stopping and time.monotonic() < following:
                 time.sleep(NAP)
 
@@ -70,14 +101,21 @@ class Command(BaseCommand):
         """Let the batch at hand be finished, then end the command."""
         self.stopping = True
 
-    def one_pass(self, ahead: timedelta, *, quiet: bool = False) -> None:
-        """Make everything that is due, or as much as there is time for before a signal."""
+    def one_pass(self, ahead: timedelta, *, quiet: bool = False) -> int:
+        """Make everything that is due, or as much as there is time for before a signal.
+
+        Returns how many notifications that were.
+        """
         total = 0
         for made in send_due(datetime.now(UTC) + ahead):
             total += made
             tell(ALIVE)
             if self.stopping:
                 break
-        if total or not quiet:
-            self.stdout.write(f"{total} notification{pluralize(total)} made")
+        said = f"{total} notification{pluralize(total)} made"
+        if quiet and total and settings.LOG_FORMAT == "json":
+            logger.info("%s", said)  # so that programs can read all that the loop says
+        elif total or not quiet:
+            self.stdout.write(said)
             self.stdout.flush()
+        return total

@@ -4,6 +4,7 @@ import asyncio
 import math
 from typing import Any, Protocol
 
+from todolist.logs import request_ids
 from todolist.serving.connections.limits import Limits
 from todolist.serving.connections.turns import Turns
 
@@ -201,7 +202,8 @@ class Connection(asyncio.BufferedProtocol):
         self.refused = True
         self.unparsed.clear()
         if response:
-            self.write(response)
+            header = f"\r\n{request_ids.HEADER}: {request_ids.made()}\r\n\r\n".encode()
+            self.write(response.replace(b"\r\n\r\n", header, 1))
         self.flush()
         self.transport.write_eof()
         self._read_on_or_not()
