@@ -5,7 +5,6 @@ import json
 import logging
 import re
 import time
-from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -35,7 +34,8 @@ from accounts.signin.websocket import (
     close_code_and_reason,
 )
 from accounts.signout import sign_outs
-from tasks.events.hub import Hub, current_hub
+from tasks.events.hub import current_hub
+from tasks.events.outbox import Outbox
 from tasks.events.record import encode
 from tasks.rules.moments import as_text
 
@@ -45,79 +45,10 @@ MAX_FRAME_SIZE = 64 * 1024  # bytes
 WARN_BEFORE = 60  # seconds before the token expires
 SEND_TIMEOUT = 10  # seconds that a client may take to read
 CLOCK_CHECK = 60  # seconds; the wall clock, by which tokens expire, may be set meanwhile
-REPLAY_BATCH = 200  # events read from the record at a time
-QUEUE_LIMIT = 100  # live events kept in memory for a socket; the record has the others
 CLOSE_TOO_BIG = 1009
 CLOSE_TOO_SLOW = 1013
 CLOSE_TOO_MANY = 4008
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
-
-
-class Outbox:
-    """What one socket is still to be sent: events once and in order, live or replayed.
-
-    Events up to number `position` were sent or wait in `queue`, and only the next number ever joins
-    them. Where that is not at hand, the socket is `behind`, until it has caught up with the record.
-    """
-
-    def __init__(self, user_id: str, hub: Hub) -> None:
-        self._user_id = user_id
-        self._hub = hub
-        self._more = asyncio.Event()
-        self._missed = False  # whether there was another event while behind
-        self.behind = True  # up to `start`
-        self.position = 0
-        self.epoch = ""  # of the history that the position belongs to
-        self.queue: deque[str] = deque()
-
-    def start(self, position: int, newest: int, epoch: str) -> None:
-        """Begin after the event of number `position`, where `newest` is the newest on record."""
-        self.position, self.epoch = position, epoch
-        self.behind = self._missed or position != newest
-
-    def push(self, seq: int, text: str | None) -> None:
-        """There is an event of this number, and perhaps its text. It may have been pushed before."""
-        if self.behind:
-            self._missed = True
-        elif seq > self.position:
-            if seq == self.position + 1 and text is not None and len(self.queue) < QUEUE_LIMIT:
-                self.queue.append(text)
-                self.position = seq
-            else:
-                self.behind = True
-            self._more.set()
-
-    def doubt(self) -> None:
-        """The record may be of another history: look whether what comes next is still ours."""
-        self._missed = self.behind = True
-        self._more.set()
-
-    def push_first(self, text: str) -> None:
-        """Send this text, which is no event, before all others."""
-        self.queue.appendleft(text)
-        self._more.set()
-
-    async def take(self) -> str:
-        """The next text to send, once there is one. By one caller at a time."""
-        while not self.queue:
-            if self.behind:
-                await self._catch_up()
-            else:
-                self._more.clear()
-                await self._more.wait()
-        return self.queue.popleft()
-
-    async def _catch_up(self) -> None:
-        self._missed = False
-        result = await self._hub.replay(self._user_id, self.position, REPLAY_BATCH, self.epoch)
-        if result.complete:
-            self.queue.extend(result.events)
-            self.position += len(result.events)
-        else:
-            self.position, self.epoch = result.last_seq, result.epoch
-            resync = {"type": "resync", "seq": self.position, "epoch": result.epoch}
-            self.queue.append(encode(resync))
-        self.behind = self._missed or self.position != result.last_seq
 
 
 class NotificationConsumer(AsyncWebsocketConsumer):
@@ -128,8 +59,8 @@ class NotificationConsumer(AsyncWebsocketConsumer):
     of them a channel and a task.
     """
 
-    # No layer: `get_channel_layer` has none where the alias is not configured.
-    channel_layer_alias = None  # type: ignore[assignment]  # the stubs know only `str`
+    # No layer: none is configured under this alias. (The stubs know only `str`.)
+    channel_layer_alias = None  # type: ignore[assignment]
 
     scope: Any  # the stubs know nothing of what middleware adds
     token: VerifiedToken
@@ -150,9 +81,8 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         finally:  # after an error, or where the server cancels, `disconnect` is not called
             self.leave()
 
-    # Before each handler and after `disconnect` Channels closes old database connections, in the one
-    # thread that all consumers share. That is a quarter of the work of a handshake, and nothing to
-    # do here: only the hub has connections.
+    # Before each handler and after `disconnect` Channels closes old database connections, in one thread
+    # for all: a quarter of the work of a handshake, for connections that only the hub has.
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         await getattr(self, get_handler_name(message))(message)
@@ -244,11 +174,11 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         elif isinstance(error, OSError):
             self.leave()  # the client is gone: some servers say so to whoever sends
         else:
-            # What was not sent is on record: the client asks for it when it comes back.
             if isinstance(error, DATABASE_ERRORS):
                 database.failed(error)
             else:
                 logger.error("A socket failed and is closed", exc_info=error)
+            # What was not sent is on record: the client asks for it when it comes back.
             await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
 
     def leave(self) -> None:

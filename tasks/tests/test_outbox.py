@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from tasks.events.consumers import QUEUE_LIMIT, Outbox
 from tasks.events.hub import Hub
+from tasks.events.outbox import QUEUE_LIMIT, Outbox
 from tasks.events.record import Replay
 
 pytestmark = pytest.mark.asyncio
