@@ -124,7 +124,7 @@ EVERYWHERE = [
     ("GET", f"/tasks/{ID}", 404),
     ("GET", "/nowhere", 404),
     ("DELETE", "/me", 405),
-    ("OPTIONS", "/tasks", 200),
+    ("OPTIONS", "/tasks", 204),
     ("HEAD", "/tasks", 200),
     ("GET", "/health/live", 200),
     ("GET", "/health/ready", 200),
