@@ -3,9 +3,9 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, suppress
+from contextlib import closing, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from django.core.checks.registry import registry
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, ProgrammingError, connection
 
 from accounts.checks.walk import being_looked_at
+from accounts.owned.acting import act_for_nobody
 from accounts.signin.checks import is_placeholder, is_weak
 from accounts.signin.conf import MINIMUM_SECRET_BYTES
 from todolist import __version__
@@ -103,34 +104,31 @@ def check_secrets_have_no_blanks_around(**kwargs: Any) -> Iterator[CheckMessage]
 
 
 @register(Tags.database)
-def check_rows_are_secured(databases: Any = None, **kwargs: Any) -> Iterator[CheckMessage]:
-    """Whether the role is one that row-level security binds; superusers it does not."""
+def check_rows_are_secured(databases: Any = None, **kwargs: Any) -> Iterable[CheckMessage]:
+    """Whether the role is one that row-level security binds, and what is in front of the database.
+
+    Asked as threads ask that answer requests, over connections of their kind.
+    """
     if not databases or connection.vendor != "postgresql":
-        return
+        return []
+    with ThreadPoolExecutor(1, initializer=act_for_nobody) as aside:
+        return aside.submit(_ask_the_database).result()
+
+
+def _ask_the_database() -> list[CheckMessage]:
+    from todolist.serving.postgresql import checks  # psycopg, which SQLite does without
+
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
-            )
-            (above,) = cursor.fetchone()
+        with closing(connection.copy()) as apart:
+            return list(checks.findings(apart))
     except ProgrammingError as error:  # psycopg does not understand an option of the URL
         problem = f"DATABASE_URL has options that cannot be used: {_on_one_line(error)}."
         hint = "After the ? come libpq's connection parameters, such as sslmode=require."
-        yield Error(problem, hint=hint, id="todolist.E021")
+        return [Error(problem, hint=hint, id="todolist.E021")]
     except DatabaseError as error:  # it may come up later: `/health/ready` tells
         problem = f"The database of DATABASE_URL does not answer: {_on_one_line(error)}."
         hint = "Check DATABASE_URL, and that what it names is running."
-        yield Warning(problem, hint=hint, id="todolist.W024")
-    else:
-        if above and settings.DATABASE_RLS:
-            refused, level = (Error, "E") if settings.DATABASE_RLS_DEMANDED else (Warning, "W")
-            yield refused(
-                "Row-level security is void: DATABASE_URL names a superuser, or a role with "
-                "BYPASSRLS.",
-                hint="Let the server sign in as a role of its own, or set DATABASE_RLS=False to do "
-                "without this second line of isolation.",
-                id=f"todolist.{level}014",
-            )
+        return [Warning(problem, hint=hint, id="todolist.W024")]
 
 
 def _on_one_line(error: Exception) -> str:
@@ -169,13 +167,6 @@ def check_every_route_is_described(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
-def _ask_the_database() -> list[CheckMessage]:
-    try:
-        return list(check_rows_are_secured(databases=[DEFAULT_DB_ALIAS]))
-    finally:
-        connection.close()
-
-
 def refuse_to_start_while_wrong() -> None:
     """Run the system checks, as `runserver` does, for servers that run none.
 
@@ -184,8 +175,7 @@ def refuse_to_start_while_wrong() -> None:
     """
     if being_looked_at():
         return
-    with ThreadPoolExecutor(1) as aside:  # servers load the application on their event loop
-        found = aside.submit(_ask_the_database).result()
+    found = list(check_rows_are_secured(databases=[DEFAULT_DB_ALIAS]))
     for check in registry.get_checks():
         if not {Tags.commands, SCHEMA} & {*check.tags}:
             found += check(app_configs=None, databases=None) or ()

@@ -148,6 +148,10 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
         "prepare_threshold": None,
     }
 
+# A pooler in transaction mode: connections are lent for a transaction at a time (docs/servers.md).
+DATABASE_POOLER = env.choice("DATABASE_POOLER", ("none", "transaction", "tracking"))
+DATABASE["DISABLE_SERVER_SIDE_CURSORS"] = DATABASE_POOLER != "none"
+
 # What a request may take: longer than that, it is 503. Commands and migrations take their time.
 STATEMENT_TIMEOUT = 8  # seconds of a statement; on SQLite, which has no such limit, of a request
 LOCK_TIMEOUT = 4  # seconds that a statement waits for another transaction

@@ -10,13 +10,14 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.core.checks import run_checks
+from django.core.checks import CheckMessage, run_checks
 from django.core.management.base import BaseCommand
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 
 from accounts.signin.conf import conf, origin_of
 from accounts.signin.diagnosis import Finding, examine_key_server, examine_token
 from todolist import __version__
+from todolist.checks import check_rows_are_secured
 from todolist.health.questions import OK, channel_layer_state
 from todolist.logs.redaction import redact
 
@@ -53,8 +54,7 @@ def examine(token: str | None) -> Iterator[Finding]:
     yield Finding("version", "ok", f"This is todolist {__version__}.")
     for check in run_checks():
         if not check.is_silenced():
-            level = "error" if check.is_serious() else "warning"
-            yield Finding(str(check.id), level, str(check.msg), str(check.hint or ""))
+            yield from_check(check)
     if conf.secrets:
         count = f"{len(conf.secrets)} shared secret" + "s" * (len(conf.secrets) != 1)
         yield Finding("secret", "ok", f"HS256 tokens are checked with {count}.")
@@ -63,11 +63,19 @@ def examine(token: str | None) -> Iterator[Finding]:
         yield from examine_token(token)
     yield examine_origins()
     yield examine_database()
+    for check in check_rows_are_secured(databases=[DEFAULT_DB_ALIAS]):
+        if check.id != "todolist.W024" and not check.is_silenced():  # that it does not answer
+            yield from_check(check)
     if async_to_sync(channel_layer_state)() == OK:
         yield Finding("channel_layer", "ok", "The channel layer answers.")
     else:
         cure = "Check REDIS_URL, and that what it names is running."
         yield Finding("channel_layer", "error", "The channel layer does not answer.", cure)
+
+
+def from_check(check: CheckMessage) -> Finding:
+    level = "error" if check.is_serious() else "warning"
+    return Finding(str(check.id), level, str(check.msg), str(check.hint or ""))
 
 
 def examine_origins() -> Finding:
@@ -89,6 +97,8 @@ def examine_database() -> Finding:
             cursor.execute("SELECT 1")
     except Exception as error:  # noqa: BLE001  a malformed DATABASE_URL fails in its own way
         cure = "Check DATABASE_URL, and that what it names is running."
+        if "startup parameter" in str(error):  # a command says by one that it acts for everyone
+            cure = "It is a pooler: set DATABASE_POOLER, or connect to PostgreSQL itself."
         return Finding("database", "error", f"The database does not answer: {error}", cure)
     return Finding("database", "ok", "The database answers.")
 
