@@ -1,15 +1,20 @@
 """Migrations go forward from a database that has been in use."""
 
+import os
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from conftest import ALICE, BOB
+from accounts.owned.acting import acting_as
+from accounts.users import CurrentUser
+from conftest import ALICE, BOB, connect_as_everyone, copied_database, environment_for, manage
 from tasks.models import Task
 from tasks.resources.limits import CALENDAR
 
@@ -71,3 +76,63 @@ def test_moments_that_nobody_could_read_are_brought_into_the_calendar(at):
     assert Task.objects.get(pk=kept.pk).updated_at == moment
     with pytest.raises(IntegrityError), connection.cursor() as cursor:
         cursor.execute("UPDATE tasks_task SET deadline = '-infinity'")
+
+
+def as_superuser(url: str, statement: str) -> None:
+    """Execute it there; the test is skipped where those who run it are none."""
+    name = url.rpartition("/")[2]
+    with closing(psycopg.connect(os.environ["DATABASE_URL"], dbname=name, autocommit=True)) as one:
+        asked = one.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        if asked.fetchone() != (True,):
+            pytest.skip("nobody here may mark a function LEAKPROOF")
+        one.execute(statement)
+
+
+def is_indexed(url: str) -> bool:
+    with connect_as_everyone(url) as there:
+        return there.execute("SELECT to_regclass('task_search')").fetchone() != (None,)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="others have no such index")
+def test_search_is_indexed_where_row_level_security_lets_an_index_be_used(tmp_path, working_on):
+    with copied_database(tmp_path, template=None) as url:
+        environment = environment_for(url)
+        done = manage("migrate", environment=environment)
+        assert done.returncode == 0, done.stderr
+        assert "no index" in done.stderr and "LIKE is not marked LEAKPROOF" in done.stderr
+        assert not is_indexed(url)
+
+        as_superuser(url, "ALTER FUNCTION textlike(text, text) LEAKPROOF")
+        for target in (["tasks", "0013"], []):
+            done = manage("migrate", *target, environment=environment)
+            assert (done.returncode, "no index" in done.stderr) == (0, False), done.stderr
+        assert is_indexed(url)
+
+        with connect_as_everyone(url) as there:
+            there.execute(
+                "INSERT INTO tasks_task (id, user_id, text, description, completed, "
+                '"order", created_at, updated_at, search_text) SELECT gen_random_uuid(), %s, '
+                "'x', '', false, 0, now(), now(), 'task ' || repeat(md5(number::text), 9)"
+                " FROM generate_series(1, 20000) AS number",
+                [ALICE],
+            )
+            there.commit()
+            there.autocommit = True
+            there.execute(
+                "VACUUM ANALYZE tasks_task"
+            )  # what is new in the index is put in its place
+        with working_on(url), acting_as(CurrentUser(ALICE)):
+
+            def plan(term: str) -> str:
+                found = Task.objects.owned_by(CurrentUser(ALICE)).search(term)
+                return str(found.order_by("-created_at", "-pk")[:51].explain())
+
+            assert "task_search" in plan("c4ca4238")
+            assert "task_search" in plan("c4ca4238" * 5)  # begins like one that is there
+            assert "task_search" not in plan(
+                "task"
+            )  # they all fit: read in order until there are enough
+            assert "task_search" not in plan("-7")  # no three letters that an index could know
+
+        assert manage("migrate", "tasks", "0013", environment=environment).returncode == 0
+        assert not is_indexed(url)
