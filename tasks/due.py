@@ -16,6 +16,8 @@ from django.db.models.fields.tuple_lookups import TupleGreaterThan
 from tasks.models import Notification, Task
 from tasks.rules.reminders import OFFSETS, Kind, State, due, upcoming, wording
 
+LAST_RUN = "reminders.last_run"  # in the cache: when one ended, in seconds since 1970
+
 # Tasks at once. While a batch commits, the owners in it wait with their own changes, so small.
 BATCH = 200
 

@@ -10,6 +10,9 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "todolist.settings")
 django.setup(set_prefix=False)  # first: what follows needs the applications loaded
 
+from django.conf import settings  # noqa: E402
+
+from accounts.checks.walk import being_looked_at  # noqa: E402
 from accounts.signin.websocket import OriginMiddleware, TokenMiddleware  # noqa: E402
 from tasks.events.routing import websocket_urlpatterns  # noqa: E402
 from todolist.checks import refuse_to_start_while_wrong  # noqa: E402
@@ -24,15 +27,21 @@ if "daphne.server" in sys.modules:
 
     adapt_daphne()
 
+handler = OneHopHandler()
 application = ProtocolTypeRouter(
     {
-        "http": OneHopHandler(),
+        "http": handler,
         "websocket": RequestIDs(
             BelowPrefix(OriginMiddleware(TokenMiddleware(URLRouter(websocket_urlpatterns))))
         ),
         "lifespan": lifespan,
     }
 )
+
+if settings.METRICS and not being_looked_at():
+    from todolist.serving.gauges import note_from_now_on
+
+    note_from_now_on(handler.threads)
 
 refuse_to_start_while_wrong()  # last: the checks look at the application
 

@@ -42,6 +42,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "todolist.observing.middleware.Observed",
     "todolist.serving.middleware.StandingHeaders",
     "todolist.serving.middleware.CorsForBrowsers",  # outside everything that may answer with an error
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -65,6 +66,9 @@ TEMPLATES = [
 ]
 
 VERSION = __version__
+
+METRICS = env.flag("METRICS", default=False)
+ACCESS_LOG = env.flag("ACCESS_LOG", default=False)
 
 # Sign-in: what tokens are checked with (docs/api.md section 1)
 BETTER_AUTH_SECRET = env.text("BETTER_AUTH_SECRET")

@@ -1,5 +1,6 @@
 """All routes: the API without trailing slashes (with one they work too), and the admin."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import path, re_path
 
@@ -21,6 +22,11 @@ urlpatterns = [
     # JSON for every other path, with DEBUG on as well; below /admin Django's own pages.
     re_path(r"^(?!admin(?:/|$))", errors.not_found),
 ]
+
+if settings.METRICS:
+    from todolist.observing.views import MetricsView
+
+    urlpatterns.insert(0, re_path(r"^metrics/?$", MetricsView.as_view(), name="metrics"))
 
 # Below /admin these two are Django's own.
 handler404 = errors.page_not_found

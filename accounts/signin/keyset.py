@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from accounts.counted import counted
 from accounts.outages import Outage
 from accounts.signin.download import FETCH_TIMEOUT, download
 from accounts.signin.errors import FetchError, KeysUnavailable
@@ -155,11 +156,13 @@ class KeySet:
         try:
             self.refresh()
             self._outage.over()
+            counted.send("key_fetches", outcome="ok")
             logger.info("Fetched the published keys from %s", self.url)
         except FetchError as error:
             age = self.age
             cached = "none are on hand" if age is None else f"those on hand are {age:.0f} s old"
             self._outage.failed(f"{self.url}: {error}; {cached}")
+            counted.send("key_fetches", outcome="failed")
         finally:
             with self._lock:
                 self.ended, self._fetcher = self.started, None

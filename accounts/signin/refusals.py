@@ -6,6 +6,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from accounts.counted import counted
+
 logger = logging.getLogger(__name__)
 
 LONGEST = 200  # characters of what the client sent
@@ -40,6 +42,8 @@ def says_more(record: logging.LogRecord) -> bool:
 
 def _log(reason: object, method: str | None, path: Any, origin: Any, client: Any) -> None:
     """The text for people; the same by name for programs (`LOG_FORMAT=json`)."""
+    door = "socket" if method == "WebSocket" else "http"
+    counted.send("refused", door=door, reason=str(reason))
     sent = {"method": method, "path": path, "origin": origin, "client": client}
     about = {name: str(value)[:LONGEST] if value else None for name, value in sent.items()}
     logger.info(

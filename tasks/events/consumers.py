@@ -15,6 +15,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
+from accounts.counted import counted
 from accounts.outages import DATABASE_ERRORS, database
 from accounts.signin.errors import (
     ExpiredToken,
@@ -107,6 +108,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         if not is_number or query.get("epoch", [epoch])[-1] != epoch:
             seq = newest
             await self.say(type="resync", seq=newest, epoch=epoch)
+            counted.send("resyncs")
         self.outbox.start(seq, newest, epoch)
         self.sender = asyncio.create_task(self.send_events())
         self.watch_expiry()
@@ -143,6 +145,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         try:
             while not self.closed:
                 await self.send_text(await self.outbox.take())
+                counted.send("events_sent")
         except Exception as error:  # noqa: BLE001
             await self.fail(error)
 
@@ -160,6 +163,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         if self.closed:
             return
         self.leave()
+        counted.send("sockets_closed", code=str(code))
         # Servers older than ASGI 2.3, such as daphne, send only codes that are free for applications.
         if code and code < 4000 and self.scope.get("asgi", {}).get("spec_version", "2.0") < "2.3":
             code += 3000

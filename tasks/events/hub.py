@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 
+from accounts.counted import counted
 from accounts.outages import DATABASE_ERRORS, Outage, database
 from accounts.owned.acting import act_for_nobody
 from accounts.signout import sign_outs
@@ -74,11 +75,14 @@ class Hub:
             if shared_layer() is not None:
                 self._tasks.add(asyncio.create_task(self._follow_layer(), context=Context()))
         self._sockets.setdefault(user_id, set()).add(socket)
+        counted.send("sockets")
 
     def leave(self, user_id: str, socket: Socket) -> None:
         """Forget `socket`. Leaving twice, or without having joined, does nothing."""
         theirs = self._sockets.get(user_id, set())
-        theirs.discard(socket)
+        if socket in theirs:
+            counted.send("sockets", amount=-1)
+            theirs.discard(socket)
         if not theirs:
             self._sockets.pop(user_id, None)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 
+from accounts.counted import counted
 from tasks.events.hub import Hub
 from tasks.events.record import encode
 
@@ -70,8 +71,10 @@ class Outbox:
         if result.complete:
             self.queue.extend(result.events)
             self.position += len(result.events)
+            counted.send("events_replayed", amount=len(result.events))
         else:
             self.position, self.epoch = result.last_seq, result.epoch
             resync = {"type": "resync", "seq": self.position, "epoch": result.epoch}
             self.queue.append(encode(resync))
+            counted.send("resyncs")
         self.behind = self._missed or self.position != result.last_seq

@@ -6,6 +6,7 @@ sends the answer.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from io import BytesIO
@@ -20,11 +21,13 @@ from rest_framework.exceptions import APIException
 from rest_framework.permissions import SAFE_METHODS
 
 from accounts.checks.walk import http_routes
+from accounts.counted import counted
 from accounts.outages import QUIET, Outage
 from accounts.owned.acting import act_for_nobody
 from accounts.owned.views import why_open
 from accounts.signin.authentication import BearerAuthentication, who_asks
 from todolist.logs import request_ids
+from todolist.observing.middleware import BEGAN
 from todolist.rest.errors import REFUSAL, ServerBusy, not_found, refused
 from todolist.rest.formats import BodyTooLarge
 from todolist.serving.bodies import Rooms, drain, framing, read_body
@@ -64,6 +67,7 @@ class OneHopHandler(ASGIHandler):
         # Not the parent's: it would load the middleware for asynchronous use.
         self.load_middleware(is_async=False)
         self._prefixed = False
+        self._observed = settings.METRICS or settings.ACCESS_LOG
         self._threads = LoopThreads(THREADS, THREADS_AT_MOST, initializer=act_for_nobody)
         self._rooms = Rooms()
         # What the URLconf has for each path that it spells out, looked up once.
@@ -81,9 +85,15 @@ class OneHopHandler(ASGIHandler):
         routes = self._matches.items()
         self._open = {path for path, match in routes if why_open(match.func) is not None}
 
+    @property
+    def threads(self) -> LoopThreads:
+        return self._threads
+
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         scope, path = below_prefix(scope)
         request_ids.begin_scope(scope)
+        if self._observed:
+            scope[BEGAN] = time.perf_counter()
         # Whoever waits for published keys waits here, and keeps no thread from anybody else.
         user = None if path in self._open else await who_asks(scope)
         if user is not None:
@@ -159,6 +169,7 @@ class OneHopHandler(ASGIHandler):
                 return
             except Busy:
                 busy.failed(f"{QUEUE} requests of one person wait")
+                counted.send("limits", limit="busy")
                 answer = self._refuse(scope, ServerBusy())
         status, headers, content = answer
         if close:

@@ -65,6 +65,16 @@ class LoopThreads:
         self._waiting: dict[str, deque[Job]] = {}  # of each person; whose turn it is comes first
         self._watching: asyncio.AbstractEventLoop | None = None  # by which loop it is seen to
 
+    @property
+    def busy(self) -> int:
+        """How many threads are at work."""
+        return len(self._busy)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for one."""
+        return sum(map(len, list(self._waiting.values())))
+
     async def call(
         self,
         function: Callable[..., Answer],

@@ -2,18 +2,22 @@
 
 import json
 import logging
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
@@ -26,6 +30,7 @@ from conftest import (
     free_port,
     manage,
     new_database,
+    running_server,
     sign,
 )
 from todolist import __version__
@@ -338,3 +343,186 @@ def test_the_worker_says_that_it_lives_in_json_too(tmp_path):
     assert first["message"].startswith(f"todolist {__version__}: reminders every")
     assert second["message"].startswith("Reminders: alive, passes 1,")
     assert worker.returncode == 0 and lines[3] == ""
+
+
+# Metrics
+
+
+def numbers(server: Server) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    answer, text = answered(server, "/metrics", Authorization="Bearer nonsense")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def total(server: Server, name: str, **labels: str) -> float:
+    return sum(
+        value
+        for (found, its), value in numbers(server).items()
+        if found == f"todolist_{name}" and labels.items() <= dict(its).items()
+    )
+
+
+def until(what: Callable[[], float], wanted: float) -> None:
+    deadline = time.monotonic() + 10
+    while (found := what()) != wanted:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def measured(start_server: Any) -> Server:
+    started: Server = start_server(METRICS="True", ACCESS_LOG="True", LOG_FORMAT="json", workers=2)
+    return started
+
+
+def test_metrics_are_there_only_where_they_are_wanted(server, measured):
+    answer, body = answered(server, "/metrics")
+    assert (answer.status, json.loads(body)["code"]) == (404, "not_found")
+    answer, body = answered(measured, "/metrics", "POST", Accept="application/openmetrics-text")
+    assert (answer.status, json.loads(body)["code"]) == (405, "method_not_allowed")
+    assert answered(measured, "/metrics", Accept="application/openmetrics-text")[0].status == 200
+
+
+def test_requests_are_counted_by_route_over_all_processes(measured):
+    def asked(**labels: str) -> float:
+        return total(measured, "request_seconds_count", **labels)
+
+    before = asked(route="/tasks/{id}", status="404"), asked(route="other", status="404")
+    odd = asked(method="other")
+    refused = total(measured, "refused_total", door="http", reason="Authentication required")
+    for number in range(40):  # each over a connection of its own: both processes have some
+        answered(measured, f"/tasks/made-up-{number}", Authorization=TOKEN)
+        answered(measured, f"/made-up-{number}?{number}")
+    answered(measured, "/tasks", "PROPFIND", Authorization=TOKEN)
+    answered(measured, "/tasks")
+    assert asked(route="/tasks/{id}", status="404") == before[0] + 40
+    assert asked(route="other", status="404") == before[1] + 40
+    assert asked(method="other") == odd + 1
+    reasons = {"door": "http", "reason": "Authentication required"}
+    assert total(measured, "refused_total", **reasons) == refused + 1
+    labels = {value for name, its in numbers(measured) for _, value in its}
+    assert not [value for value in labels if "made-up" in value or "PROPFIND" in value]
+
+
+def test_sockets_events_and_limits_are_counted(measured):
+    sent = total(measured, "events_sent_total")
+    person = sign("metrics")
+    headers = {"Authorization": f"Bearer {person}", "Content_Type": "application/json"}
+    with connect(f"{measured.socket_url}?token={person}") as client:
+        client.recv(timeout=30)
+        assert total(measured, "sockets") == 1
+        made, _ = answered(measured, "/tasks", "POST", '{"text": "x"}', **headers)
+        assert made.status == 201
+        assert json.loads(client.recv(timeout=30))["type"] == "task.created"
+        until(lambda: total(measured, "events_sent_total"), sent + 1)
+    until(lambda: total(measured, "sockets"), 0)
+    with connect(f"{measured.socket_url}?token={person}&since=0") as client:
+        for _ in range(2):
+            client.recv(timeout=30)
+        assert total(measured, "events_replayed_total") >= 1
+        until(lambda: total(measured, "connections") >= 1, True)
+    with connect(f"{measured.socket_url}?token={person}&since=99") as client:
+        for _ in range(2):
+            client.recv(timeout=30)
+    until(lambda: total(measured, "resyncs_total"), 1)
+    large = total(measured, "limits_total", limit="431")
+    raw(measured, f"GET / HTTP/1.1\r\nx: {'y' * 70_000}\r\n\r\n")
+    assert total(measured, "limits_total", limit="431") == large + 1
+    assert total(measured, "version", version=__version__) == 1
+
+
+def test_a_worker_that_dies_leaves_its_counts_and_no_sockets(start_server):
+    server = start_server(METRICS="True", workers=2)
+    for _ in range(20):
+        answered(server, "/me", Authorization=TOKEN)
+    with connect(f"{server.socket_url}?token={sign()}") as client:
+        client.recv(timeout=30)
+        assert total(server, "sockets") == 1
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        lines = wait_for(server, "process [0-9]+")
+        pids = {int(number) for line in lines for number in re.findall(r", process (\d+)", line)}
+        assert pids <= {*map(int, children.read_text().split())}
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert total(server, "request_seconds_count", route="/me") == 20
+            break
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert total(server, "sockets") == 0
+
+
+def test_the_files_of_the_numbers_are_gone_with_the_server(start_server, tmp_path):
+    with new_database(tmp_path) as url:
+        environment = environment_for(url, METRICS="True", TMPDIR=str(tmp_path))
+        with running_server(tmp_path, environment, workers=2) as server:
+            answered(server, "/me")
+            assert list(tmp_path.glob("todolist-metrics-*/*.db"))
+        assert not list(tmp_path.glob("todolist-metrics-*"))
+
+
+def test_reminders_that_nobody_makes_are_seen(start_server, tmp_path):
+    server = start_server(METRICS="True")
+    assert total(server, "reminders_lag_seconds") == 0
+    headers = {"Authorization": TOKEN, "Content_Type": "application/json"}
+    body = json.dumps({"text": "x", "deadline": "2020-01-01T00:00:00Z"})
+    assert answered(server, "/tasks", "POST", body, **headers)[0].status == 201
+    assert total(server, "reminders_lag_seconds") > 1000
+    assert manage("send_reminders", environment=server.environment).returncode == 0
+    assert total(server, "reminders_lag_seconds") == 0
+    if server.environment["REDIS_URL"]:
+        assert total(server, "reminders_last_pass_timestamp_seconds") > time.time() - 60
+
+
+def test_every_query_of_the_dashboard_is_about_something_that_is_measured(measured):
+    board = json.loads((ROOT / "deploy" / "grafana" / "todolist.json").read_text())
+    from todolist.observing.metrics import REGISTRY
+
+    known = {metric.name for metric in REGISTRY.collect()}
+    known |= {name for name, _ in numbers(measured)}  # what is asked when somebody wants to know it
+    known |= {f"{name}{end}" for name in known for end in ("_bucket", "_count", "_total")}
+    known |= {"todolist_reminders_last_pass_timestamp_seconds"}  # with Redis
+    asked = {
+        name
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"todolist_\w+", target["expr"])
+    }
+    assert asked <= known and len(asked) > 12
+    labels = {"method", "route", "status", "le", "door", "reason", "code", "limit", "outcome"}
+    for panel in board["panels"]:
+        for target in panel["targets"]:
+            for listed in re.findall(r"by \(([^)]*)\)", target["expr"]):
+                assert set(listed.split(", ")) <= labels | {"instance", "version"}
+
+
+# The access log
+
+
+def test_a_line_for_each_request_where_it_is_wanted(server, measured):
+    begin = measured.log.stat().st_size
+    headers = {"Authorization": TOKEN, "X_Request_ID": "line-1"}
+    answer, body = answered(measured, "/tasks/made-up?token=abc", **headers)
+    assert answer.status == 404
+    answered(measured, "/tasks", **(headers | {"X_Request_ID": "line-2"}))
+    answered(measured, "/tasks", X_Request_ID="line-3")
+    wait_for(measured, "line-3.*todolist.access|todolist.access.*line-3")
+    log = measured.log.read_bytes()[begin:].decode()
+    lines = [json.loads(line) for line in log.splitlines() if '"todolist.access"' in line]
+    first, second, third = (line for line in lines if line["request_id"].startswith("line-"))
+    assert first.items() >= {"method": "GET", "route": "/tasks/{id}", "status": 404}.items()
+    assert (first["request_id"], first["bytes"]) == ("line-1", len(body))
+    assert first["ms"] > 0 and re.fullmatch("[0-9a-f]{16}", first["user"])
+    assert (second["user"], second["status"]) == (first["user"], 200)
+    assert (third["user"], third["status"]) == (None, 401)
+    assert "alice" not in log and "abc" not in log and "made-up" not in "".join(map(str, lines))
+    answered(server, "/me", Authorization=TOKEN)
+    assert "todolist.access" not in server.log.read_text()

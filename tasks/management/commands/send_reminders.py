@@ -5,19 +5,20 @@ import math
 import signal
 import time
 from argparse import ArgumentParser
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import Error, connection
 from django.template.defaultfilters import pluralize
 from rest_framework.exceptions import ValidationError
 
 from accounts.outages import Outage
-from tasks.due import send_due
+from tasks.due import LAST_RUN, send_due
 from tasks.resources.fields import TimestampField
 from tasks.supervisor import ALIVE, READY, tell
 
@@ -112,6 +113,8 @@ class Command(BaseCommand):
             tell(ALIVE)
             if self.stopping:
                 break
+        with suppress(Exception):  # whatever the cache raises: reminders do without it
+            cache.set(LAST_RUN, time.time(), None)
         said = f"{total} notification{pluralize(total)} made"
         if quiet and total and settings.LOG_FORMAT == "json":
             logger.info("%s", said)  # so that programs can read all that the loop says

@@ -2,10 +2,13 @@
 
 import os
 from argparse import ArgumentParser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from todolist.health.draining import VARIABLE
@@ -13,6 +16,7 @@ from todolist.serving.connections.http import LimitedHTTP
 from todolist.serving.connections.sockets import PoliteSocket
 from todolist.serving.prefix import split
 
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 MAX_MESSAGE = 64 * 1024  # bytes of a socket's message (docs/api.md section 5)
 GOODBYE = 10  # seconds that requests have to come to an end at shutdown; sockets take less
 DRAIN = 2.0  # seconds
@@ -41,19 +45,31 @@ class Command(BaseCommand):
             raise CommandError("The address is HOST:PORT, such as 127.0.0.1:8000.")
         raise_limit_of_connections()
         os.environ[VARIABLE] = str(options["drain"])  # noqa: TID251  each process reads it
-        uvicorn.run(
-            options["app"],
-            host=host.strip("[]") or "127.0.0.1",
-            port=int(port),
-            workers=options["workers"],
-            root_path=split(options["root_path"], "")[0],
-            http=LimitedHTTP,
-            ws=PoliteSocket,
-            ws_max_size=MAX_MESSAGE,
-            ws_per_message_deflate=False,  # memory for each socket, to shorten half a KiB
-            timeout_graceful_shutdown=GOODBYE,
-            log_config=None,  # settings.LOGGING, which lets no token pass
-        )
+        with shared_numbers():
+            uvicorn.run(
+                options["app"],
+                host=host.strip("[]") or "127.0.0.1",
+                port=int(port),
+                workers=options["workers"],
+                root_path=split(options["root_path"], "")[0],
+                http=LimitedHTTP,
+                ws=PoliteSocket,
+                ws_max_size=MAX_MESSAGE,
+                ws_per_message_deflate=False,  # memory for each socket, to shorten half a KiB
+                timeout_graceful_shutdown=GOODBYE,
+                log_config=None,  # settings.LOGGING, which lets no token pass
+            )
+
+
+@contextmanager
+def shared_numbers() -> Iterator[None]:
+    """With `METRICS`, a directory where the processes keep what `GET /metrics` adds up."""
+    if not settings.METRICS:
+        yield
+        return
+    with TemporaryDirectory(prefix="todolist-metrics-") as directory:
+        os.environ[DIRECTORY] = directory  # noqa: TID251  where prometheus_client looks for it
+        yield
 
 
 def raise_limit_of_connections() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import math
 from typing import Any, Protocol
 
+from accounts.counted import counted
 from todolist.logs import request_ids
 from todolist.serving.connections.limits import Limits
 from todolist.serving.connections.turns import Turns
@@ -204,6 +205,7 @@ class Connection(asyncio.BufferedProtocol):
         if response:
             header = f"\r\n{request_ids.HEADER}: {request_ids.made()}\r\n\r\n".encode()
             self.write(response.replace(b"\r\n\r\n", header, 1))
+            counted.send("limits", limit=response[9:12].decode())  # its status
         self.flush()
         self.transport.write_eof()
         self._read_on_or_not()

@@ -8,6 +8,8 @@ from fcntl import ioctl
 from termios import TIOCOUTQ
 from typing import Any
 
+from accounts.counted import counted
+
 MAX_HEAD = 64 * 1024  # bytes of a request before its body
 MAX_HEADERS = 500
 
@@ -50,6 +52,11 @@ class Limits:
             del self._refused[first]
             first.abort()
 
+    @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
     def open_socket(self, connection: Any) -> None:
         """A handshake is complete: the application bounds how many there are."""
         self._sockets.add(connection)
@@ -72,6 +79,7 @@ class Limits:
                     break
                 kept -= other.kept
                 other.abort()
+                counted.send("limits", limit="unread")
 
     def _make_room(self, new: Any) -> None:
         """Drop some of those that have waited for longest, so that not each new one has to search."""
@@ -81,6 +89,7 @@ class Limits:
         waiting.sort(key=lambda other: other.deadline)
         for other in waiting[:DROPPED_AT_ONCE]:
             other.abort()
+            counted.send("limits", limit="connections")
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
@@ -90,6 +99,7 @@ class Limits:
             if connection.unread and not connection.refused:
                 if now - connection.moved > STALLED:
                     connection.abort()
+                    counted.send("limits", limit="stalled")
             elif connection.held:
                 connection.deadline += LOOK_EVERY  # it is we who keep the client waiting
             elif connection.deadline < now:
