@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPResponse
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
@@ -484,8 +486,7 @@ def test_reminders_that_nobody_makes_are_seen(start_server, tmp_path):
 
 def test_every_query_of_the_dashboard_is_about_something_that_is_measured(measured):
     board = json.loads((ROOT / "deploy" / "grafana" / "todolist.json").read_text())
-    from todolist.observing.metrics import REGISTRY
-
+    import_module("todolist.observing.metrics")  # which registers them
     known = {metric.name for metric in REGISTRY.collect()}
     known |= {name for name, _ in numbers(measured)}  # what is asked when somebody wants to know it
     known |= {f"{name}{end}" for name in known for end in ("_bucket", "_count", "_total")}
