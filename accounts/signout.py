@@ -146,6 +146,13 @@ def sign_out(user_id: str) -> tuple[int | None, int]:
     return before, moment
 
 
+def moment_of(user_id: str) -> int | None:
+    """When a person was signed out last, in seconds since the epoch, by the database."""
+    keys = [digest.hex() for digest in digests_of(user_id)]
+    moments = SignOut.objects.filter(pk__in=keys).values_list("moment", flat=True)
+    return max(moments, default=None)
+
+
 def prune(now: float) -> int:
     """Drop moments from which no token can be left; how many."""
     dropped, _ = SignOut.objects.filter(moment__lt=now - KEPT.total_seconds()).delete()

@@ -15,6 +15,8 @@ from accounts.owned.row_security import OwnerPolicy
 @register
 def check_models(**kwargs: Any) -> Iterator[CheckMessage]:
     for model in apps.get_models():
+        if model._meta.proxy:
+            continue  # its table is that of another model
         if issubclass(model, OwnedModel):
             yield from _check_owned_model(model)
         if any(field.column == OWNER and not field.is_relation for field in model._meta.fields):

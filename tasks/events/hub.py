@@ -194,6 +194,11 @@ def cancelled() -> bool:
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
 
 
+def sockets_open(user_id: str) -> int:
+    """How many sockets somebody has open at this server process. From any thread."""
+    return sum(hub.count(user_id) for hub in list(_hubs.values()))
+
+
 def current_hub() -> Hub:
     """The hub of the running event loop; a server process has one."""
     return _hubs.setdefault(asyncio.get_running_loop(), Hub())

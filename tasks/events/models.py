@@ -24,6 +24,19 @@ class Stream(models.Model):
         return f"{self.user_id} {self.last_seq}"
 
 
+class Person(Stream):
+    """Somebody, as staff look at them: whoever has events, and by their id whoever may have a token."""
+
+    class Meta:
+        proxy = True
+        verbose_name_plural = "people"
+        default_permissions = ("view",)
+        permissions = [("sign_out_person", "Can sign a person out")]
+
+    def __str__(self) -> str:
+        return self.user_id
+
+
 def new_epoch() -> str:
     return secrets.token_hex(16)
 

@@ -7,14 +7,19 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from accounts.owned.viewsets import UUID_TEXT
+from tasks.resources.audit import as_changed, as_deleted
 from tasks.resources.forms import OPENED, RecordedForm
 from tasks.resources.models import RecordedModel
 
@@ -76,6 +81,18 @@ class KeysetChangeList(FilteredChangeList):
             return None
 
 
+class OwnerFilter(admin.SimpleListFilter):
+    """The rows of one person, whose id is in the address; there are too many people to offer."""
+
+    title = parameter_name = "owner"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(owner, owner)] if (owner := self.value()) else []
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(user_id=self.value()) if self.value() else queryset
+
+
 class OnlyFilters(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only to the type checker
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return FilteredChangeList
@@ -105,6 +122,20 @@ class KeysetAdmin(OnlyFilters):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return KeysetChangeList
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        return [OwnerFilter, *super().get_list_filter(request)]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Owners lead to their pages, where whoever looks may see those."""
+        first, *others = super().get_list_display(request)
+        may = request.user.has_perm("tasks.view_person")
+        return [first, *("owner" if may and name == "user_id" else name for name in others)]
+
+    @admin.display(description="owner")
+    def owner(self, row: Any) -> str:
+        url = reverse("admin:tasks_person_change", args=[quote(row.user_id)])
+        return format_html('<a href="{}">{}</a>', url, row.user_id)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # a row has an owner, and no staff account can be one
@@ -154,6 +185,35 @@ class KeysetAdmin(OnlyFilters):
             obj.save(force_update=True)
         elif names := form.names_changed(obj):
             obj.save(update_fields=names)
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """Django's, with whose it is and what changed from what to what."""
+        message = super().construct_change_message(request, form, formsets, add)
+        row: Any = form.instance
+        if isinstance(form, RecordedForm) and message:
+            told = {*form.fields, *self.get_readonly_fields(request, row)}
+            names = [name for name in form.names_changed(row) if name in told]
+            before, after = form.loaded(names), {name: getattr(row, name) for name in names}
+            labels = {name: form.fields[name].label for name in form.changed_data}
+            return as_changed(row.user_id, before, after, labels)
+        return message
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Django's, with whose they were and what they held."""
+        staff: Any = request.user
+        names = [field.attname for field in self.opts.concrete_fields if field.attname != "user_id"]
+        return [
+            LogEntry.objects.log_actions(
+                user_id=staff.pk,
+                queryset=[row],
+                action_flag=DELETION,
+                change_message=as_deleted(row, {name: getattr(row, name) for name in names}),
+                single_object=True,
+            )
+            for row in queryset
+        ]
 
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str

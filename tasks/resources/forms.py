@@ -1,5 +1,6 @@
 """The form by which staff correct a row: it writes what they changed, and nothing else."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -74,6 +75,10 @@ class RecordedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only t
     def names_changed(self, row: Any) -> list[str]:
         """The columns of `row` that are not as they were when it was loaded."""
         return [name for name, value in self._loaded.items() if row.__dict__.get(name) != value]
+
+    def loaded(self, names: Iterable[str]) -> dict[str, Any]:
+        """What these columns held when the row was loaded."""
+        return {name: self._loaded[name] for name in names}
 
     def _get_validation_exclusions(self) -> set[str]:
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]

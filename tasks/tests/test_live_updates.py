@@ -1,6 +1,7 @@
 """Live events, over real sockets to a real server."""
 
 import json
+import re
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -364,7 +365,7 @@ class Staff:
         form = {"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
         connection.request(method, path, body, form)
         response = connection.getresponse()
-        response.read()
+        self.page = response.read().decode()
         for header in response.headers.get_all("Set-Cookie", ()):
             self.cookies.load(header)
         connection.close()
@@ -376,11 +377,35 @@ class Staff:
         assert self.request("POST", path, body) == 302, path  # elsewhere, when all went well
 
 
-def test_what_staff_change_in_the_admin_arrives_too(server, working_on):
-    token = sign(ALICE)
+def make_staff(server: Server, working_on) -> None:
     with working_on(server.database_url):
         password = hash_in_earnest("a long one for tests")
-        User(username="staff", password=password, is_staff=True, is_superuser=True).save()
+        known = User.objects.filter(username="staff").first() or User(username="staff")
+        known.password, known.is_staff, known.is_superuser = password, True, True
+        known.save()
+
+
+def test_staff_see_open_sockets_and_close_them_by_signing_out(server, working_on):
+    make_staff(server, working_on)
+    person = f"somebody-at-{server.kind}"
+    page = f"/admin/tasks/person/{person}/"
+    staff = Staff(server)
+    with opened(server, sign(person)) as first, opened(server, sign(person)) as second:
+        assert staff.request("GET", f"{page}change/") == 200
+        shown = r'Open sockets at this server process:</label>\s*<div class="readonly">(\d+)<'
+        assert re.findall(shown, staff.page) == ["2"]
+        staff.post(f"{page}sign-out/")
+        assert [close_code(socket) for socket in (first, second)] == [4001] * 2
+        assert first.close_reason == ("" if server.kind == "daphne" else "Signed out")
+    assert staff.request("GET", f"{page}change/") == 200
+    assert re.findall(shown, staff.page) == ["0"]
+    with opened(server, sign(person)):
+        pass
+
+
+def test_what_staff_change_in_the_admin_arrives_too(server, working_on):
+    token = sign(ALICE)
+    make_staff(server, working_on)
     _, _, task = call(server, token, "POST", "/tasks", {"text": "mispelt"})
     staff = Staff(server)
     with opened(server, token) as socket:

@@ -28,6 +28,7 @@ LOOKUPS = ["", "__exact", "__gte", "__isnull", "__isempty", "__year", "__regex",
 FIELDS = {
     "tasks/task": ["id", "user_id", "text", "created_at", "completed", "deadline", "notifications"],
     "tasks/notification": ["task", "task__text", "type", "read_at", "created_at"],
+    "tasks/person": ["user_id", "last_seq", "owner"],
     "tasks/event": ["seq", "type", "at", "data", "data__x"],
     "auth/user": ["username", "is_staff", "groups", "groups__name", "password", "logentry"],
     "auth/group": ["name", "permissions", "user__password"],
@@ -59,6 +60,7 @@ def rows() -> dict[str, Any]:
     return {
         "tasks/task": task.pk,
         "tasks/notification": told.pk,
+        "tasks/person": ALICE,
         "tasks/event": Event.objects.all()[0].pk,
         "auth/user": User.objects.create_superuser("staff", password="x").pk,
         "auth/group": Group.objects.create(name="some").pk,
@@ -108,6 +110,7 @@ def test_a_list_is_narrowed_by_its_filters_only(staff, query):
 def test_the_values_of_filters(staff):
     for model, name in [
         *(("tasks/task", "completed__exact"), ("tasks/task", "created_at__gte")),
+        *(("tasks/task", "owner"), ("tasks/event", "owner"), ("tasks/person", "owner")),
         *(("tasks/task", "deadline__isempty"), ("tasks/event", "type"), ("tasks/event", "at__lt")),
         *(("tasks/notification", "type__exact"), ("auth/user", "groups__id__exact")),
         *(("auth/user", "is_staff__exact"), ("tasks/notification", "read_at__isempty")),
@@ -118,7 +121,9 @@ def test_the_values_of_filters(staff):
 
 @pytest.mark.parametrize("model", FIELDS)
 def test_addresses_of_objects(staff, rows, model):
-    for value, tail in product(VALUES, ("", "/", "/change/", "/delete/", "/history/")):
+    for value, tail in product(
+        VALUES, ("", "/", "/change/", "/delete/", "/history/", "/sign-out/")
+    ):
         check(staff, "GET", f"/admin/{model}/{encoded(value)}{tail}")
     for name, value, tail in product(PARAMETERS[-3:], VALUES, ("change", "delete")):
         check(staff, "GET", f"/admin/{model}/{rows[model]}/{tail}/?{name}={encoded(value)}")

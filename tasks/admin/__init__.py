@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from tasks.admin import people  # noqa: F401  registers itself
 from tasks.models import Event, Notification, Task
 from tasks.resources.admin import KeysetAdmin, ReadOnlyAdmin
 from tasks.resources.models import event_types
