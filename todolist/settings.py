@@ -144,8 +144,13 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
     DATABASE["ENGINE"] = "todolist.serving.postgresql"
     # A restarted database costs nobody a failed request; this engine checks without asking.
     DATABASE["CONN_HEALTH_CHECKS"] = True
+    # At most, and half of it at least: so another address of the database is noticed.
+    DATABASE["CONN_MAX_AGE"] = 600  # seconds
     DATABASE["OPTIONS"] = {
-        "connect_timeout": 5,  # seconds
+        "connect_timeout": 3,  # seconds
+        # A peer that is gone without a word, or takes nothing: seconds, and milliseconds.
+        **{"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3},
+        "tcp_user_timeout": 10_000,
         "server_side_binding": True,
         **DATABASE["OPTIONS"],
         # The engine prepares what is worth it; after a rollback psycopg has the server forget all.
@@ -157,8 +162,10 @@ DATABASE_POOLER = env.choice("DATABASE_POOLER", ("none", "transaction", "trackin
 DATABASE["DISABLE_SERVER_SIDE_CURSORS"] = DATABASE_POOLER != "none"
 
 # What a request may take: longer than that, it is 503. Commands and migrations take their time.
-STATEMENT_TIMEOUT = 8  # seconds of a statement; on SQLite, which has no such limit, of a request
-LOCK_TIMEOUT = 4  # seconds that a statement waits for another transaction
+STATEMENT_TIMEOUT = 4  # seconds of a statement
+if DATABASE["ENGINE"] == "todolist.serving.sqlite":
+    STATEMENT_TIMEOUT = 8  # seconds of a request: SQLite has no limit for a statement
+LOCK_TIMEOUT = 2  # seconds that a statement waits for another transaction
 
 # Row-level security. With a role that is above it the server warns, or does not start (checks.py).
 DATABASE_RLS = env.flag("DATABASE_RLS", default=True)

@@ -67,6 +67,7 @@ class ServerBusy(APIException):
 # What drivers say of a statement or a lock that was waited for as long as a request may: PostgreSQL's
 # SQLSTATEs, and SQLite's codes.
 TOOK_TOO_LONG = frozenset({"57014", "55P03", sqlite3.SQLITE_BUSY, sqlite3.SQLITE_INTERRUPT})
+READ_ONLY = "25006"  # SQLSTATE of a write to a standby, or to what was set to take none
 REFUSAL = "todolist.refusal"  # of an ASGI scope: the error that is the answer
 
 
@@ -75,7 +76,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 
     An exception may have `members`: what its answer holds besides `detail` and `code`.
     """
-    if isinstance(exc, DATABASE_ERRORS):
+    if isinstance(exc, DATABASE_ERRORS) or _sqlstate(exc) == READ_ONLY:
         exc = of_database(exc)
     if isinstance(exc, NotAuthenticated | AuthenticationFailed | TryAgainLater):
         log_refused_request(context["request"]._request, exc)
@@ -93,6 +94,10 @@ def of_database(error: Exception) -> APIException:
         return ServerBusy("This takes too long at the moment. Try again, or ask for less.")
     database.failed(error)
     return DatabaseUnavailable()
+
+
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)
 
 
 def _body(data: Any, members: Mapping[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from todolist.serving.threads import Receive
+from todolist.serving.jobs import Receive
 
 EACH = 4 * 1024 * 1024  # bytes of one person's bodies at a time; the others wait, unread
 DIGITS = 20  # of a length, at most; servers refuse longer ones, and Python takes long over them

@@ -32,10 +32,11 @@ from todolist.rest.errors import REFUSAL, ServerBusy, not_found, refused
 from todolist.rest.formats import BodyTooLarge
 from todolist.serving.bodies import Rooms, drain, framing, read_body
 from todolist.serving.content_type import with_plain_content_type
+from todolist.serving.jobs import Receive
 from todolist.serving.middleware import is_admin, stored
 from todolist.serving.prefix import below_prefix
 from todolist.serving.sqlite.deadline import begin_request
-from todolist.serving.threads import QUEUE, WHOLE, Busy, Gone, LoopThreads, Receive
+from todolist.serving.threads import QUEUE, WHOLE, Busy, Gone, LoopThreads
 
 THREADS = 2  # at work, where each of them makes progress
 THREADS_AT_MOST = 8
@@ -163,6 +164,7 @@ class OneHopHandler(ASGIHandler):
                     share=share,
                     person=person,
                     kind=kind,
+                    sort=(method, path),
                     receive=receive,
                 )
             except Gone:

@@ -4,22 +4,25 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from tasks.events.bell import call_soon
+from todolist.serving.jobs import Job, Receive, Sort, alike
 
 HELD_UP = 0.05  # seconds that a call may take before another thread takes over
 WHOLE = 10  # what a call takes of a thread is said in tenths
 EACH = 2  # threads at work for one person at the same time
 QUEUE = 100  # calls of one person that wait
+STUCK = 1.0  # seconds that a call takes where what it asks hangs
+PATIENCE = 1.5  # seconds that a call waits while others are stuck
+SPARE = 2  # threads that are not for calls of a sort that is held up already
+SLOW = 0.25  # seconds after which it is
 
 Answer = TypeVar("Answer")
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
 class Busy(Exception):
@@ -28,19 +31,6 @@ class Busy(Exception):
 
 class Gone(Exception):
     """Whoever called has hung up, and the call was not made."""
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[Any]
-    share: int
-    person: str
-    kind: str
-    receive: Receive | None
-    watched: asyncio.Task[None] | None = None  # whether its client leaves
 
 
 class LoopThreads:
@@ -52,6 +42,9 @@ class LoopThreads:
 
     Nobody has more than `EACH` of them at a time, and those who have calls waiting take turns; calls of
     no person are not limited. What is kept of a person is gone with their last call.
+
+    Nor has anything that hangs all of them, such as a table that is locked: the last `SPARE` are for calls
+    of a sort of which none is held up. While calls are stuck, others do not wait long, and are `Busy`.
     """
 
     def __init__(self, usual: int, most: int, *, initializer: Callable[[], object]) -> None:
@@ -59,7 +52,7 @@ class LoopThreads:
         self._initializer = initializer
         self._lock = threading.Lock()  # guards all below
         self._limit = usual * WHOLE  # to the shares of those that are busy
-        self._busy: dict[int, tuple[float, int]] = {}  # since when, and the share
+        self._busy: dict[int, tuple[float, int, Sort]] = {}  # since when, and the share
         self._idle: list[SimpleQueue[Job]] = []
         self._at_work: dict[str, int] = {}  # threads of each person, and of each kind of call
         self._waiting: dict[str, deque[Job]] = {}  # of each person; whose turn it is comes first
@@ -82,18 +75,20 @@ class LoopThreads:
         share: int = WHOLE,
         person: str = "",
         kind: str = "",
+        sort: tuple[str, str] = ("", ""),
         receive: Receive | None = None,
     ) -> Answer:
         """What `function` answers, or raises, on one of the threads.
 
         It runs to its end, even where the caller is cancelled. `share` is in tenths of a thread; of a
-        `kind` that is named, too, no more than `EACH` run at a time. `receive` is that of an ASGI
+        `kind` that is named, too, no more than `EACH` run at a time. `sort` is the method and path of a
+        request, to tell what it may hang on. `receive` is that of an ASGI
         request whose body was read: where its client leaves while it waits for long, the call is not
         made. Raises `Busy` and `Gone`.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
-        job = Job(function, args, loop, done, share, person, kind, receive)
+        job = Job(function, args, loop, done, share, person, kind, receive, sort)
         with self._lock:
             if (self._waiting and self._first()) or not self._may_start(job):
                 self._queue(job)
@@ -121,6 +116,7 @@ class LoopThreads:
             raise Busy
         else:
             theirs.append(job)
+        job.since = time.monotonic()
         if self._watching is None or self._watching.is_closed():
             self._watch(job.loop)
 
@@ -129,13 +125,21 @@ class LoopThreads:
         for theirs in self._waiting.values():
             if self._may_have_another(theirs[0]):
                 return theirs[0]
+            if len(theirs) > 1 and self._limit > self._usual * WHOLE:  # it may hang on something
+                other = next((job for job in theirs if not alike(job, theirs[0])), None)
+                if other is not None and self._may_have_another(other):
+                    return other
         return None
 
     def _may_have_another(self, job: Job) -> bool:
         at_work = self._at_work
         if job.kind and at_work.get(job.kind, 0) >= EACH:
             return False
-        return not job.person or at_work.get(job.person, 0) < EACH
+        if len(self._busy) >= self._most - SPARE and job.sort[1] and self._hangs(job):
+            return False
+        if not job.person or at_work.get(job.person, 0) < EACH:
+            return True
+        return self._is_held_up_elsewhere(job)
 
     def _may_start(self, job: Job) -> bool:
         if not self._may_have_another(job):
@@ -147,11 +151,27 @@ class LoopThreads:
     def _fits(self, job: Job) -> bool:
         if len(self._busy) >= self._most:
             return False
-        return sum(share for _, share in self._busy.values()) + job.share <= self._limit
+        return sum(share for _, share, _ in self._busy.values()) + job.share <= self._limit
+
+    def _hangs(self, job: Job) -> bool:
+        """Whether calls of the same sort are held up, or have as many threads as they may."""
+        before = time.monotonic() - SLOW
+        same = [since for since, _, other in self._busy.values() if alike(job, other)]
+        return len(same) >= self._most - SPARE or any(since < before for since in same)
+
+    def _is_held_up_elsewhere(self, job: Job) -> bool:
+        """Whether this person's calls, all of another sort, are held up: one more may be made."""
+        before = time.monotonic() - SLOW
+        theirs = [
+            (since, other) for since, _, other in self._busy.values() if other.person == job.person
+        ]
+        return len(theirs) == EACH and all(
+            since < before and not alike(job, other) for since, other in theirs
+        )
 
     def _count_those_held_up(self) -> None:
         before = time.monotonic() - HELD_UP
-        held_up = sum(share for since, share in self._busy.values() if since < before)
+        held_up = sum(share for since, share, _ in self._busy.values() if since < before)
         self._limit = self._usual * WHOLE + held_up
 
     def _next_of_those_waiting(self) -> Job | None:
@@ -160,7 +180,7 @@ class LoopThreads:
         if job is None or not self._fits(job):
             return None
         theirs = self._waiting.pop(job.person)
-        theirs.popleft()
+        theirs.remove(job)
         if theirs:
             self._waiting[job.person] = theirs  # after all others
         return job
@@ -176,7 +196,7 @@ class LoopThreads:
         inbox.put(job)
 
     def _take(self, inbox: SimpleQueue[Job], job: Job) -> None:
-        self._busy[id(inbox)] = time.monotonic(), job.share
+        self._busy[id(inbox)] = time.monotonic(), job.share, Sort(job.person, job.sort)
         self._at_work[job.person] = self._at_work.get(job.person, 0) + 1
         if job.kind:
             self._at_work[job.kind] = self._at_work.get(job.kind, 0) + 1
@@ -204,6 +224,7 @@ class LoopThreads:
                 return
             self._count_those_held_up()
             self._watch(loop)
+            self._give_up_on_those_stuck()
             for job in chain.from_iterable(self._waiting.values()):
                 if job.watched is None and job.receive is not None and job.loop is loop:
                     watch = self._skip_if_client_leaves(job, job.receive)
@@ -211,6 +232,18 @@ class LoopThreads:
                     job.done.add_done_callback(partial(_stop, job.watched))
             while (first := self._next_of_those_waiting()) is not None:
                 self._start(first)
+
+    def _give_up_on_those_stuck(self) -> None:
+        """Refuse who waits behind calls that hang: they may hang as long as a statement may take."""
+        now = time.monotonic()
+        if all(since >= now - STUCK for since, _, _ in self._busy.values()):
+            return
+        for person, theirs in [*self._waiting.items()]:
+            while theirs and theirs[0].since < now - PATIENCE:
+                job = theirs.popleft()
+                call_soon(job.loop, _settle, job.done, None, Busy())
+            if not theirs:
+                del self._waiting[person]
 
     def _work(self, inbox: SimpleQueue[Job]) -> None:
         self._initializer()

@@ -5,6 +5,7 @@ own: nothing is said there but what ends with the transaction.
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
@@ -14,12 +15,12 @@ import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DataError
-from django.db.backends.postgresql import base
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
 from accounts.owned import acting
+from todolist.serving.postgresql.watched import WatchedWrapper
 
 PREPARED_AT_MOST = 100  # statements of `fetch`, for each connection
 
@@ -33,7 +34,7 @@ ALREADY_PREPARED = (
 )
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
+class DatabaseWrapper(WatchedWrapper):
     """Notices by itself that the server has closed a connection, and says whom one acts for."""
 
     def get_connection_params(self) -> dict[str, Any]:
@@ -128,6 +129,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if b"\0" in b"".join(filter(None, encoded)):  # which would end its value
             raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
         with self.wrap_database_errors:
+            self.since = time.monotonic()
             result = self._execute(sql, encoded)
             if result.status != ExecStatus.TUPLES_OK:
                 if _sqlstate(result) in PREPARE_AGAIN and self._prepares:
