@@ -242,7 +242,7 @@ def test_what_is_in_front_is_found_and_limits_are_missed(untracked):
     environment = untracked.environment(DATABASE_POOLER="transaction")
     told = manage("doctor", environment=environment).stdout
     assert "keep track" not in told
-    assert f"ALTER ROLE {ROLE} SET statement_timeout = '8s'" in told
+    assert f"ALTER ROLE {ROLE} SET statement_timeout = '4s'" in told
     wrong = manage("doctor", environment=untracked.environment(DATABASE_POOLER="tracking")).stdout
     assert "does not keep track of prepared statements" in wrong
 
