@@ -45,7 +45,10 @@ class Server:
     def full_environment(self) -> dict[str, str]:
         """Nothing of the caller's but PATH and HOME: a `.env` or a variable would skew the run."""
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        environment |= {"SECRET_KEY": "benchmark-" * 6, "DATABASE_URL": self.database_url}
+        environment |= {
+            "SECRET_KEY": "for-benchmarks-alone-kX3vN8qT5zR1mW7bL9sD4gH6jP2yC0fA",
+            "DATABASE_URL": self.database_url,
+        }
         if self.ours:
             # As a deployment sets them; empty ones keep a `.env` beside manage.py out.
             environment |= {

@@ -164,7 +164,7 @@ def server(kind: str, folder: str, log: Path) -> Iterator[tuple[int, int]]:
         port = probe.getsockname()[1]
     environment = {
         **os.environ,
-        "SECRET_KEY": "benchmark-" * 6,
+        "SECRET_KEY": "for-benchmarks-alone-kX3vN8qT5zR1mW7bL9sD4gH6jP2yC0fA",
         "BETTER_AUTH_SECRET": SECRET,
         "BETTER_AUTH_URL": "",
         "ALLOWED_HOSTS": "127.0.0.1",

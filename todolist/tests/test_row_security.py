@@ -20,7 +20,7 @@ from accounts.owned.acting import acting_as, acting_as_everyone
 from accounts.owned.models import OwnedModel
 from accounts.owned.row_security import exists
 from accounts.users import CurrentUser
-from conftest import ALICE, BOB, ROLE, ROOT, call, client_with, sign
+from conftest import ALICE, BOB, ROLE, ROOT, call, client_with, new_database, sign
 from tasks.due import send_due
 from tasks.events.record import newest_seqs, replay
 from tasks.models import Event, Notification, Stream, Task
@@ -412,3 +412,25 @@ def test_switched_off_everything_works_without_it(start_server):
     with psycopg.connect(server.database_url) as unscoped:
         assert unscoped.execute("SELECT count(*) FROM tasks_task").fetchone() == (0,)
     assert django_settings.DATABASE_RLS
+
+
+def test_events_may_be_partitioned_by_time(tmp_path, working_on):
+    """By the file that is shipped: nothing in the code has to change for it."""
+    with new_database(tmp_path) as url, working_on(url):
+        api = client_with(sign(ALICE))
+        assert api.post("/tasks", {"text": "before"}).status_code == 201
+        connection.close()
+        with psycopg.connect(url, autocommit=True) as owner:
+            owner.execute((ROOT / "deploy/postgresql/partition_events.sql").read_bytes())
+        made = api.post("/tasks", {"text": "after"}).json()
+        assert api.patch(f"/tasks/{made['id']}", {"completed": True}).status_code == 200
+        assert [event["seq"] for event in api.get("/events?since=0").json()] == [1, 2, 3]
+        assert client_with(sign(BOB)).get("/events?since=0").json() == []
+        with psycopg.connect(url, autocommit=True) as owner:
+            (seen,) = owner.execute("SELECT count(*) FROM tasks_event").fetchone() or ()
+            assert seen == 0  # the policy holds, for who acts for nobody
+            owner.execute("DROP TABLE tasks_event_before")
+        gone = api.get("/events?since=0")
+        assert (gone.status_code, gone.json()["seq"]) == (410, 3)
+        assert api.post("/tasks", {"text": "later"}).status_code == 201
+        assert [event["seq"] for event in api.get("/events?since=3").json()] == [4]
