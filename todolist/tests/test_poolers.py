@@ -1,5 +1,6 @@
 """Two servers and the worker behind PgBouncer in transaction mode: whatever it does with connections."""
 
+import json
 import os
 import pwd
 import re
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
+from websockets.sync.client import connect
 
 from accounts.owned.databases import fetch
 from conftest import (
@@ -152,6 +154,10 @@ def everything(server: Server, person: str) -> None:
         assert ask("GET", "/notifications") == []
         events = ask("GET", "/events?since=0")
         assert {event["type"].partition(".")[0] for event in events} == {"task"}
+        with connect(f"{server.socket_url}?token={token}&since=0") as socket:
+            ready, first = (json.loads(socket.recv(timeout=30)) for _ in range(2))
+            assert (ready["type"], first["type"]) == ("ready", "task.created")
+            assert first["data"]["text"] == person
         changed = ask("PATCH", f"/tasks/{made['id']}", {"description": f"{number}"})
         assert (changed["text"], changed["description"]) == (person, f"{number}")
         assert {task["text"] for task in ask("GET", "/tasks?search=" + person[:5])} == {person}

@@ -226,3 +226,13 @@ def test_who_may_become_the_owner_is_one(two):
         finally:
             database.execute(f"REVOKE {ROLE} FROM {two.role}")
             database.execute(f"GRANT {two.role} TO {ROLE}")
+
+
+def test_so_is_who_may_become_one_above_the_policies(two):
+    with psycopg.connect(as_superuser(two.owner, "postgres"), autocommit=True) as database:
+        database.execute(f"CREATE ROLE {two.role}_above BYPASSRLS")
+        try:
+            database.execute(f"GRANT {two.role}_above TO {two.role}")
+            assert "does not bind" in told(two.server)
+        finally:
+            database.execute(f"DROP ROLE {two.role}_above")

@@ -29,9 +29,8 @@ PREPARED_AT_MOST = 100  # statements of `fetch`, for each connection
 # anything is done.
 PREPARE_AGAIN = frozenset({b"26000", b"0A000"})
 
-ALREADY_PREPARED = (
-    b"42P05"  # through a pooler, by another process: a name says which statement it is
-)
+# Through a pooler, by another process: the name says which statement it is.
+ALREADY_PREPARED = b"42P05"
 
 
 class DatabaseWrapper(WatchedWrapper):

@@ -19,7 +19,9 @@ ROLE = """
         EXISTS (SELECT FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid
                 WHERE pg_has_role(current_user, relowner, 'MEMBER')),
         has_schema_privilege(coalesce(current_schema(), 'public'), 'CREATE'),
-        EXISTS (SELECT FROM pg_policy WHERE has_table_privilege(polrelid, 'TRUNCATE'))
+        EXISTS (SELECT FROM pg_policy WHERE has_table_privilege(polrelid, 'TRUNCATE')),
+        EXISTS (SELECT FROM pg_roles AS other WHERE (rolsuper OR rolbypassrls)
+                AND pg_has_role(current_user, other.oid, 'MEMBER'))
     FROM pg_roles WHERE rolname = current_user
 """
 
@@ -34,7 +36,9 @@ def findings(connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:
     yield from _pooler_findings(connection)
 
 
-def _role_findings(above: bool, owns: bool, creates: bool, empties: bool) -> Iterator[CheckMessage]:
+def _role_findings(
+    above: bool, owns: bool, creates: bool, empties: bool, rises: bool
+) -> Iterator[CheckMessage]:
     if above:
         refused, level = (Error, "E") if settings.DATABASE_RLS_DEMANDED else (Warning, "W")
         yield refused(
@@ -45,6 +49,7 @@ def _role_findings(above: bool, owns: bool, creates: bool, empties: bool) -> Ite
         )
         return
     may = {"owns the tables": owns, "may create tables": creates and not owns}
+    may |= {"may become a role that row-level security does not bind": rises}
     may |= {"may empty tables (TRUNCATE)": empties and not owns}
     if any(may.values()):
         said = " and ".join(what for what, is_so in may.items() if is_so)
