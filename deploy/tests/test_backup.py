@@ -1,5 +1,6 @@
 """Backup and restore, by the commands that are shipped, on the cluster's PostgreSQL."""
 
+import json
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +9,7 @@ import psycopg
 import pytest
 from cluster import DEPLOY
 from parts import wait_until
+from websockets.sync.client import connect
 
 
 @pytest.fixture
@@ -67,6 +69,30 @@ def test_a_restored_backup_is_what_it_was(cluster, folder, person, new_person):
             "SELECT count(*) FROM pg_class WHERE relname = 'tasks_task' AND reltuples >= 0 "
             "AND relrowsecurity AND relforcerowsecurity"
         ).fetchone() == (1,)
+
+
+def test_after_a_restore_clients_are_told_to_fetch_anew(cluster, folder, person):
+    """Numbers that they know stand for other events now, however many came since."""
+
+    def come_back(position):
+        url = f"ws://127.0.0.1:{cluster.port}/ws/notifications"
+        with connect(url + position, subprotocols=["bearer", person.token]) as client:
+            ready = json.loads(client.recv(timeout=20))
+            client.send('{"type": "ping"}')
+            return ready, json.loads(client.recv(timeout=20))["type"]
+
+    person.ask("POST", "/tasks", {"text": "Before the backup"})
+    file = backup(cluster, folder)
+    person.ask("POST", "/tasks", {"text": "After the backup"})
+    known, _ = come_back("")
+    position = f"?since={known['seq']}&epoch={known['epoch']}"
+    assert come_back(position)[1] == "pong"
+
+    assert restore(cluster, file).returncode == 0
+    for number in range(3):
+        assert person.ask("POST", "/tasks", {"text": f"Of the new history {number}"})[0] == 201
+
+    assert come_back(position)[1] == "resync"
 
 
 def test_a_damaged_backup_changes_nothing(cluster, folder, person):

@@ -119,7 +119,9 @@ def test_without_redis_everything_works(cluster, fault, seconds, say):
         time.sleep(2)
     say(f"{load.report}; ready: {set(statuses)}")
     assert load.failed == {}
+    assert set(statuses) == {200}
     assert load.latest < 10
+    assert len(load.log_lines(*cluster.servers)) < 30
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["restarted", "crashed"])

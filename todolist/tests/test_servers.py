@@ -285,3 +285,34 @@ def test_as_many_workers_as_processors_keep_to_one_each(start_server, two_proces
 def test_other_numbers_of_workers_run_wherever_there_is_room(start_server, two_processors):
     found = processors_of_workers(start_server(workers=3))
     assert list(found.values()) == [two_processors] * 3
+
+
+def test_whoever_can_still_connect_at_shutdown_is_answered(start_server):
+    """A proxy may not send a POST again that it has sent on a connection which was then reset."""
+    server = start_server("uvicorn")
+    request = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    ends = Counter[str]()
+
+    def knock() -> None:
+        while True:
+            try:
+                connection = socket.create_connection(("127.0.0.1", server.port), 10)
+            except OSError:
+                return  # refused: a proxy asks the next server
+            with connection:
+                answer = b""
+                with suppress(OSError):
+                    connection.sendall(request)
+                    while chunk := connection.recv(4096):
+                        answer += chunk
+                ends[answer[:12].decode() or "lost"] += 1
+
+    clients = [threading.Thread(target=knock) for _ in range(40)]
+    for client in clients:
+        client.start()
+    time.sleep(0.5)
+    server.process.send_signal(signal.SIGTERM)
+    for client in clients:
+        client.join(20)
+    assert ends["lost"] == 0, ends
+    assert ends.keys() <= {"HTTP/1.1 200", "lost"}

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from todolist.health.draining import VARIABLE
 from todolist.serving.connections.http import LimitedHTTP
+from todolist.serving.connections.server import PoliteServer
 from todolist.serving.connections.sockets import PoliteSocket
 from todolist.serving.prefix import split
 
@@ -45,20 +46,29 @@ class Command(BaseCommand):
             raise CommandError("The address is HOST:PORT, such as 127.0.0.1:8000.")
         raise_limit_of_connections()
         os.environ[VARIABLE] = str(options["drain"])  # noqa: TID251  each process reads it
+        given: dict[str, Any] = {
+            "host": host.strip("[]") or "127.0.0.1",
+            "port": int(port),
+            "workers": options["workers"],
+            "root_path": split(options["root_path"], "")[0],
+            "http": LimitedHTTP,
+            "ws": PoliteSocket,
+            "ws_max_size": MAX_MESSAGE,
+            "ws_per_message_deflate": False,  # memory for each socket, to shorten half a KiB
+            "timeout_graceful_shutdown": GOODBYE,
+            "log_config": None,  # settings.LOGGING, which lets no token pass
+        }
         with shared_numbers():
-            uvicorn.run(
-                options["app"],
-                host=host.strip("[]") or "127.0.0.1",
-                port=int(port),
-                workers=options["workers"],
-                root_path=split(options["root_path"], "")[0],
-                http=LimitedHTTP,
-                ws=PoliteSocket,
-                ws_max_size=MAX_MESSAGE,
-                ws_per_message_deflate=False,  # memory for each socket, to shorten half a KiB
-                timeout_graceful_shutdown=GOODBYE,
-                log_config=None,  # settings.LOGGING, which lets no token pass
-            )
+            if options["workers"] > 1:  # uvicorn makes the servers of its processes by itself
+                uvicorn.run(options["app"], **given)
+            else:
+                serve(uvicorn.Config(options["app"], **given))
+
+
+def serve(config: uvicorn.Config) -> None:
+    config.load_app()
+    with suppress(KeyboardInterrupt):
+        PoliteServer(config).run()
 
 
 @contextmanager
