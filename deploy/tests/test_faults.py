@@ -69,7 +69,7 @@ def test_a_server_that_is_killed_costs_what_it_had_in_hand_at_most(cluster, say)
         cluster.servers[0].kill()
         took = healthy_within(cluster, 30)
     say(f"healthy after {took:.1f} s; {load.report}")
-    assert sum(load.failed.values()) <= 2
+    assert sum(load.failed.values()) <= 5  # of ten writers, half were there
     assert load.longest_outage < 3
 
 
