@@ -8,7 +8,7 @@ class TodolistConfig(AppConfig):
     name = "todolist"
 
     def ready(self) -> None:
-        from todolist import checks  # noqa: F401  register themselves
+        from todolist import checks, migration_checks  # noqa: F401  register themselves
         from todolist.staff.audit import record_sign_in
 
         user_logged_in.connect(record_sign_in)
