@@ -26,7 +26,7 @@ from benchmarks.processes import Running, Undo, clean_up_on_signals
 from benchmarks.servers import POSTGRES, ROOT, Server
 
 RESULT = ROOT / "benchmarks" / "search.md"
-NAME = "todolist_bench_search"  # of the database and of its owner
+NAME = "todolist_search_bench"  # of the database and of its owner
 TASKS, OTHERS = 100_000, 1000
 BOUND = 100  # ms
 ROUNDS, SEARCHES, WRITES = 5, 5, 200

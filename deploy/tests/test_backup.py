@@ -69,6 +69,8 @@ def test_a_restored_backup_is_what_it_was(cluster, folder, person, new_person):
             "SELECT count(*) FROM pg_class WHERE relname = 'tasks_task' AND reltuples >= 0 "
             "AND relrowsecurity AND relforcerowsecurity"
         ).fetchone() == (1,)
+        # The index of search, with the extension that it needs.
+        assert database.execute("SELECT to_regclass('task_search')").fetchone() == ("task_search",)
 
 
 def test_after_a_restore_clients_are_told_to_fetch_anew(cluster, folder, person):
