@@ -134,6 +134,8 @@ class KeysetAdmin(OnlyFilters):
 
     @admin.display(description="owner")
     def owner(self, row: Any) -> str:
+        if not row.user_id:  # which SQL alone can write
+            return self.get_empty_value_display()
         url = reverse("admin:tasks_person_change", args=[quote(row.user_id)])
         return format_html('<a href="{}">{}</a>', url, row.user_id)
 

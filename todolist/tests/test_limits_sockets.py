@@ -238,3 +238,13 @@ def test_the_closing_frame_is_answered_by_hanging_up(server):
         client.send(frame(CLOSE, b"\x0f\xa1"))
         assert client.stream.read(1) == b""
         assert time.monotonic() - began < 2
+
+
+def test_what_follows_a_text_that_is_none_is_not_looked_at(server):
+    if server.kind == "daphne":
+        pytest.skip("daphne reads a message at a time")
+    with RawSocket(server.port, sign(BOB)) as client:
+        greeted(client)
+        client.send(frame(TEXT, b"\xff") * 3 + PING_MESSAGE)
+        assert client.receive() == Closed(1007)
+    assert b"Traceback" not in server.log.read_bytes()

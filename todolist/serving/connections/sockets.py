@@ -101,6 +101,9 @@ class PoliteSocket(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Take no text that is none (RFC 6455 section 8.1), and make no traceback of it."""
+        if self.close_sent:  # by a message before this one, of the same part
+            self.frames = []
+            return
         try:
             if self.curr_msg_data_type == "text":
                 b"".join(self.frames).decode()

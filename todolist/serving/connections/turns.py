@@ -1,9 +1,12 @@
 """The event loop, shared by all who have a lot to be parsed."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 SLICE = 0.002  # seconds of each round of the loop for parsing, whoever it is for
 
@@ -11,6 +14,9 @@ SLICE = 0.002  # seconds of each round of the loop for parsing, whoever it is fo
 class Parsing(Protocol):
     def parse_some(self) -> bool:
         """Parse a little; whether there is more that can be parsed now."""
+
+    def abort(self) -> None:
+        """Drop the connection."""
 
 
 class Turns:
@@ -32,8 +38,12 @@ class Turns:
         try:
             while self._waiting and time.perf_counter() < end:
                 connection = self._waiting.popleft()
-                if connection.parse_some():
-                    self._waiting.append(connection)
+                try:
+                    if connection.parse_some():
+                        self._waiting.append(connection)
+                except Exception:  # as event loops do: it costs this connection, and nobody else
+                    logger.exception("A connection failed and is dropped")
+                    connection.abort()
         finally:
             self._scheduled = bool(self._waiting)
             if self._scheduled:
