@@ -84,6 +84,7 @@ class Both:
                 )
                 transaction.set_rollback(method not in ("get", "head", "options"))
             heads = {name: value.replace("/plain/", "/") for name, value in response.items()}
+            assert heads.pop("X-Request-ID")
             content = response.content
             if method not in ("get", "head", "options"):
                 content, record = (MOMENTS.sub(rb'"\1":"-"', text) for text in (content, record))

@@ -366,7 +366,7 @@ async def test_what_hangs_is_asked_once_and_waited_for_no_longer_than_told(monke
 
 
 @pytest.mark.django_db(transaction=True)
-def test_commands_take_their_time_and_requests_do_not():
+def test_commands_take_their_time_and_requests_do_not(settings):
     postgresql_alone()
     from accounts.owned.acting import act_for_nobody
 
@@ -383,7 +383,7 @@ def test_commands_take_their_time_and_requests_do_not():
         thread = threading.Thread(target=ask, args=(who, prepare))
         thread.start()
         thread.join(PATIENCE)
-    assert found == {"request": "8s", "command": "0"}
+    assert found == {"request": f"{settings.STATEMENT_TIMEOUT}s", "command": "0"}
 
 
 # Files
