@@ -102,6 +102,8 @@ class LimitedHTTP(HttpToolsProtocol):
     def _feed(self, part: bytes) -> None:
         in_body = self.in_body
         super().data_received(part)
+        if self.transport.refused:  # by what the parser found
+            return
         if self.in_body:
             self._expect_body(len(part), begins=not in_body)
         elif not self.head_size and self.cycle is not None and self.transport.protocol is self:

@@ -8,7 +8,10 @@ from typing import Protocol
 
 logger = logging.getLogger(__name__)
 
-SLICE = 0.002  # seconds of each round of the loop for parsing, whoever it is for
+SLICE = 0.002  # seconds at a time for parsing, whoever it is for
+# Seconds between two slices, in which the loop sleeps where there is nothing else to do: the threads that
+# answer requests need the interpreter as well, and would wait for it whenever they come back from a database.
+PAUSE = 0.002
 
 
 class Parsing(Protocol):
@@ -20,7 +23,7 @@ class Parsing(Protocol):
 
 
 class Turns:
-    """Everybody in turn, a little at a time, and for no more than `SLICE` before the loop goes on."""
+    """Everybody in turn, a little at a time, and for no more than `SLICE` before a pause."""
 
     def __init__(self) -> None:
         self._waiting: deque[Parsing] = deque()
@@ -47,4 +50,4 @@ class Turns:
         finally:
             self._scheduled = bool(self._waiting)
             if self._scheduled:
-                asyncio.get_running_loop().call_soon(self._run)
+                asyncio.get_running_loop().call_later(PAUSE, self._run)
