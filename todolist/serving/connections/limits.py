@@ -18,7 +18,7 @@ MOST_WAITING = 1000  # connections whose client has something to do, sockets tha
 DROPPED_AT_ONCE = 50
 MOST_REFUSED = 20  # connections that may linger to read why they were refused
 STALLED = 30.0  # seconds without any progress in reading an answer
-MOST_UNREAD = 32 * 1024 * 1024  # bytes of answers that wait in this process to be read
+MOST_UNREAD = 16 * 1024 * 1024  # bytes of answers that wait in this process to be read
 
 
 class Limits:
