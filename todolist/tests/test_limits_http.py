@@ -397,7 +397,7 @@ def test_answers_that_are_not_read_are_bounded_all_together(start_server):
         wait_until_idle(server)
         whole = sum(len(received(client)) > 4.5 * size for client in clients)
     assert 0 < whole < 50
-    assert memory(server) < 300
+    assert memory(server) < 400  # beside what is kept: two pages at a time while they are made
 
 
 def test_connections_that_wait_are_bounded_in_number(start_server):
