@@ -416,3 +416,18 @@ def test_connections_that_wait_are_bounded_in_number(start_server):
     assert answers(clients[-1]) == [200]
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Upgrade: websocket", "Connection: Upgrade", "Content-Length: 5"),
+        tuple(f"X-{number}: x" for number in range(501)),
+    ],
+)
+def test_a_head_that_is_refused_at_its_end_leaves_no_traceback(start_server, headers):
+    server = start_server()
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)) as client:
+        client.sendall(head("GET /me", *headers))
+        assert received(client).split()[1] in (b"400", b"431")
+    assert b"Traceback" not in server.log.read_bytes()
