@@ -1,6 +1,7 @@
 """The server, its commands and the admin as a role that may read and write rows, and nothing else."""
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -130,6 +131,23 @@ def test_so_do_the_commands(restricted):
     while call(restricted, token, "GET", "/me").status != 401:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_statistics_that_only_the_owner_may_renew(two, restricted):
+    ran = restricted.manage("new_epoch")
+    assert ran.returncode == 0, ran.stderr
+    assert "renewed" not in ran.stdout
+    assert re.search(
+        r"The statistics of \d\d tables are not renewed, .*ANALYZE as the owner", ran.stderr
+    )
+    with psycopg.connect(two.owner, autocommit=True) as database:
+        analyzed = "SELECT count(*) FROM pg_stat_user_tables WHERE last_analyze IS NOT NULL"
+        assert database.execute(analyzed).fetchone() == (0,)
+        ran = restricted.manage("new_epoch", DATABASE_URL=two.owner)
+        assert (ran.returncode, "not renewed" in ran.stderr) == (0, False), ran.stderr
+        assert "The statistics of all tables are renewed" in ran.stdout
+        tables = "SELECT count(*) FROM pg_stat_user_tables"
+        assert database.execute(analyzed).fetchone() == database.execute(tables).fetchone()
 
 
 def test_so_does_the_admin(restricted):
