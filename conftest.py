@@ -437,13 +437,17 @@ def running_server(
     kind: str = "uvicorn",
     application: str = "todolist.asgi:application",
     workers: int = 1,
+    descriptors: int | None = None,
 ) -> Iterator[Server]:
-    """A server on a free port, answering, stopped afterwards."""
+    """A server on a free port, answering, stopped afterwards; it may open so many `descriptors`."""
     port = free_port()
+    command = server_command(kind, port, application, workers)
+    if descriptors is not None:
+        command = ["prlimit", f"--nofile={descriptors}", *command]
     log = folder / f"server-{port}.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603
-            server_command(kind, port, application, workers),
+            command,
             cwd=ROOT,
             env=environment,
             stdout=sink,

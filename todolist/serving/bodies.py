@@ -1,14 +1,18 @@
-"""Bodies of requests: read as far as they are wanted, and bounded in memory for each person."""
+"""Bodies: of requests read as far as they are wanted, and bounded in memory for each person; of files."""
 
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
-from todolist.serving.jobs import Receive
+from django.http import FileResponse
+
+from todolist.serving.jobs import Receive, Send
 
 EACH = 4 * 1024 * 1024  # bytes of one person's bodies at a time; the others wait, unread
 DIGITS = 20  # of a length, at most; servers refuse longer ones, and Python takes long over them
+FILE_BLOCK = 64 * 1024  # bytes of a file that are read, and kept for a client, at a time
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that nobody wants, read so that it is answered
 
 
@@ -94,3 +98,15 @@ async def drain(receive: Receive) -> None:
         size += len(message.get("body", b""))
         if message["type"] == "http.disconnect" or not message.get("more_body"):
             return
+
+
+async def send_file(response: FileResponse, send: Send) -> bytes:
+    """Send a file but for its end, which is what is returned."""
+    response.block_size = FILE_BLOCK
+    with closing(response):
+        block = b""
+        for following in response:
+            if block:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            block = following
+        return block

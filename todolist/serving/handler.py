@@ -8,7 +8,7 @@ sends the answer.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -30,9 +30,10 @@ from todolist.logs import request_ids
 from todolist.observing.middleware import BEGAN
 from todolist.rest.errors import REFUSAL, ServerBusy, not_found, refused
 from todolist.rest.formats import BodyTooLarge
-from todolist.serving.bodies import Rooms, drain, framing, read_body
+from todolist.serving.bodies import Rooms, drain, framing, read_body, send_file
+from todolist.serving.connections import CROWDED
 from todolist.serving.content_type import with_plain_content_type
-from todolist.serving.jobs import Receive
+from todolist.serving.jobs import Receive, Send
 from todolist.serving.middleware import is_admin, stored
 from todolist.serving.prefix import below_prefix
 from todolist.serving.sqlite.deadline import begin_request
@@ -45,8 +46,6 @@ SHARE_OF_A_CHANGE = 3
 ADMIN_BODY = 64 * 1024  # bytes of a form; before it is read, nobody knows who sends it
 SIGN_IN_PATH, SIGN_IN = "/admin/login/", "\0sign-in"  # where a password costs a third of a second
 
-FILE_BLOCK = 64 * 1024  # bytes of a file that are read, and kept for a client, at a time
-
 busy = Outage(
     logging.getLogger(__name__),
     "Requests are refused: %s",
@@ -54,7 +53,6 @@ busy = Outage(
 )
 
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes | FileResponse]
-Send = Callable[[Any], Awaitable[Any]]
 FindOut = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -95,6 +93,9 @@ class OneHopHandler(ASGIHandler):
         request_ids.begin_scope(scope)
         if self._observed:
             scope[BEGAN] = time.perf_counter()
+        if CROWDED in scope and path not in self._at_once:
+            await self._respond(scope, receive, send, path, "", b"", ServerBusy(), close=True)
+            return
         # Whoever waits for published keys waits here, and keeps no thread from anybody else.
         user = None if path in self._open else await who_asks(scope)
         if user is not None:
@@ -178,7 +179,7 @@ class OneHopHandler(ASGIHandler):
             headers.append((b"Connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if isinstance(content, FileResponse):
-            content = await _send_file(content, send)
+            content = await send_file(content, send)
         if unread and not close:
             await send({"type": "http.response.body", "body": content, "more_body": True})
             await drain(receive)
@@ -260,18 +261,6 @@ class OneHopHandler(ASGIHandler):
         answer = response.status_code, wire_headers(response), content
         cut_circles(response)
         return answer
-
-
-async def _send_file(response: FileResponse, send: Send) -> bytes:
-    """Send a file but for its end, which is what is returned."""
-    response.block_size = FILE_BLOCK
-    with closing(response):
-        block = b""
-        for following in response:
-            if block:
-                await send({"type": "http.response.body", "body": block, "more_body": True})
-            block = following
-        return block
 
 
 def _matches() -> Iterator[tuple[str, ResolverMatch]]:

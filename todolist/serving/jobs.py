@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Any], Awaitable[Any]]
 
 
 @dataclass(eq=False, slots=True)

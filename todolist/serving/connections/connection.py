@@ -66,6 +66,7 @@ class Connection(asyncio.BufferedProtocol):
         self.held = False  # the protocol wants nothing now
         self._paused = False  # nothing is read now
         self.refused = False
+        self.crowded = False  # beyond what the file descriptors allow
         self.deaf = False
         self._parts: list[bytes] = []
         transport.set_protocol(self)

@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from todolist.serving.connections import CROWDED
 from todolist.serving.connections.connection import Connection
-from todolist.serving.connections.limits import MAX_HEAD, MAX_HEADERS
+from todolist.serving.connections.limits import HEAD_TIME, MAX_HEAD, MAX_HEADERS
 from todolist.serving.connections.processors import claimed_processor
 
 YIELD = 0.0001  # seconds after each new connection, for another worker to take the next
@@ -23,7 +24,6 @@ FEW = 200  # connections, beyond which there are enough for all workers
 MAX_FRAMING = 16 * 1024  # bytes of a chunked body without any data: sizes, extensions, trailers
 PART = 4096  # bytes that are parsed at once
 
-HEAD_TIME = 20.0  # seconds from the connection, or the last answer, to the end of a head
 BODY_TIME = 30.0  # seconds for a body, and one more for each `BODY_RATE` bytes of it
 BODY_RATE = 4096
 BODY_TIME_AT_MOST = 300.0
@@ -34,6 +34,7 @@ END = b"Content-Length: 0\r\nConnection: close\r\n\r\n"
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n" + END
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\n" + END
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + END
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n" + END
 
 _dropped: Any = deque(maxlen=0)
 
@@ -150,6 +151,9 @@ class LimitedHTTP(HttpToolsProtocol):
         super().on_headers_complete()
         if size:
             self._read_body_of_upgrade(size)
+        if self.transport.crowded and (ignored or not upgrade):
+            self.scope[CROWDED] = True  # type: ignore[literal-required]
+            self.cycle.keep_alive = False
         if ignored or not upgrade:
             self.headers = _dropped  # trailers are nobody's, and no part of the head
 
@@ -164,6 +168,12 @@ class LimitedHTTP(HttpToolsProtocol):
         parser.feed_data(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
         self.parser, self.parser_of_head = parser, self.parser
         self.cycle.keep_alive = False
+
+    def handle_websocket_upgrade(self) -> None:
+        if self.transport.crowded:
+            self._refuse(UNAVAILABLE)
+        else:
+            super().handle_websocket_upgrade()
 
     def on_body(self, body: bytes) -> None:
         self.framing = 0
