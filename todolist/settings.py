@@ -287,6 +287,8 @@ LOGGING = {
         # The proxy in front writes the access log; a second one costs a tenth of the requests.
         "uvicorn.access": {"level": "WARNING"},
         "uvicorn.error.websockets": {"level": "WARNING"},  # not a line for every handshake
+        # A traceback each second while Redis is away, of which tasks/events/follower.py tells once.
+        "channels_redis": {"level": "CRITICAL"},
     },
 }
 

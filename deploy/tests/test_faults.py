@@ -120,8 +120,8 @@ def test_without_redis_everything_works(cluster, fault, seconds, say):
     say(f"{load.report}; ready: {set(statuses)}")
     assert load.failed == {}
     assert set(statuses) == {200}
-    assert load.latest < 10
-    assert len(load.log_lines(*cluster.servers)) < 30
+    assert load.latest < 4  # 2 on a machine that is not busy
+    assert len(load.log_lines(*cluster.servers)) < 20
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["restarted", "crashed"])

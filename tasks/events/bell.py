@@ -1,7 +1,8 @@
 """Telling the sockets of every server process that there is an event.
 
 Without any guarantee: a socket that the bell does not reach finds the event on record within seconds.
-The hub of this process is called directly; the others receive every event by the channel layer.
+The hub of this process is called directly; the others receive every event by the channel layer, and
+after a time without it hear that something was lost.
 """
 
 import asyncio
@@ -21,7 +22,8 @@ logger = logging.getLogger(__name__)
 PROCESSES = "processes"  # the group that every process with sockets is in
 EVENTS_AT_MOST = 1000  # in one message; of those before, other processes hear from the record
 PAUSE = 0.01  # seconds between two messages, so that many events share one
-LAYER_TIMEOUT = 2.0  # seconds that the channel layer may take
+LAYER_TIMEOUT = 1.0  # seconds that the channel layer may take
+RETRY_INTERVAL = 0.25  # seconds before one that failed is tried again
 FLUSH_TIMEOUT = 2.0  # seconds that the end of a process may take
 
 Deliver = Callable[[str, int, str], None]  # owner, number, and the text that a socket receives
@@ -38,9 +40,10 @@ class Bell:
 
     def __init__(self) -> None:
         self._hub: tuple[asyncio.AbstractEventLoop, Container[str], Deliver] | None = None
-        self._lock = threading.Lock()  # guards the four below
+        self._lock = threading.Lock()  # guards the five below
         self._waiting: deque[tuple[str, int, str]] = deque(maxlen=EVENTS_AT_MOST)
         self._signed_out = False  # whether others are to hear of somebody
+        self._lost = False  # whether others are to hear that they did not hear of something
         self._sender: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # that sends
         self._outage = Outage(
@@ -90,6 +93,7 @@ class Bell:
             sender, self._sender = self._sender, None  # a second call does not wait
         if sender is not None:
             wait([sender], FLUSH_TIMEOUT)
+            sender.cancel()
 
     def _home(self) -> asyncio.AbstractEventLoop:
         """The loop that serves, else one of our own on a thread of its own."""
@@ -102,21 +106,29 @@ class Bell:
         """Send to the channel layer, until nothing is left to send. One task, which keeps the order."""
         while True:
             with self._lock:
-                events, signed_out = list(self._waiting), self._signed_out
+                events, signed_out, lost = list(self._waiting), self._signed_out, self._lost
                 self._waiting.clear()
-                self._signed_out = False
-                if not events and not signed_out:
+                self._signed_out = self._lost = False
+                if not (events or signed_out or lost):
                     self._sender = None
                     return
             try:
                 async with asyncio.timeout(LAYER_TIMEOUT):
-                    message = {"type": "bell.ring", "texts": events, "signed_out": signed_out}
+                    message = {
+                        "type": "bell.ring",
+                        "texts": events,
+                        "signed_out": signed_out,
+                        "lost": lost,
+                    }
                     await shared_layer().group_send(PROCESSES, message)
             except Exception as error:  # noqa: BLE001  every layer fails in its own way
                 self._outage.failed(repr(error))
+                with self._lock:
+                    self._signed_out, self._lost = self._signed_out or signed_out, True
+                await asyncio.sleep(RETRY_INTERVAL)
             else:
                 self._outage.over()
-            await asyncio.sleep(PAUSE)
+                await asyncio.sleep(PAUSE)
 
 
 def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> None:

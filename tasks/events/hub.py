@@ -1,11 +1,12 @@
 """Where events meet the sockets of this server process.
 
 The hub hears of events from the bell, here and by the channel layer, and compares everybody who has
-sockets here with the record every few seconds.
+sockets here with the record every few seconds; all the time while the layer brings nothing.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,18 +19,19 @@ from weakref import WeakKeyDictionary
 from channels.db import database_sync_to_async
 
 from accounts.counted import counted
-from accounts.outages import DATABASE_ERRORS, Outage, database
+from accounts.outages import DATABASE_ERRORS, database
 from accounts.owned.acting import act_for_nobody
 from accounts.signout import sign_outs
-from tasks.events.bell import LAYER_TIMEOUT, PROCESSES, bell, call_soon, shared_layer
+from tasks.events.bell import bell, call_soon, shared_layer
+from tasks.events.follower import LayerFollower
 from tasks.events.record import Position, Replay, epoch_of, newest_seqs, positions_of, replay
 
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL = 5.0  # seconds after which everybody is compared with the record
 POLL_BATCH = 500  # people asked about in one query
-LOOK_INTERVAL = 1.0  # seconds between two comparisons, however often they are requested
-RETRY_INTERVAL = 1.0  # seconds before a channel layer that failed is tried again
+LOOK_INTERVAL = 0.5  # seconds between two comparisons at least, as while no layer tells of events
+REST = 9  # times as long as a comparison took, at least: a tenth of a core for all of them
 
 # Threads of the hub alone: what sockets read takes neither threads nor connections from requests.
 _readers = ThreadPoolExecutor(3, thread_name_prefix="hub", initializer=act_for_nobody)
@@ -55,6 +57,7 @@ class Hub:
         self._sockets: dict[str, set[Socket]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_requested = asyncio.Event()
+        self._layer = LayerFollower(self._hear, self._look_requested.set)
         self._asking = asyncio.Lock()
         self._epoch = ""  # as it was at the last comparison
         # Whom the next query of `position` asks about, and its answer.
@@ -73,7 +76,8 @@ class Hub:
             # Each in a context of its own: what they log is not about who came first.
             self._tasks.add(asyncio.create_task(self._compare(), context=Context()))
             if shared_layer() is not None:
-                self._tasks.add(asyncio.create_task(self._follow_layer(), context=Context()))
+                for work in (self._layer.follow(), self._layer.beat()):
+                    self._tasks.add(asyncio.create_task(work, context=Context()))
         self._sockets.setdefault(user_id, set()).add(socket)
         counted.send("sockets")
 
@@ -131,10 +135,12 @@ class Hub:
     async def _compare(self) -> None:
         """Compare everybody with the record every few seconds, and as soon as that is requested."""
         while True:
+            deaf = shared_layer() is not None and self._layer.deaf
             with suppress(TimeoutError):  # not `wait_for`, which swallows a cancellation at times
-                async with asyncio.timeout(POLL_INTERVAL):
+                async with asyncio.timeout(0 if deaf else POLL_INTERVAL):
                     await self._look_requested.wait()
             self._look_requested.clear()
+            began = time.monotonic()
             people = list(self._sockets)
             try:
                 await self._see_another_epoch(people)
@@ -146,7 +152,8 @@ class Hub:
                 database.failed(error)
             except Exception:
                 logger.exception("The record of events cannot be read")
-            await asyncio.sleep(LOOK_INTERVAL)
+            took = time.monotonic() - began
+            await asyncio.sleep(max(LOOK_INTERVAL, REST * took))
 
     async def _see_another_epoch(self, people: list[str]) -> None:
         """Let all sockets look again where the record has become another one, as after a restore."""
@@ -158,37 +165,14 @@ class Hub:
                 for socket in list(self._sockets.get(user_id, ())):
                     socket.doubt()
 
-    async def _follow_layer(self) -> None:
-        """Deliver the events that other processes tell of."""
-        layer, channel = shared_layer(), ""
-        outage = Outage(
-            logger,
-            "The channel layer brings no events: %s",
-            "The channel layer brings events",
-            until_over=True,
-        )
-        while not cancelled():
-            try:
-                async with asyncio.timeout(LAYER_TIMEOUT):
-                    channel = channel or await layer.new_channel()
-                    await layer.group_add(PROCESSES, channel)
-                outage.over()
-                self._look_requested.set()  # of what others wrote before, nothing was received
-                while not cancelled():
-                    message = await layer.receive(channel)
-                    if message.get("signed_out"):
-                        sign_outs.look()
-                    for event in message["texts"]:
-                        self.deliver(*event)
-            except Exception as error:  # noqa: BLE001  every layer fails in its own way
-                outage.failed(repr(error))
-                await asyncio.sleep(RETRY_INTERVAL)
-
-
-def cancelled() -> bool:
-    """Whether the current task was cancelled, which the Redis client swallows while it connects."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    def _hear(self, message: dict[str, Any]) -> None:
+        """Take what the bell of another process has sent."""
+        if message.get("signed_out"):
+            sign_outs.look()
+        if message.get("lost"):
+            self._look_requested.set()
+        for event in message["texts"]:
+            self.deliver(*event)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -24,6 +24,7 @@ from tasks.events.consumers import NotificationConsumer
 from tasks.events.hub import Hub, current_hub
 from tasks.events.record import Replay, newest_seqs
 from tasks.models import Task
+from todolist.tests.freezing import FreezingProxy, freezing
 from todolist.tests.in_process import (  # noqa: F401  fixtures among them
     NEVER,
     PATIENCE,
@@ -186,7 +187,8 @@ async def hanging_redis(settings) -> AsyncIterator[None]:
 async def test_a_redis_that_hangs_costs_neither_a_handshake_nor_a_writer_nor_own_events(
     hanging_redis, monkeypatch
 ):
-    monkeypatch.setattr("tasks.events.hub.LAYER_TIMEOUT", NEVER)
+    monkeypatch.setattr("tasks.events.hub.LOOK_INTERVAL", NEVER)
+    monkeypatch.setattr("tasks.events.follower.LAYER_TIMEOUT", NEVER)
     monkeypatch.setattr("tasks.events.bell.LAYER_TIMEOUT", NEVER)
     async with greeted(sign(ALICE)) as alice:
         for number in range(3):
@@ -196,9 +198,9 @@ async def test_a_redis_that_hangs_costs_neither_a_handshake_nor_a_writer_nor_own
 
 
 async def test_a_redis_that_hangs_is_given_up_and_tried_again(hanging_redis, monkeypatch, caplog):
-    monkeypatch.setattr("tasks.events.hub.LAYER_TIMEOUT", 0.05)
+    monkeypatch.setattr("tasks.events.follower.LAYER_TIMEOUT", 0.05)
     monkeypatch.setattr("tasks.events.bell.LAYER_TIMEOUT", 0.05)
-    monkeypatch.setattr("tasks.events.hub.RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr("tasks.events.follower.RETRY_INTERVAL", 0.01)
     async with greeted(sign(ALICE)) as alice:
         for _ in range(5):
             await write(ALICE)
@@ -206,7 +208,57 @@ async def test_a_redis_that_hangs_is_given_up_and_tried_again(hanging_redis, mon
             await asyncio.sleep(0.1)
     # Said once each, however often it was tried.
     warnings = sorted(record.name for record in caplog.records if record.levelname == "WARNING")
-    assert warnings == ["tasks.events.bell", "tasks.events.hub"]
+    assert warnings == ["tasks.events.bell", "tasks.events.follower"]
+
+
+@pytest_asyncio.fixture
+async def freezing_redis(settings) -> AsyncIterator[FreezingProxy]:
+    """The Redis of this run, behind a proxy that can stop forwarding."""
+    with freezing(django_settings.REDIS_URL, 6379) as proxy:
+        layer = settings.CHANNEL_LAYERS["default"]
+        (host,) = layer["CONFIG"]["hosts"]
+        hosts = [host | {"address": proxy.before(django_settings.REDIS_URL)}]
+        settings.CHANNEL_LAYERS = {
+            "default": layer | {"CONFIG": layer["CONFIG"] | {"hosts": hosts}}
+        }
+        yield proxy
+        proxy.thaw()
+        await current_hub().stop()
+        await channel_layers["default"].flush()
+
+
+@needs_redis
+async def test_while_redis_is_frozen_the_record_is_asked_instead(freezing_redis, elsewhere):
+    async with greeted(sign(ALICE)) as alice:
+        for number in range(6):
+            if number == 2:
+                freezing_redis.freeze()
+            elif number == 4:
+                freezing_redis.thaw()
+            await write(ALICE, str(number))
+            assert (await alice.received())["data"]["text"] == str(number)
+
+
+@needs_redis
+async def test_what_could_not_be_told_is_looked_for_as_soon_as_others_can_be_told(
+    elsewhere, monkeypatch
+):
+    layer = channel_layers["default"]
+    group_send = layer.group_send
+    failures = iter(range(3))
+
+    async def fail_at_first(group: str, message: dict[str, Any]) -> None:
+        if next(failures, None) is not None:
+            raise OSError
+        await group_send(group, message)
+
+    async with greeted(sign(ALICE)) as alice:
+        await write(ALICE, "by the layer")
+        await alice.received()
+        await asyncio.sleep(2)  # this process listens, and has compared what was to be compared then
+        monkeypatch.setattr(layer, "group_send", fail_at_first)
+        await write(ALICE, "lost")
+        assert (await alice.received())["data"]["text"] == "lost"
 
 
 # The record
