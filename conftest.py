@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import wait
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from email.message import Message
@@ -137,6 +137,23 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     AT_THE_END.close()
+
+
+SERVERS: list["Server"] = []  # that run, or have run in the present test
+TOLD_OF_A_LOG = 8_000  # characters, of the end
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Show what the servers logged where a test fails: they know why."""
+    report = yield
+    if report.failed:
+        for server in SERVERS:
+            log = server.log.read_text(errors="replace")[-TOLD_OF_A_LOG:]
+            report.sections.append((f"Log of {server.kind} at port {server.port}", log))
+    if call.when == "teardown":
+        SERVERS[:] = [server for server in SERVERS if server.process.poll() is None]
+    return report
 
 
 @pytest.fixture(autouse=True)
@@ -463,7 +480,9 @@ def running_server(
                 if process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"The server did not start:\n{log.read_text()}")
                 time.sleep(0.05)
-        yield Server(port, log, process, environment, kind)
+        server = Server(port, log, process, environment, kind)
+        SERVERS.append(server)
+        yield server
     finally:
         process.send_signal(signal.SIGTERM)
         try:
