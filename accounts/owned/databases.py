@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
+
+Answer = TypeVar("Answer")
 
 
 @cache
@@ -23,12 +25,23 @@ def fetch(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def fetch_again(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of a statement that only reads, over a new connection where the server closed ours."""
+def again(read: Callable[..., Answer], *args: Any) -> Answer:
+    """What a function answers that only reads, over a new connection where the server closed ours."""
+    connection.ensure_connection()
+    before = connection.connection
     try:
-        return fetch(sql, values)
+        return read(*args)
     except (InterfaceError, OperationalError):
-        if connection.in_atomic_block or connection.connection is None or connection.is_usable():
+        now = connection.connection  # another one where a transaction could not be rolled back
+        if connection.in_atomic_block or now is None:
             raise
-        connection.close()
-        return fetch(sql, values)
+        if now is before:
+            if connection.is_usable():
+                raise
+            connection.close()
+        return read(*args)
+
+
+def fetch_again(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a statement that only reads, as `again`."""
+    return again(fetch, sql, values)

@@ -21,6 +21,7 @@ from channels.db import database_sync_to_async
 from accounts.counted import counted
 from accounts.outages import DATABASE_ERRORS, database
 from accounts.owned.acting import act_for_nobody
+from accounts.owned.databases import again
 from accounts.signout import sign_outs
 from tasks.events.bell import bell, call_soon, shared_layer
 from tasks.events.follower import LayerFollower
@@ -109,8 +110,8 @@ class Hub:
             _, tasks = await asyncio.wait(tasks, timeout=0.1)
 
     async def _read(self, function: Callable[..., Answer], *args: Any) -> Answer:
-        read = database_sync_to_async(function, thread_sensitive=False, executor=_readers)
-        return await read(*args)
+        read = database_sync_to_async(again, thread_sensitive=False, executor=_readers)
+        return await read(function, *args)
 
     async def replay(self, user_id: str, since: int, limit: int, epoch: str) -> Replay:
         return await self._read(replay, user_id, since, limit, epoch)

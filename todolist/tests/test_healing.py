@@ -1,5 +1,6 @@
 """What happens to PostgreSQL, seen from a real server: nothing waits without end, nothing stays ill."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 from django.db import connection
+from websockets.sync.client import connect
 
 from conftest import (
     Server,
@@ -138,6 +140,38 @@ def test_one_person_who_waits_for_a_lock_reads_other_tables_meanwhile(start_serv
         assert (other.status, other.seconds < 1) == (200, True)
         assert {each.result().code for each in waiting} == {"busy"}
         holder.rollback()
+
+
+def test_a_socket_is_answered_over_another_connection_where_the_server_ends_one(tmp_path):
+    patient = "options=-c%20lock_timeout%3D30s%20-c%20statement_timeout%3D30s"
+    with (
+        new_database(tmp_path) as url,
+        # Without Redis the record is compared after seconds only: until then the socket alone asks.
+        running_server(tmp_path, environment_for(f"{url}?{patient}", REDIS_URL="")) as server,
+        connect_as_everyone(url) as holder,
+        psycopg.connect(url, autocommit=True) as database,
+    ):
+
+        def waiting(but: set[int]) -> set[int]:
+            """The sessions that wait for the lock, as soon as there is one beside these."""
+            deadline = time.monotonic() + PATIENCE
+            while time.monotonic() < deadline:
+                found = database.execute(
+                    "SELECT pid FROM pg_locks"
+                    " WHERE relation = 'tasks_stream'::regclass AND NOT granted"
+                ).fetchall()
+                if pids := {pid for (pid,) in found} - but:
+                    return pids
+                time.sleep(0.02)
+            pytest.fail("Nobody asks")
+
+        holder.execute("LOCK TABLE tasks_stream")
+        with connect(f"{server.socket_url}?token={sign()}") as client:
+            ended = waiting(but=set())
+            database.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", [[*ended]])
+            waiting(but=ended)
+            holder.rollback()
+            assert json.loads(client.recv(timeout=PATIENCE))["type"] == "ready"
 
 
 def test_writes_heal_after_a_time_without(tmp_path):
