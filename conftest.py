@@ -316,6 +316,8 @@ def environment_for(database_url: str, **changes: str) -> dict[str, str]:
         "CORS_ORIGINS": PAGE_ORIGIN,
         "DATABASE_URL": database_url,
         "REDIS_URL": django_settings.REDIS_URL,
+        "VAPID_PRIVATE_KEY": django_settings.VAPID_PRIVATE_KEY,
+        "VAPID_SUBJECT": django_settings.VAPID_SUBJECT,
         "PYTHONUNBUFFERED": "1",
         **changes,
     }

@@ -12,7 +12,7 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.signout import signed_out
-        from tasks.api import serializers  # noqa: F401  declares how rows are shown
+        from tasks.api import push, serializers  # noqa: F401  declare how rows are shown
         from tasks.events.bell import bell
         from tasks.resources import checks  # noqa: F401  registers itself
 

@@ -1,7 +1,8 @@
 """Making the notifications that are due, a batch at a time, on any number of machines at once.
 
 A batch is one transaction. Tasks that somebody else has locked are passed over. Locks are taken in the
-order of everybody: tasks (never waiting), then the owners' streams in the order of their ids.
+order of everybody: tasks (never waiting), push subscriptions, then the owners' streams in the order of
+their ids.
 """
 
 from collections import defaultdict
@@ -14,6 +15,7 @@ from django.db.models import F
 from django.db.models.fields.tuple_lookups import TupleGreaterThan
 
 from tasks.models import Notification, Task
+from tasks.push.outbox import lock_subscriptions, queue
 from tasks.rules.reminders import OFFSETS, Kind, State, due, upcoming, wording
 
 LAST_RUN = "reminders.last_run"  # in the cache: when one ended, in seconds since 1970
@@ -67,6 +69,8 @@ def _make_notifications(tasks: list[Task], now: datetime) -> int:
     # Their ids sort as they were made, although there are many in a millisecond.
     for notification, key in zip(notifications, sorted(n.pk for n in notifications), strict=True):
         notification.pk = key
+    subscriptions = lock_subscriptions({each.user_id for each in notifications})
     # Last, because this locks the owners' streams, in their order.
     Notification.objects.bulk_create(notifications)
+    queue(notifications, subscriptions)
     return len(notifications)

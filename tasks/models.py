@@ -9,6 +9,7 @@ from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
 from tasks.events.models import Epoch, Event, Person, Stream
+from tasks.push.models import PushDelivery, PushSubscription
 from tasks.resources.idempotency import KeptAnswer
 from tasks.resources.limits import InCalendar
 from tasks.resources.models import RecordedModel
@@ -17,7 +18,17 @@ from tasks.rules.moments import now
 from tasks.rules.reminders import Kind, State, next_moment
 from tasks.rules.search import MAX_TERM, searchable, words
 
-__all__ = ["Epoch", "Event", "KeptAnswer", "Notification", "Person", "Stream", "Task"]
+__all__ = [
+    "Epoch",
+    "Event",
+    "KeptAnswer",
+    "Notification",
+    "Person",
+    "PushDelivery",
+    "PushSubscription",
+    "Stream",
+    "Task",
+]
 
 LONG_WORD = 32  # characters
 # What an index of trigrams knows words by; for one without, it would be read from end to end.

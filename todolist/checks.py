@@ -147,6 +147,17 @@ def check_processes_share_events(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
+@register
+def check_pushes_name_a_sender(**kwargs: Any) -> Iterator[CheckMessage]:
+    if settings.VAPID_PRIVATE_KEY and not settings.VAPID_SUBJECT:
+        yield Warning(
+            "VAPID_SUBJECT is not set: push services cannot write to whom pushes come from, and some, "
+            "such as Apple's, refuse them.",
+            hint="Set it to mailto:somebody@example.com, or to an https URL.",
+            id="todolist.W028",
+        )
+
+
 @register(SCHEMA)
 def check_every_route_is_described(**kwargs: Any) -> Iterator[CheckMessage]:
     from drf_spectacular.drainage import GENERATOR_STATS

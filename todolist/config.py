@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import environ
 
 from accounts.signin.conf import origin_of
+from tasks.push.vapid import private_key
 
 Value = TypeVar("Value")
 
@@ -142,6 +143,14 @@ class Environment:
         """A URL for redis-py; "" where none is set, or where it cannot be used."""
         return self._parsed(name, self.text(name), _redis_url, "")
 
+    def vapid_key(self, name: str) -> str:
+        """A private key for Web Push; "" where none is set, or where it cannot be used."""
+        return self._parsed(name, self.text(name), _vapid_key, "")
+
+    def vapid_subject(self, name: str) -> str:
+        """Whom push services may write to; "" where nobody is named, or where it cannot be used."""
+        return self._parsed(name, self.text(name), _vapid_subject, "")
+
     def _parsed(self, name: str, text: str, parse: Callable[[str], Value], default: Value) -> Value:
         """What `parse` makes of a text; `default` for none, and for one that it cannot use."""
         try:
@@ -229,6 +238,23 @@ def _redis_url(url: str) -> str:
     )
     _refuse(refused, hint, "todolist.E022")
     return url
+
+
+def _vapid_key(text: str) -> str:
+    try:
+        private_key(text)
+    except ValueError:
+        hint = "Print one with: python manage.py make_vapid_key"
+        problem = "is not the private key of P-256 in 32 bytes of base64url"
+        raise Mistake(problem, hint, "todolist.E026") from None
+    return text
+
+
+def _vapid_subject(text: str) -> str:
+    if re.fullmatch(r"mailto:[!-~]+@[!-~]+|https://[!-~]+", text):
+        return text
+    hint = "Write mailto:somebody@example.com, or https:// and where one can be reached."
+    raise Mistake("is neither a mailto: nor an https: URL", hint, "todolist.E027")
 
 
 def _refuse(options: Iterable[str], hint: str, id: str) -> None:

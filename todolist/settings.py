@@ -126,6 +126,10 @@ CORS_EXPOSE_HEADERS = [
 ]
 CORS_URLS_REGEX = r"^/(?!admin)"  # pages of other origins have no business in the admin
 
+# Web Push (docs/api.md section 9): none without a key
+VAPID_PRIVATE_KEY = env.vapid_key("VAPID_PRIVATE_KEY")
+VAPID_SUBJECT = env.vapid_subject("VAPID_SUBJECT")
+
 # Storage: SQLite until a database is configured
 DATABASE = env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 DATABASES = {"default": DATABASE}

@@ -91,16 +91,18 @@ def listening(http: ThreadingHTTPServer) -> Iterator[None]:
         thread.join()
 
 
-def certificate_for(address: str, folder: Path) -> Path:
-    """A certificate that vouches for itself, with its key in the same file."""
+def certificate_for(who: str, folder: Path) -> Path:
+    """A certificate for an address or a name, which vouches for itself, with its key in the same file."""
+    is_address = who.replace(".", "").isdigit()
+    names = x509.IPAddress(ip_address(who)) if is_address else x509.DNSName(who)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, who)])
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), False)
+        .add_extension(x509.SubjectAlternativeName([names]), False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )

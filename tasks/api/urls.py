@@ -1,8 +1,10 @@
 """The routes of this application: the viewsets register here."""
 
+from django.conf import settings
 from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
+from tasks.api.push import PushKeyView, PushSubscriptionViewSet
 from tasks.api.views import EventsView, NotificationViewSet, TaskViewSet
 
 
@@ -19,3 +21,15 @@ router.register("tasks", TaskViewSet, basename="task")
 router.register("notifications", NotificationViewSet, basename="notification")
 
 urlpatterns = [*router.urls, re_path(r"^events/?$", EventsView.as_view(), name="events")]
+
+if settings.VAPID_PRIVATE_KEY:
+    named = {"basename": "push-subscription"}
+    many = PushSubscriptionViewSet.as_view(
+        {"get": "list", "post": "subscribe"}, detail=False, **named
+    )
+    one = PushSubscriptionViewSet.as_view({"delete": "destroy"}, detail=True, **named)
+    urlpatterns += [
+        re_path(r"^push/key/?$", PushKeyView.as_view(), name="push-key"),
+        re_path(r"^push/subscriptions/?$", many, name="push-subscription-list"),
+        re_path(r"^push/subscriptions/(?P<pk>[^/]+)/?$", one, name="push-subscription-detail"),
+    ]

@@ -25,6 +25,9 @@ COMPONENTS = "#/components/schemas/"
 def trimmed(result: Schema) -> Schema:
     """The document with trimmed schemas, and components of requests named after what they are for."""
     schemas: Schema = result["components"]["schemas"]
+    # Of what is only sent, there is one of responses as well, which nobody refers to.
+    used = {reference["$ref"].removeprefix(COMPONENTS) for reference in _references(result)}
+    schemas = {name: schema for name, schema in schemas.items() if name in used}
     operations = [one for path in result["paths"].values() for one in path.values()]
     for operation in operations:
         for parameter in operation.get("parameters", ()):

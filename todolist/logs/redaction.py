@@ -67,6 +67,7 @@ def _configured_secrets() -> Iterator[str]:
     yield settings.BETTER_AUTH_SECRETS
     yield secret_key()
     yield from settings.SECRET_KEY_FALLBACKS
+    yield settings.VAPID_PRIVATE_KEY
     for database in settings.DATABASES.values():
         yield database.get("PASSWORD") or ""
     yield urlsplit(settings.REDIS_URL).password or ""

@@ -8,3 +8,6 @@ from todolist.settings import INSTALLED_APPS as INSTALLED
 
 INSTALLED_APPS = [*INSTALLED, "tasks.tests.notes", "tasks.tests.chores"]
 ROOT_URLCONF = "todolist.tests.urls"
+
+VAPID_PRIVATE_KEY = "aN5xnbHJ7hKZ8ZXo2hYAjUyzrMRV1DP7qCGSwjLhcDk"  # only for tests
+VAPID_SUBJECT = "mailto:operations@example.com"

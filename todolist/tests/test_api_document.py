@@ -26,8 +26,10 @@ from conftest import (
     free_port,
     sign,
 )
+from tasks.api.push import PushSubscriptionSerializer
+from tasks.models import PushSubscription
 from todolist.docs.openapi import document
-from todolist.tests.people import make_notification
+from todolist.tests.people import make, make_notification
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +37,7 @@ DOCUMENT = (ROOT / "docs" / "api.md").read_text()
 APPS = ("accounts", "tasks", "todolist")
 CODE = "\n".join(file.read_text() for app in APPS for file in ROOT.glob(f"{app}/**/*.py"))
 AUTH = "https://auth.example.com"
+AT_AN_ADDRESS = "https://93.184.215.14/push"  # as no name can be looked up
 
 
 def table(*header: str) -> list[list[str]]:
@@ -135,6 +138,9 @@ def test_requests_are_refused_as_it_says(row, alice_api, bob_api):
 def called(api: Any, route: str, notification: Any, content: str, **headers: str) -> Any:
     method, path = route.split()
     thing = notification if path.startswith("/notifications") else notification.task
+    if path.startswith("/push"):
+        thing = make(PushSubscription, ALICE)
+        content = json.dumps({**PushSubscriptionSerializer.Meta.example, "endpoint": AT_AN_ADDRESS})
     kind = headers.get("Content-Type", "application/json")
     return api.generic(method, path.replace("{id}", str(thing.pk)), content, kind, headers=headers)
 

@@ -255,7 +255,9 @@ async def test_what_could_not_be_told_is_looked_for_as_soon_as_others_can_be_tol
     async with greeted(sign(ALICE)) as alice:
         await write(ALICE, "by the layer")
         await alice.received()
-        await asyncio.sleep(2)  # this process listens, and has compared what was to be compared then
+        await asyncio.sleep(
+            2
+        )  # this process listens, and has compared what was to be compared then
         monkeypatch.setattr(layer, "group_send", fail_at_first)
         await write(ALICE, "lost")
         assert (await alice.received())["data"]["text"] == "lost"

@@ -199,6 +199,7 @@ def test_what_is_not_found_is_called_what_it_is(document):
     assert said == {
         "/tasks/{id}": "Task not found",
         "/notifications/{id}/read": "Notification not found",
+        "/push/subscriptions/{id}": "Push subscription not found",
         "/notes/{id}": "Note not found",
         "/tags/{id}": "Tag not found",
         "/chores/{id}": "Chore not found",

@@ -1,11 +1,11 @@
-"""`manage.py send_reminders`: make the notifications that deadlines call for (docs/api.md section 6)."""
+"""`manage.py send_reminders`: make the notifications that deadlines call for (docs/api.md section 6), and push them."""
 
 import logging
 import math
 import signal
 import time
 from argparse import ArgumentParser
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -19,6 +19,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.outages import Outage
 from tasks.due import LAST_RUN, send_due
+from tasks.push.pump import Pump
 from tasks.resources.fields import TimestampField
 from tasks.supervisor import ALIVE, READY, tell
 
@@ -39,6 +40,7 @@ def moment(text: str) -> Any:
 class Command(BaseCommand):
     help = "Make the notifications that deadlines call for; safe to run on several machines."
     stopping = False
+    pump: Pump | None = None
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--loop", action="store_true", help="go on until stopped")
@@ -52,10 +54,17 @@ class Command(BaseCommand):
         with ExitStack() as stack:
             for number in (signal.SIGTERM, signal.SIGINT):
                 stack.callback(signal.signal, number, signal.signal(number, self.stop))
+            if settings.VAPID_PRIVATE_KEY:
+                self.pump = stack.enter_context(closing(Pump()))
             if options["loop"]:
+                if self.pump:
+                    stack.enter_context(self.pump.in_background())
                 self.loop(ahead, options["interval"])
             else:
                 self.one_pass(ahead)
+                if self.pump:
+                    self.pump.run_once(lambda: self.stopping)
+                    self.stdout.write(self.pushes())
 
     def check(self, *args: Any, **kwargs: Any) -> None:
         """As always; where the log is JSON, the warnings are a line of it."""
@@ -92,7 +101,8 @@ class Command(BaseCommand):
                 connection.close()  # one of before an outage is broken
             tell(ALIVE)  # a pass that hangs does not come here
             if time.monotonic() >= said + HEARTBEAT:
-                logger.info("Reminders: alive, passes %d, notifications %d", passes, made)
+                pushes = f", {self.pushes()}" if self.pump else ""
+                logger.info("Reminders: alive, passes %d, notifications %d%s", passes, made, pushes)
                 passes = made = 0
                 said = time.monotonic()
             while not self.stopping and time.monotonic() < following:
@@ -101,6 +111,11 @@ class Command(BaseCommand):
     def stop(self, *_: object) -> None:
         """Let the batch at hand be finished, then end the command."""
         self.stopping = True
+
+    def pushes(self) -> str:
+        """How many were sent and failed since this was asked last."""
+        sent, others = self.pump.take_counts() if self.pump else (0, 0)
+        return f"{sent} push{pluralize(sent, 'es')} sent, {others} failed"
 
     def one_pass(self, ahead: timedelta, *, quiet: bool = False) -> int:
         """Make everything that is due, or as much as there is time for before a signal.
@@ -111,6 +126,8 @@ class Command(BaseCommand):
         for made in send_due(datetime.now(UTC) + ahead):
             total += made
             tell(ALIVE)
+            if self.pump and made:
+                self.pump.wake()
             if self.stopping:
                 break
         with suppress(Exception):  # whatever the cache raises: reminders do without it
