@@ -140,6 +140,9 @@ def test_a_database_that_comes_back_costs_those_who_asked_meanwhile(cluster, how
     say(f"away for {back - start:.1f} s, last failure {last - back:.1f} s after; {load.report}")
     assert {a.status for a in load.attempts if a.failed} <= {503}
     assert last - back < 3
+    assert (
+        sum(load.failed.values()) < 40
+    )  # what is in hand at the moment; on a busy machine it is away for long
 
 
 @pytest.mark.long

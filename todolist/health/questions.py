@@ -150,6 +150,7 @@ def _ask_database() -> asyncio.Future[str]:
 
     def ask() -> None:
         act_for_nobody()
+        connections["default"].patience = 0  # type: ignore[attr-defined]  # to wait is no answer
         try:
             state = database_state()
         finally:

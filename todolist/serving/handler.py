@@ -36,6 +36,7 @@ from todolist.serving.content_type import with_plain_content_type
 from todolist.serving.jobs import Receive, Send
 from todolist.serving.middleware import is_admin, stored
 from todolist.serving.prefix import below_prefix
+from todolist.serving.restarts import restart
 from todolist.serving.sqlite.deadline import begin_request
 from todolist.serving.threads import QUEUE, WHOLE, Busy, Gone, LoopThreads
 
@@ -158,6 +159,7 @@ class OneHopHandler(ASGIHandler):
             method = scope["method"]
             share = WHOLE if method in SAFE_METHODS else SHARE_OF_A_CHANGE
             kind = SIGN_IN if path == SIGN_IN_PATH and method == "POST" else ""
+            await restart.over()
             try:
                 answer = await self._threads.call(
                     self._answer_on_thread,

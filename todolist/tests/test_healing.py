@@ -174,6 +174,64 @@ def test_a_socket_is_answered_over_another_connection_where_the_server_ends_one(
             assert json.loads(client.recv(timeout=PATIENCE))["type"] == "ready"
 
 
+@contextmanager
+def refusing(url: str, *, ending: bool = True) -> Iterator[None]:
+    """New connections are refused and those of before ended, as while PostgreSQL restarts."""
+    server, _, name = url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as database:
+        database.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        if ending:
+            database.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+            )
+        try:
+            yield
+        finally:
+            database.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
+def test_a_database_that_is_soon_back_costs_nobody_a_request(tmp_path):
+    with new_database(tmp_path) as url, running_server(tmp_path, environment_for(url)) as server:
+        people = [sign(f"person-{number}") for number in range(4)]
+        for token in people:
+            ask(server, token, "GET", "/tasks")
+        with ThreadPoolExecutor(4) as pool:
+            with refusing(url):
+                asked = [
+                    pool.submit(ask, server, token, method, "/tasks", body)
+                    for token, (method, body) in zip(
+                        people, [("GET", None), ("POST", {"text": "x"})] * 2, strict=True
+                    )
+                ]
+                time.sleep(0.5)
+                ready = call(server, sign(), "GET", "/health/ready").body
+            assert [each.result().status for each in asked] == [200, 201, 200, 201]
+        assert ready["database"] == "unreachable"
+
+
+def test_who_waits_for_a_database_takes_no_threads_from_others(tmp_path):
+    with new_database(tmp_path) as url, running_server(tmp_path, environment_for(url)) as server:
+        with refusing(url), steadily(server, 16, "GET", "/tasks", 0.05) as read:
+            time.sleep(1)
+            assert ask(server, sign(), "GET", "/me").status == 200
+            time.sleep(4)
+        assert {(each.status, each.code) for each in read} == {(503, "database_unavailable")}
+        assert server.log.read_text().count("The database does not answer") == 1
+
+
+def test_where_there_may_be_no_more_connections_those_that_are_there_serve(tmp_path):
+    with new_database(tmp_path) as url, running_server(tmp_path, environment_for(url)) as server:
+        for number in range(4):
+            ask(server, sign(f"person-{number}"), "GET", "/tasks")
+        with (
+            refusing(url, ending=False),
+            steadily(server, 16, "GET", "/tasks", 0.05) as read,
+        ):
+            time.sleep(4)
+        served = [each for each in read if each.status == 200]
+        assert len(served) > 50  # were they to wait for others, each person had two answers
+
+
 def test_writes_heal_after_a_time_without(tmp_path):
     with new_database(tmp_path) as url:
         name = url.rpartition("/")[2]

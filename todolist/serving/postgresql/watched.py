@@ -7,6 +7,7 @@ process closes the socket under the statement, whose thread is told that the con
 import logging
 import os
 import random
+import select
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from django.db.backends.postgresql import base
 from psycopg.pq import TransactionStatus
 
 from accounts.owned.acting import act_for_nobody, acts_for_nobody
+from todolist.serving.restarts import PATIENCE, TRY_EVERY, restart
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ FAIL_FAST = (
 )
 KEPT_WHILE_READ_ONLY = 1.0
 OUTAGE_ENDS = 10.0  # after the last statement that took long
+
+CLOSED = getattr(select, "POLLRDHUP", 0)  # by the other side, with words of its own before
 
 # Seconds; the deployment may have its own. 0 where there is no limit, as behind a pooler without one.
 LIMIT = "SELECT extract(epoch FROM current_setting('statement_timeout')::interval)::float"
@@ -54,11 +58,27 @@ class WatchedWrapper(base.DatabaseWrapper):
 
     since = float("inf")  # when the last statement began
     limit = 0.0  # seconds that a statement may take
+    patience = PATIENCE  # seconds with one that refuses connections
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        patient = not acts_for_nobody()
-        if not patient and time.monotonic() < watchdog.frozen_until:
-            raise psycopg.OperationalError("PostgreSQL is frozen")
+        if not acts_for_nobody():
+            return super().get_new_connection(conn_params)
+        end = time.monotonic() + self.patience
+        try:
+            return self._try_to_connect(conn_params)
+        except psycopg.OperationalError as error:
+            if isinstance(error, psycopg.errors.ConnectionTimeout) or self.patience <= 0:
+                raise
+            with restart.waiting_thread(watchdog.any_works) as may_wait:
+                while may_wait and time.monotonic() < end:
+                    time.sleep(TRY_EVERY)
+                    with suppress(psycopg.OperationalError):
+                        return self._try_to_connect(conn_params)
+            raise
+
+    def _try_to_connect(self, conn_params: dict[str, Any]) -> Any:
+        if time.monotonic() < watchdog.frozen_until:
+            raise psycopg.errors.ConnectionTimeout("PostgreSQL is frozen")
         try:
             connection = super().get_new_connection(conn_params)
         except psycopg.errors.ConnectionTimeout:
@@ -106,6 +126,15 @@ class WatchedWrapper(base.DatabaseWrapper):
         active = connection.pgconn.transaction_status == TransactionStatus.ACTIVE
         return max(0.0, now - self.since) if active else 0
 
+    def works(self) -> bool:
+        """Whether there is a connection that PostgreSQL has not closed. From any thread."""
+        try:
+            poll = select.poll()
+            poll.register(self.connection.pgconn.socket, CLOSED)
+            return not poll.poll(0)
+        except (psycopg.Error, OSError, AttributeError):
+            return False
+
     def cut_off(self) -> None:
         """Close the socket under a statement, from another thread."""
         with suppress(psycopg.Error, OSError, AttributeError):
@@ -133,6 +162,10 @@ class Watchdog:
             ):  # as in a process that was forked
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
+
+    def any_works(self) -> bool:
+        with self._lock:
+            return any(each.works() for each in self._watched)
 
     def _run(self) -> None:
         while True:
