@@ -31,6 +31,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.core.checks.registry import registry
 from django.db import DatabaseError, InterfaceError, connection, connections
 from django.test import override_settings
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
@@ -38,6 +39,10 @@ from rest_framework.test import APIClient
 from accounts.owned import acting
 
 ROOT = Path(__file__).parent
+# How long a machine takes says nothing about what is tested.
+hypothesis_settings.register_profile("todolist", deadline=None)
+hypothesis_settings.load_profile("todolist")
+
 AT_THE_END = ExitStack()  # closed when the tests end
 FOLDER = TemporaryDirectory(prefix="todolist-")  # gone when the tests end
 
