@@ -183,6 +183,14 @@ BERLIN = "Europe/Berlin"
         # Half past two: skipped, by the offset before; doubled, the first.
         ("FREQ=DAILY", utc(2026, 3, 28, 1, 30), LONG_AGO, BERLIN, utc(2026, 3, 29, 1, 30)),
         ("FREQ=DAILY", utc(2026, 10, 24, 0, 30), LONG_AGO, BERLIN, utc(2026, 10, 25, 0, 30)),
+        # What is skipped before midnight comes after it, and so may still be to come then.
+        (
+            "FREQ=DAILY",
+            utc(1919, 3, 30, 4, 45),
+            utc(1919, 3, 31, 4, 40),
+            "America/Toronto",
+            utc(1919, 3, 31, 4, 45),
+        ),
         # After now, too: of the same day where its hour is still to come.
         ("FREQ=DAILY", utc(2026, 5, 1, 7), utc(2026, 5, 9, 6), BERLIN, utc(2026, 5, 9, 7)),
         ("FREQ=DAILY", utc(2026, 5, 1, 7), utc(2026, 5, 9, 7), BERLIN, utc(2026, 5, 10, 7)),
