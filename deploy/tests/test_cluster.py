@@ -3,6 +3,8 @@
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from http.client import HTTPConnection
 
 import psycopg
@@ -111,6 +113,85 @@ def test_no_server_at_all_is_503_in_json(cluster):
         "1",
     )
     assert body == b'{"detail": "No server answers", "code": "unavailable"}'
+
+
+class Dying:
+    """Servers in place of the cluster's, of which each reads a request and ends without an answer."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.read = []
+
+    def __enter__(self):
+        for server in self.cluster.servers:
+            server.stop()
+        self.sockets = [socket.create_server(("127.0.0.1", p)) for p in self.cluster.server_ports]
+        for each in self.sockets:
+            threading.Thread(target=self._serve, args=(each,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        for each in self.sockets:
+            each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        for server in self.cluster.servers:
+            server.start()
+        wait_until(self.cluster.all_ready, 30)
+
+    def _serve(self, listener):
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    self.read.append(connection.recv(65536))
+
+
+def test_what_a_server_had_in_hand_when_it_died_is_sent_again_where_it_may_be_done_twice(cluster):
+    key, version = {"Idempotency-Key": "1 a:b"}, {"If-Match": '"3"'}
+    asked = [
+        ("GET", {}, 2),
+        ("PUT", {}, 2),
+        ("DELETE", {}, 2),
+        ("POST", {}, 1),
+        ("POST", version, 1),
+        ("POST", key, 2),
+        ("PATCH", {}, 1),
+        ("PATCH", key, 1),
+        ("PATCH", {"If-Match": "*"}, 1),
+        ("PATCH", {"If-Match": '"3", "4"'}, 1),
+        ("PATCH", version, 2),
+    ]
+    found = []
+    with Dying(cluster) as dying:
+        for method, headers, _ in asked:
+            before = len(dying.read)
+            status, answered, body = request(cluster, method, "/tasks/x%2Fy?z=%20", headers, b"{}")
+            assert (status, answered["Retry-After"]) == (503, "1")
+            assert body == b'{"detail": "No server answers", "code": "unavailable"}'
+            found.append((method, headers, len(dying.read) - before))
+    assert found == asked
+    assert {read.split(b" ", 2)[1] for read in dying.read} == {b"/tasks/x%2Fy?z=%20"}
+    log = (cluster.folder / "nginx/access.log").read_text()
+    assert log.count('"path": "/tasks/x/y"') == len(asked)
+
+
+def test_what_may_be_sent_again_is_sent_as_it_is(cluster, person):
+    """A large body of which nginx says that it may come, and none at all."""
+    text = "x" * 400_000
+    with socket.create_connection(("127.0.0.1", cluster.port), timeout=20) as client:
+        client.sendall(
+            b"POST /tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Expect: 100-continue\r\nConnection: close\r\nIdempotency-Key: large\r\n"
+            + f"Authorization: Bearer {person.token}\r\n".encode()
+            + f"Content-Length: {len(text) + 13}\r\n\r\n".encode()
+        )
+        assert client.recv(100).startswith(b"HTTP/1.1 100 ")
+        client.sendall(f'{{"text": "{text}"}} '.encode())
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")  # the text is too long, and was read
+    assert b'"text"' in answer
+    status, _ = person.ask("POST", "/tasks", {"text": "x"}, {"Idempotency-Key": "small"})
+    assert status == 201
 
 
 def test_nginx_leaves_it_to_the_application_what_is_too_large(cluster, person):
