@@ -84,6 +84,7 @@ DEVICES = [
         "assert claimed_processor; claimed_processor = lambda workers: None"),
     Device("pause after a new connection", "todolist.serving.connections.http",
         "assert YIELD; YIELD = 0"),
+    Device("METRICS=False", "todolist.settings", "assert not METRICS; METRICS = True"),
     # Middleware
     Device("standing headers", "todolist.settings", """
         at = MIDDLEWARE.index("todolist.serving.middleware.StandingHeaders")
