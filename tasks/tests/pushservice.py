@@ -88,6 +88,11 @@ class Push(NamedTuple):
         return claims, said["k"]
 
 
+class ManyAtOnce(ThreadingHTTPServer):
+    request_queue_size = 256
+    daemon_threads = True
+
+
 class PushService:
     """Keeps what comes; answers 201, or what `statuses` has for a path."""
 
@@ -100,8 +105,7 @@ class PushService:
         self.at_once: Counter[str] = Counter()  # by path, at most
         self._present: Counter[str] = Counter()
         self._lock = Lock()
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.http.daemon_threads = True
+        self.http = ManyAtOnce(("127.0.0.1", 0), self._handler())
         if certificate:
             wrap(self.http, certificate)
         self.port = self.http.server_address[1]

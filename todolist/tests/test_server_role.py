@@ -25,6 +25,7 @@ from conftest import (
     new_database,
     sign,
 )
+from tasks.api.push import PushSubscriptionSerializer
 from tasks.tests.test_live_updates import Staff
 
 pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no roles")
@@ -110,6 +111,18 @@ def test_all_of_the_api_works(restricted):
     ask("POST", "/notifications/read-all", status=200)
     assert [one["seq"] for one in ask("GET", "/events?since=0", status=200)][:3] == [1, 2, 3]
     assert ask("GET", "/me", status=200)["id"] == ALICE
+    assert ask("GET", "/push/key", status=200).keys() == {"public_key"}
+    subscribed = {
+        **PushSubscriptionSerializer.Meta.example,
+        "endpoint": "https://93.184.215.14/push",
+    }
+    endpoint = ask("POST", "/push/subscriptions", subscribed, status=201)
+    assert ask("GET", "/push/subscriptions", status=200) == [endpoint]
+    assert call(restricted, sign(BOB), "POST", "/push/subscriptions", subscribed).status == 201
+    assert ask("GET", "/push/subscriptions", status=200) == []
+    endpoint = ask("POST", "/push/subscriptions", subscribed, status=201)
+    own = "/push/subscriptions/{id}"
+    ask("DELETE", f"/push/subscriptions/{endpoint['id']}", route=own, status=204)
     assert ask("GET", "/health/live", status=200) == {"status": "ok"}
     assert ask("GET", "/health/ready", status=200)["status"] == "ok"
     assert call(restricted, sign(BOB), "GET", path).status == 403

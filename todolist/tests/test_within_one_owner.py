@@ -18,6 +18,7 @@ from accounts.checks.asking import is_api
 from accounts.checks.walk import http_routes
 from accounts.owned.acting import acting_owner
 from conftest import ALICE, BOB, client_with, sign
+from tasks.api.push import PushSubscriptionSerializer
 from tasks.events.record import newest_seqs, position_of, replay
 from tasks.models import Task
 from todolist.tests.people import furnish
@@ -78,6 +79,8 @@ def ask_for_everything(owner: str, rows: dict[Any, Any]) -> None:
     """Each route of the API by each of its methods, for a row that is theirs, and more of each kind."""
     client = client_with(sign(owner))
     body = {"text": "new", "title": "new", "name": "new", "completed": True}
+    keys = PushSubscriptionSerializer.Meta.example["keys"]
+    body |= {"endpoint": "https://93.184.215.14/push", "keys": keys}
     paths = []
     for route in ROUTES:
         view = route.view_class
@@ -143,6 +146,8 @@ def test_what_is_asked_of_many_at_once_is_declared():
 UUID_KEY = "a UUID of version 7, made by the application: unique among all without asking anybody"
 NOT_SHOWN = "a number that no other table and no client knows: a sequence for each shard will do"
 
+ONE_BROWSER = "an endpoint is one browser's, whoever signs in there: who comes last has it"
+
 
 def why_not(model: Any, columns: list[str]) -> str:
     """Why uniqueness within one shard is enough for these; "" where that cannot be said."""
@@ -151,6 +156,8 @@ def why_not(model: Any, columns: list[str]) -> str:
         return "begins with the owner"
     if first.is_relation and first.related_model._meta.db_table in OWNED:
         return "begins with a row of the owner's own"
+    if columns == ["endpoint_digest"]:
+        return ONE_BROWSER
     if columns != [model._meta.pk.column]:
         return ""
     if isinstance(first, models.UUIDField):
@@ -170,6 +177,6 @@ def test_what_is_unique_is_unique_within_one_owner():
     assert {table for table, _ in found} == OWNED.keys()
     assert [where for where, why in found.items() if not why] == []
     assert {table for (table, _), why in found.items() if why == NOT_SHOWN} == {
-        *("tasks_event", "tasks_keptanswer"),
+        *("tasks_event", "tasks_keptanswer", "tasks_pushdelivery"),
         "notes_notetag",  # of the tests
     }

@@ -64,7 +64,8 @@ class Command(BaseCommand):
                 self.one_pass(ahead)
                 if self.pump:
                     self.pump.run_once(lambda: self.stopping)
-                    self.stdout.write(self.pushes())
+                    if self.pump.counts:
+                        self.stdout.write(self.pushes())
 
     def check(self, *args: Any, **kwargs: Any) -> None:
         """As always; where the log is JSON, the warnings are a line of it."""
