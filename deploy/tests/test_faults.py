@@ -68,7 +68,7 @@ def test_a_server_that_is_killed_costs_nobody_a_request(cluster, say):
     """Of those who send creations with a key and changes with a version: nginx sends them again."""
     outages = []
     with Load(cluster) as load:
-        for server in cluster.servers * 2:
+        for server in cluster.servers:
             before = server.pid
             server.kill()
             wait_until(lambda server=server, before=before: server.pid != before, 10)
@@ -76,7 +76,7 @@ def test_a_server_that_is_killed_costs_nobody_a_request(cluster, say):
     took = ", ".join(f"{seconds:.1f}" for seconds in outages)
     say(f"killed {len(outages)} times, healthy after {took} s; {load.report}")
     assert load.failed == {}
-    assert load.longest_outage < 3
+    assert load.longest_outage < 8  # 1 on a machine that is not busy: the other server takes all
 
 
 def test_a_request_in_hand_is_answered_after_sigterm(cluster, person, say):
@@ -114,18 +114,19 @@ def test_without_redis_everything_works(cluster, fault, seconds, say):
     with Load(cluster) as load:
         cluster.redis.hold()  # does nothing to one that is frozen
         getattr(cluster.redis, fault)()
-        statuses = []
+        ready = []
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            statuses += [ask(port, "/health/ready")[0] for port in cluster.server_ports]
+            ready += [ask(port, "/health/ready")[:2] for port in cluster.server_ports]
             time.sleep(0.5)
         cluster.redis.release()
         if fault == "freeze":
             cluster.redis.thaw()
         time.sleep(2)
-    say(f"{load.report}; ready: {set(statuses)}")
+    say(load.report)
     assert load.failed == {}
-    assert set(statuses) == {200}
+    assert {status for status, _ in ready} == {200}
+    assert {body["channel_layer"] for _, body in ready[-2:]} == {"unreachable"}
     assert load.latest < 4  # 2 on a machine that is not busy
     assert len(load.log_lines(*cluster.servers)) < 20
 
@@ -165,6 +166,7 @@ def test_a_frozen_database_is_seen_by_readiness(cluster, say):
     slowest = max(seconds for _, seconds in ready)
     say(f"ready at most {slowest:.2f} s, healthy after {took:.1f} s; {load.report}")
     assert {a.status for a in load.attempts if a.failed} <= {503}
+    assert load.slowest < 7  # 5 on a machine that is not busy
     assert slowest < 3
 
 
@@ -181,14 +183,19 @@ def test_a_locked_table_holds_up_nothing_else(cluster, say):
                 ready.append(ask(cluster.port, "/health/ready", token)[0])
                 time.sleep(0.2)
         took = healthy_within(cluster, 30)
-    slowest = max(seconds for _, seconds in others)
+    times = sorted(seconds for _, seconds in others)
+    nearly_all, slowest = times[len(times) * 19 // 20], times[-1]
     said = "\n".join(load.log_lines(*cluster.servers))
-    say(f"others at most {slowest:.2f} s, healthy after {took:.1f} s; {load.report}")
+    say(
+        f"others' reads: 95 % within {nearly_all * 1000:.0f} ms, all within {slowest * 1000:.0f} ms, "
+        f"healthy after {took:.1f} s; {load.report}"
+    )
     assert {status for status, _ in others} == {200}
     assert ready.count(200) > 0.9 * len(ready)  # it waits for 0.8 s, which a busy machine may take
+    assert nearly_all < 0.5  # 0.1 on a machine that is not busy
     assert slowest < 2
     assert {a.status for a in load.attempts if a.failed} <= {503}
-    assert load.slowest < 7
+    assert load.slowest < 5
     assert "lock" in said
 
 
