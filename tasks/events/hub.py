@@ -6,7 +6,6 @@ sockets here with the record every few seconds; all the time while the layer bri
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -32,7 +31,7 @@ logger = logging.getLogger(__name__)
 POLL_INTERVAL = 5.0  # seconds after which everybody is compared with the record
 POLL_BATCH = 500  # people asked about in one query
 LOOK_INTERVAL = 0.5  # seconds between two comparisons at least, as while no layer tells of events
-REST = 9  # times as long as a comparison took, at least: a tenth of a core for all of them
+BATCH_INTERVAL = 0.1  # the same for each batch that it takes: a tenth of a core for them all
 
 # Threads of the hub alone: what sockets read takes neither threads nor connections from requests.
 _readers = ThreadPoolExecutor(3, thread_name_prefix="hub", initializer=act_for_nobody)
@@ -141,7 +140,6 @@ class Hub:
                 async with asyncio.timeout(0 if deaf else POLL_INTERVAL):
                     await self._look_requested.wait()
             self._look_requested.clear()
-            began = time.monotonic()
             people = list(self._sockets)
             try:
                 await self._see_another_epoch(people)
@@ -153,8 +151,8 @@ class Hub:
                 database.failed(error)
             except Exception:
                 logger.exception("The record of events cannot be read")
-            took = time.monotonic() - began
-            await asyncio.sleep(max(LOOK_INTERVAL, REST * took))
+            batches = len(people) / POLL_BATCH
+            await asyncio.sleep(max(LOOK_INTERVAL, BATCH_INTERVAL * batches))
 
     async def _see_another_epoch(self, people: list[str]) -> None:
         """Let all sockets look again where the record has become another one, as after a restore."""
