@@ -189,11 +189,29 @@ def django_db_setup(django_db_setup) -> Iterator[None]:
 
 @pytest.fixture
 def no_check_of_routes(monkeypatch) -> None:
-    """For those who check the environment hundreds of times: the routes stay what they are."""
-    from accounts.checks.routes import check_routes
+    """For those who check the environment hundreds of times: the code stays what it is.
 
-    others = registry.registered_checks - {check_routes}
+    Without what takes long of it, as Django's own checks of models, addresses and templates do.
+    """
+    from accounts.checks.routes import check_routes
+    from todolist.checks import check_every_route_is_described
+
+    of_code = {check_routes, check_every_route_is_described}
+    others = {
+        check
+        for check in registry.registered_checks - of_code
+        if not check.__module__.startswith("django.")
+    }
     monkeypatch.setattr(registry, "registered_checks", others)
+
+
+@pytest.fixture
+def checks_of_accounts_alone(monkeypatch) -> None:
+    """For those who ask again and again what the checks of isolation say."""
+    ours = {
+        check for check in registry.registered_checks if check.__module__.startswith("accounts.")
+    }
+    monkeypatch.setattr(registry, "registered_checks", ours)
 
 
 def sign(

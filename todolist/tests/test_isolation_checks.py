@@ -41,6 +41,8 @@ from tasks.api.views import TaskViewSet
 from tasks.models import Notification, Task
 from tasks.resources.fields import OwnedKeyField
 
+pytestmark = pytest.mark.usefixtures("checks_of_accounts_alone")
+
 
 class TaskSerializer(serializers.ModelSerializer[Task]):
     class Meta:

@@ -415,14 +415,14 @@ def test_the_configuration_of_the_tests_is_sound(settings):
     assert ids() <= {"todolist.W010"}
 
 
-def test_no_secret_key(settings):
+def test_no_secret_key(settings, no_check_of_routes):
     settings.SECRET_KEY = ""
     assert "todolist.E007" in ids()
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "BETTER_AUTH_SECRET"])
 @pytest.mark.parametrize("blank", [" ", "\t", "\r\n"])
-def test_blanks_around_a_secret_are_pointed_out(settings, name, blank):
+def test_blanks_around_a_secret_are_pointed_out(settings, name, blank, no_check_of_routes):
     assert "todolist.W023" not in ids()
     setattr(settings, name, getattr(settings, name) + blank)
     assert "todolist.W023" in ids()
@@ -441,7 +441,7 @@ def test_blanks_at_the_end_of_a_line_do_not_matter_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize(("debug", "id"), [(False, "todolist.E008"), (True, "todolist.W008")])
-def test_the_example_secret_key(settings, debug, id):
+def test_the_example_secret_key(settings, debug, id, no_check_of_routes):
     settings.DEBUG = debug
     settings.SECRET_KEY = "replace-this-with-a-long-random-string"
     assert id in ids()
@@ -451,7 +451,7 @@ def test_the_example_secret_key(settings, debug, id):
 @pytest.mark.parametrize(
     "key", ["a", "short", "x" * 31, "a" * 64, "ab" * 40, "1234567890" * 6, "0123456789abcdef" * 4]
 )
-def test_a_secret_key_that_can_be_guessed(settings, debug, level, key):
+def test_a_secret_key_that_can_be_guessed(settings, debug, level, key, no_check_of_routes):
     settings.DEBUG, settings.SECRET_KEY = debug, key
     assert f"todolist.{level}009" in ids()
 
@@ -460,7 +460,9 @@ def test_a_secret_key_that_can_be_guessed(settings, debug, level, key):
 @pytest.mark.parametrize(
     ("key", "number"), [("replace-this-with-a-long-random-string", 8), ("short", 9), ("ab" * 40, 9)]
 )
-def test_a_fallback_of_the_secret_key_is_judged_as_the_key_is(settings, debug, level, key, number):
+def test_a_fallback_of_the_secret_key_is_judged_as_the_key_is(
+    settings, debug, level, key, number, no_check_of_routes
+):
     good = "kX3-vN8_qT5zR1mW7bL9sD4gH6jP2yC0fA-uE_iO3rY5tK8wQ1nZ7xV"
     settings.DEBUG, settings.SECRET_KEY_FALLBACKS = debug, [good]
     assert ids() <= {"todolist.W010"}
@@ -483,7 +485,7 @@ def test_fallbacks_of_the_secret_key_come_with_commas_in_between():
 
 
 @pytest.mark.parametrize("hosts", [["*"], ["api.example.com", "*"]])
-def test_every_host_name(settings, hosts):
+def test_every_host_name(settings, hosts, no_check_of_routes):
     settings.ALLOWED_HOSTS = hosts
     settings.DEBUG = True
     assert "todolist.E012" not in ids()
@@ -499,7 +501,7 @@ def test_every_host_name(settings, hosts):
         *(("api.example.com:8000", False), ("api.example.com/", False), ("a b", False)),
     ],
 )
-def test_hosts_that_fit_nothing_are_pointed_out(settings, host, fits):
+def test_hosts_that_fit_nothing_are_pointed_out(settings, host, fits, no_check_of_routes):
     settings.ALLOWED_HOSTS = ["127.0.0.1", host]
     assert ("todolist.W013" not in ids()) is fits
 
@@ -540,7 +542,7 @@ def test_nobody_else_may_read_the_sqlite_file(tmp_path):
 
 
 @pytest.mark.parametrize(("debug", "warned"), [(False, True), (True, False)])
-def test_events_that_stay_in_one_process(settings, debug, warned):
+def test_events_that_stay_in_one_process(settings, debug, warned, no_check_of_routes):
     settings.DEBUG = debug
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     assert ("todolist.W010" in ids()) is warned
