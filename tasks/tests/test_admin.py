@@ -349,7 +349,7 @@ def test_times_say_their_zone(staff):
 
 
 SAME = hypothesis_settings(
-    max_examples=40,
+    max_examples=20,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

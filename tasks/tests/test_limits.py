@@ -212,6 +212,10 @@ JUNK = [
 ]
 
 
+# Cursors are made of the column that a list is sorted by; of the others one order tells all.
+ORDERED_BY = {"deadline": "-deadline", "order": "order", "updated_at": "-updated_at"}
+
+
 @pytest.mark.parametrize("column", [field.column for field in Task._meta.concrete_fields])
 def test_no_stored_value_makes_an_error_of_the_server(alice_api: Any, column: str) -> None:
     """By SQL, which on SQLite puts anything into any column."""
@@ -220,21 +224,20 @@ def test_no_stored_value_makes_an_error_of_the_server(alice_api: Any, column: st
     for junk in JUNK:
         with transaction.atomic():
             tasks = stored_past_the_models(1 if column == "id" else 3, **{column: junk})
-            for answer in answers(alice_api, staff, tasks):
+            for answer in answers(alice_api, staff, tasks, by=ORDERED_BY.get(column, "created_at")):
                 assert answer.status_code in (200, 204, 302, 403, 404), (junk, answer)
             transaction.set_rollback(True)
 
 
-def answers(api: Any, staff: Client, tasks: list[Task]) -> Iterator[Any]:
+def answers(api: Any, staff: Client, tasks: list[Task], by: str) -> Iterator[Any]:
     if not tasks:
         return
     path, page_of = f"/tasks/{tasks[0].pk}", f"/admin/tasks/task/{tasks[0].pk}"
-    for ordering in ("created_at", "-deadline", "order", "-updated_at"):
-        url: str | None = f"/tasks?limit=1&ordering={ordering}"
-        for _ in tasks:
-            if url:
-                yield (page := api.get(url))
-                url = next_url(page)
+    url: str | None = f"/tasks?limit=1&ordering={by}"
+    for _ in tasks:
+        if url:
+            yield (page := api.get(url))
+            url = next_url(page)
     yield api.get("/tasks?search=row&deadline_before=2040-01-01T00:00:00Z")
     yield api.get("/events")
     yield api.get(path)

@@ -234,9 +234,7 @@ def test_what_is_nested_as_deeply_as_can_be_is_taken_with_a_key_as_well(
         assert again.content == first.content
 
 
-@pytest.mark.parametrize(
-    "value", ["1e308", "1.5", "0", '""', "9" * 4000], ids=lambda each: each[:5]
-)
+@pytest.mark.parametrize("value", ["1e308", "0", '""', "9" * 4000], ids=lambda each: each[:5])
 def test_what_a_body_costs_to_compare_is_in_proportion_to_its_length(alice_api, value):
     body = '{"text": "x", "a": [' + ",".join([value] * (1_000_000 // (len(value) + 1))) + "]}"
     post_raw(alice_api, '{"text": "x"}', key="before")

@@ -29,7 +29,7 @@ MOMENTS = st.datetimes(
 
 
 @settings(
-    max_examples=150,
+    max_examples=75,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
