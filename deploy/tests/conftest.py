@@ -13,10 +13,10 @@ from load import Person
 def programs():
     """Fails rather than skips: a test that did not run has shown nothing."""
     path = "/usr/sbin:/usr/bin:/usr/local/bin"
-    for program in ("nginx", "redis-server", "psql", "pg_config", "curl"):
+    for program in ("nginx", "redis-server", "psql", "pg_config", "curl", "prometheus"):
         if not (shutil.which(program) or shutil.which(program, path=path)):
             pytest.exit(
-                f"{program} is missing (Debian: apt-get install nginx-light redis-server postgresql curl).",
+                f"{program} is missing (Debian: apt-get install nginx-light redis-server postgresql curl prometheus).",
                 returncode=1,
             )
 

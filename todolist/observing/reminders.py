@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
+from datetime import timedelta
 
 from django.core.cache import cache
 from django.db import connections
@@ -14,6 +15,7 @@ from tasks.due import LAST_RUN
 from tasks.models import Task
 
 PATIENCE = 1.0  # seconds that database and cache may take
+ENOUGH = 1000  # reminders that are looked at
 
 _asker = ThreadPoolExecutor(1, thread_name_prefix="metrics")
 _question: Future[tuple[float, float | None]] | None = None
@@ -42,8 +44,10 @@ def _ask() -> tuple[float, float | None]:
         with acting_as_everyone():
             now = timezone.now()
             due = Task.objects.filter(next_reminder_at__lte=now).order_by("next_reminder_at")
-            first = due.values_list("next_reminder_at", flat=True).first()
-        lag = 0.0 if first is None else (now - first).total_seconds()
+            moments = [*due.values_list("next_reminder_at", "updated_at")[:ENOUGH]]
+        # One whose date had passed when it was given waits since then, and not since that date.
+        waits = ((now - max(due_at, changed)) for due_at, changed in moments if due_at)
+        lag = max(waits, default=timedelta()).total_seconds()
     finally:
         connections.close_all()
     try:
