@@ -9,14 +9,15 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import connection, connections
 from websockets.sync.client import connect
 
 from accounts.owned.databases import fetch
@@ -280,3 +281,31 @@ def test_a_statement_that_another_process_has_prepared_is_taken_as_it_is():
     finally:
         connection.connection, other.connection = ours, theirs
         other.close()
+
+
+@pytest.mark.django_db
+def test_who_waits_for_the_pooler_leaves_others_their_turn(start_pooler, settings, monkeypatch):
+    """Where one connection is all there is, and another thread has to give it back first."""
+    settings.DATABASE_RLS = False  # nothing to say at the start, which is dropped
+    monkeypatch.setattr("todolist.serving.postgresql.base.PREPARED_AT_MOST", 1)
+    with start_pooler(
+        ignore_startup_parameters="extra_float_digits, options",
+        default_pool_size="1",
+        query_wait_timeout="10",  # then PgBouncer gives up
+    ) as pooled:
+        address = urlsplit(pooled.url)
+        where = {"HOST": address.hostname, "PORT": address.port, "NAME": address.path[1:]}
+        here: Any = connections["default"]
+        ours = type(here)({**here.settings_dict, **where}, "default")
+        with closing(ours), psycopg.connect(pooled.url) as other, ThreadPoolExecutor(1) as aside:
+            assert ours.fetch("SELECT 1, %s::int", [7]) == [(1, 7)]
+            other.execute("SELECT 1")  # has the only connection, until it commits
+
+            def give_back() -> None:
+                time.sleep(0.5)  # by then the others wait
+                other.commit()
+
+            giving_back = aside.submit(give_back)
+            # Forgets the first statement before it prepares the second one.
+            assert ours.fetch("SELECT 2, %s::int", [7]) == [(2, 7)]
+            giving_back.result()

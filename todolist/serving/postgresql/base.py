@@ -5,6 +5,7 @@ own: nothing is said there but what ends with the transaction.
 """
 
 import hashlib
+import select
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -132,7 +133,7 @@ class DatabaseWrapper(WatchedWrapper):
             result = self._execute(sql, encoded)
             if result.status != ExecStatus.TUPLES_OK:
                 if _sqlstate(result) in PREPARE_AGAIN and self._prepares:
-                    self.connection.pgconn.close_prepared(self._prepared.pop(sql))
+                    self._close_prepared(self._prepared.pop(sql))
                     result = self._execute(sql, encoded)
                 if _sqlstate(result) in PREPARE_AGAIN:  # prepared in one place, executed in another
                     result = self.connection.pgconn.exec_params(_numbered(sql), encoded)
@@ -153,14 +154,34 @@ class DatabaseWrapper(WatchedWrapper):
         connection = self.connection.pgconn
         if len(self._prepared) >= PREPARED_AT_MOST:
             oldest = next(iter(self._prepared))
-            self._require(
-                connection.close_prepared(self._prepared.pop(oldest)), ExecStatus.COMMAND_OK
-            )
+            self._require(self._close_prepared(self._prepared.pop(oldest)), ExecStatus.COMMAND_OK)
         name = _name(sql)
         result = connection.prepare(name, _numbered(sql))
         if _sqlstate(result) != ALREADY_PREPARED:
             self._require(result, ExecStatus.COMMAND_OK)
         return name
+
+    def _close_prepared(self, name: bytes) -> Any:
+        """Let the server forget a statement, as psycopg's `close_prepared`, and wait without its lock.
+
+        That one keeps the interpreter's lock until the answer is there. Behind a pooler the answer may
+        have to wait for a transaction of another thread of this process, which waits for the lock.
+        """
+        connection = self.connection.pgconn
+        connection.send_close_prepared(name)
+        ready = select.poll()
+        while connection.flush():
+            ready.register(connection.socket, select.POLLIN | select.POLLOUT)
+            ready.poll()
+            connection.consume_input()
+        ready.register(connection.socket, select.POLLIN)
+        while connection.is_busy():
+            ready.poll()
+            connection.consume_input()
+        result = connection.get_result()
+        while connection.get_result() is not None:
+            pass
+        return result
 
     def _require(self, result: Any, status: ExecStatus) -> None:
         if result.status == status:
