@@ -87,7 +87,7 @@ cluster: .venv/installed ## Start the deployment of deploy/ on this machine: ngi
 deployment: .venv/installed ## Check the files of deploy/, and break the cluster in the ways that take seconds
 	$(PY) -m pytest -q deploy/tests
 
-faults: .venv/installed ## Break the cluster in every way, under load; shows what was noticed; three minutes
+faults: .venv/installed ## Break the cluster in every way, under load; shows what was noticed; four minutes
 	$(PY) -m pytest -q deploy/tests/test_faults.py -m ""
 
 check: .venv/installed lint ## Run everything that CI runs
