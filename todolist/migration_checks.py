@@ -2,6 +2,10 @@
 
 Those kinds take a lock for as long as they read or write a large table (PostgreSQL's documentation,
 "Explicit Locking"). Not asked when a server starts: by then it is too late.
+
+Operations are looked at, and not the SQL that they become: django-migration-linter searches that by patterns, and
+finds an index, but no constraint that is validated and no data that is changed beside tables. It also needs
+a PostgreSQL to ask for the SQL.
 """
 
 from collections.abc import Iterator

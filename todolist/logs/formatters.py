@@ -138,8 +138,8 @@ class JSONFormatter(RedactingFormatter):
         return json.dumps(line)
 
 
-# What every record has; the rest came as `extra`.
-_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+# What every record has, and uvicorn's message for terminals; the rest came as `extra`.
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message"}
 _DEEPEST = 6  # containers within each other; deeper ones are redacted as text
 
 

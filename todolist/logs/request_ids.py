@@ -43,9 +43,14 @@ class RequestIDs:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         header = (b"x-request-id", begin_scope(scope).encode())
+        answered = False
 
         async def send_with_id(message: Any) -> None:
-            if message["type"] == "websocket.accept":
+            # To accept, or to close, which is 403 then: its headers are for `PoliteSocket`, and other
+            # servers ignore them.
+            nonlocal answered
+            if not answered:
+                answered = True
                 message = {**message, "headers": [*message.get("headers", ()), header]}
             await send(message)
 

@@ -24,8 +24,9 @@ import pytest
 from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from accounts.outages import Outage
 from conftest import (
@@ -242,6 +243,29 @@ def test_every_log_line_of_a_request_carries_its_id(start_server):
                 assert json.loads(line)["level"] == "INFO"
             else:
                 assert re.fullmatch(rf"[-\d]+ [:,\d]+ INFO [\w.]+ {id} {words}.*", line)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["uvicorn", "daphne", "plain uvicorn", "hypercorn", "granian", "gunicorn, its ASGI worker"],
+)
+def test_a_handshake_that_is_refused_carries_it_too(start_server, kind):
+    """Under `serve`; the others send no headers of ours, and make no fuss about them."""
+    server = start_server(kind, LOG_FORMAT="json")
+    with pytest.raises(InvalidStatus) as refused:
+        connect(
+            f"{server.socket_url}?token={sign()}",
+            additional_headers={"X-Request-ID": ID},
+            origin=Origin("https://evil.example.com"),
+        )
+    answer = refused.value.response
+    assert answer.status_code == 403
+    assert answer.headers.get("X-Request-ID") == (ID if kind == "uvicorn" else None)
+    lines = wait_for(server, "its origin is not among")
+    (line,) = [line for line in lines if "its origin" in line]
+    assert json.loads(line)["request_id"] == ID
+    log = server.log.read_text()
+    assert not [word for word in ("ERROR", "Traceback", "color_message") if word in log]
 
 
 def test_a_token_is_no_id_that_reaches_a_log(start_server):

@@ -86,12 +86,22 @@ class PoliteSocket(WebSocketsSansIOProtocol):
             return  # closing crossed what the application had to say; nobody hears it any more
         opening = not self.handshake_complete
         with suppress(ClientDisconnected):  # of which the application is told as well
-            await super().send(message)
+            if opening and message["type"] == "websocket.close":
+                await self._forbid(message)
+            else:
+                await super().send(message)
         if opening and self.handshake_complete and not self.close_sent:
             limits.open_socket(self.transport)
             self.transport.proceed()
         if self.going_away and self.handshake_complete:
             self._close(CLOSE_GOING_AWAY, "")
+
+    async def _forbid(self, message: Any) -> None:
+        """Answer 403 with the headers of a message, which uvicorn does for other messages only."""
+        start = {"status": 403, "headers": message.get("headers", ())}
+        await super().send({"type": "websocket.http.response.start", **start})  # type: ignore[arg-type]
+        await super().send({"type": "websocket.http.response.body", "body": b""})
+        self.handshake_complete = True  # or uvicorn complains that nothing was answered
 
     def shutdown(self) -> None:
         """Close with 1001 (uvicorn: 1012), once a handshake is complete: else nobody reads the code."""
