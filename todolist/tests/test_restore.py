@@ -76,9 +76,11 @@ def test_who_knows_more_than_the_backup_is_told(start_server, tmp_path):
             done = server.manage("new_epoch")
             assert done.returncode == 0, done.stderr
             told = received(alive)
+            while told["epoch"] == known:  # from when the tables were empty, on their way back
+                told = received(alive)
             assert (told["type"], told["seq"]) == ("resync", 2)
             epoch = told["epoch"]
-            assert epoch != known and epoch in done.stdout
+            assert epoch in done.stdout
 
             for text in ("three", "four", "five"):  # past the number that clients know
                 add_task(server, token, text)
