@@ -5,7 +5,6 @@ from concurrent.futures import TimeoutError as TookTooLong
 from datetime import UTC, datetime
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import inline_serializer
 from rest_framework import mixins, serializers, status
@@ -36,6 +35,7 @@ class Base64Field(TextField):
     """Bytes in base64url, padded or not; kept without padding."""
 
     default_error_messages = {"bytes": "Has to be {what} in base64url."}
+    what = ""
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
@@ -43,8 +43,6 @@ class Base64Field(TextField):
             return vapid.encoded(self.understood(vapid.decoded(text)))
         except ValueError:
             self.fail("bytes", what=self.what)
-
-    what = ""
 
     def understood(self, raw: bytes) -> bytes:
         """Raises `ValueError` for what cannot be used."""
@@ -131,11 +129,9 @@ class PushSubscriptionSerializer(RecordedSerializer):
 
     def validate_endpoint(self, url: str) -> str:
         endpoint = parse(url)
-        if endpoint is None or (endpoint.scheme != "https" and not settings.DEBUG):
+        if endpoint is None:
             raise serializers.ValidationError("Has to be an https URL.")
-        looking = _resolvers.submit(
-            addresses_of, endpoint.host, endpoint.port, any_address=settings.DEBUG
-        )
+        looking = _resolvers.submit(addresses_of, endpoint.host, endpoint.port)
         try:
             looking.result(PATIENCE)
         except NoPublicAddress as error:
@@ -177,9 +173,8 @@ class PushSubscriptionViewSet(
         "becomes the caller's, as it is the same browser.",
         responses={200: PushSubscriptionSerializer, 201: PushSubscriptionSerializer},
     )
-    @action(
-        detail=False, methods=["post"]
-    )  # no `create`, of which a repeat is answered from memory
+    # No `create`, of which a repeat is answered from memory.
+    @action(detail=False, methods=["post"])
     @in_own_transactions
     def subscribe(self, request: Request) -> Response:
         form = self.get_serializer(data=request.data)

@@ -3,6 +3,8 @@
 import socket
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
+from django.conf import settings
+
 NAT64 = IPv6Network("64:ff9b::/96")  # holds an IPv4 address, which counts (RFC 6052)
 UNICAST = IPv6Network("2000::/3")  # all that IANA has given out
 # What within that leads elsewhere: other protocols, such as Teredo; examples; 6to4; examples.
@@ -34,10 +36,10 @@ def _is_public_ipv4(address: IPv4Address) -> bool:
     return not refused and not any(address in each for each in SPECIAL_IPV4)
 
 
-def addresses_of(host: str, port: int, *, any_address: bool) -> list[str]:
+def addresses_of(host: str, port: int) -> list[str]:
     """The addresses of a host, asked anew each time; whoever connects has to use these.
 
-    Raises `NoPublicAddress` where there are none, or, but for `any_address`, where one of them is not
+    Raises `NoPublicAddress` where there are none, or, but for `DEBUG`, where one of them is not
     public: a name that leads to both is made for getting at the other.
     """
     try:
@@ -45,6 +47,6 @@ def addresses_of(host: str, port: int, *, any_address: bool) -> list[str]:
     except (OSError, UnicodeError):
         raise NoPublicAddress("It is at no address that can be found.") from None
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-    if not addresses or not (any_address or all(map(is_public, addresses))):
+    if not addresses or not (settings.DEBUG or all(map(is_public, addresses))):
         raise NoPublicAddress("It is at no address of the public internet.")
     return addresses

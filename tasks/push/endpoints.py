@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from django.conf import settings
+
 LONGEST = 2048  # characters; browsers' have 150 to 700
 
 _URL = re.compile(
@@ -34,11 +36,16 @@ class Endpoint(NamedTuple):
 
 
 def parse(url: str) -> Endpoint | None:
-    """The parts of an endpoint; `None` for what is no plain URL: with a fragment, a user, a blank."""
+    """The parts of an endpoint; `None` for one that may not be used (docs/api.md section 9).
+
+    That is what is no plain URL: with a fragment, a user, a blank; and, but for `DEBUG`, without TLS.
+    """
     match = _URL.fullmatch(url)
     if match is None or len(url) > LONGEST:
         return None
     scheme = match["scheme"].lower()
+    if scheme != "https" and not settings.DEBUG:
+        return None
     port = int(match["port"] or (443 if scheme == "https" else 80))
     if not 0 < port < 65536:
         return None

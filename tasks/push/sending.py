@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -96,8 +96,7 @@ async def _connected(
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to an address that is checked, whoever `endpoint` then says it is by TLS."""
     loop = asyncio.get_running_loop()
-    look_up = partial(addresses_of, any_address=settings.DEBUG)
-    addresses = await loop.run_in_executor(resolvers, look_up, endpoint.host, endpoint.port)
+    addresses = await loop.run_in_executor(resolvers, addresses_of, endpoint.host, endpoint.port)
     proxy = _proxy_for(endpoint)
     name = endpoint.host if endpoint.scheme == "https" else None
     failure: OSError = TimeoutError()
