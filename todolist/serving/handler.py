@@ -38,7 +38,7 @@ from todolist.serving.middleware import is_admin, stored
 from todolist.serving.prefix import below_prefix
 from todolist.serving.restarts import restart
 from todolist.serving.sqlite.deadline import begin_request
-from todolist.serving.threads import QUEUE, WHOLE, Busy, Gone, LoopThreads
+from todolist.serving.threads import WHOLE, Busy, Gone, LoopThreads
 
 THREADS = 2  # at work, where each of them makes progress
 THREADS_AT_MOST = 8
@@ -172,8 +172,8 @@ class OneHopHandler(ASGIHandler):
                 )
             except Gone:
                 return
-            except Busy:
-                busy.failed(f"{QUEUE} requests of one person wait")
+            except Busy as reason:
+                busy.failed(reason)
                 counted.send("limits", limit="busy")
                 answer = self._refuse(scope, ServerBusy())
         status, headers, content = answer

@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 
 
 class Busy(Exception):
-    """This person has as many calls waiting as they may."""
+    """No thread can be had for a call, and it does not wait for one; says why."""
 
 
 class Gone(Exception):
@@ -113,7 +113,7 @@ class LoopThreads:
         if theirs is None:
             self._waiting[job.person] = deque((job,))
         elif len(theirs) >= QUEUE and job.person:
-            raise Busy
+            raise Busy(f"{QUEUE} requests of one person wait")
         else:
             theirs.append(job)
         job.since = time.monotonic()
@@ -241,7 +241,7 @@ class LoopThreads:
         for person, theirs in [*self._waiting.items()]:
             while theirs and theirs[0].since < now - PATIENCE:
                 job = theirs.popleft()
-                call_soon(job.loop, _settle, job.done, None, Busy())
+                call_soon(job.loop, _settle, job.done, None, Busy("others hang"))
             if not theirs:
                 del self._waiting[person]
 

@@ -125,6 +125,8 @@ def test_a_table_that_is_locked_holds_up_only_who_wants_it(start_server):
     log = server.log.read_text()
     assert log.count("Requests wait for a lock on tasks_notification") == 1
     assert f"session {pid} of PostgreSQL holds" in log
+    assert log.count("Requests are refused: others hang") == 1
+    assert "of one person wait" not in log
     assert ask(server, sign("person-1"), "GET", "/notifications").status == 200
 
 

@@ -305,7 +305,7 @@ async def test_a_line_has_an_end_and_who_leaves_it_makes_room():
         for number in range(QUEUE)
     ]
     await asyncio.sleep(0)
-    with pytest.raises(Busy):
+    with pytest.raises(Busy, match=f"{QUEUE} requests of one person wait"):
         await threads.call(nothing, person="a")
     other = asyncio.create_task(threads.call(served.append, -1, person="b"))
     left.set()
