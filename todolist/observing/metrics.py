@@ -18,10 +18,10 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from accounts.counted import counted
+from todolist.observing import DIRECTORY
 from todolist.observing.durations import Durations
 from todolist.observing.reminders import state_of_reminders
 
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # of the environment, as prometheus_client has it
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 REQUESTS = Durations(

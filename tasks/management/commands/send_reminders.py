@@ -37,6 +37,12 @@ def moment(text: str) -> Any:
         raise CommandError(f"--at: {' '.join(map(str, error.detail))}") from error
 
 
+def pushes(pump: Pump) -> str:
+    """How many were sent and failed since this was asked last."""
+    sent, others = pump.take_counts()
+    return f"{sent} push{pluralize(sent, 'es')} sent, {others} failed"
+
+
 class Command(BaseCommand):
     help = "Make the notifications that deadlines call for; safe to run on several machines."
     stopping = False
@@ -65,7 +71,7 @@ class Command(BaseCommand):
                 if self.pump:
                     self.pump.run_once(lambda: self.stopping)
                     if self.pump.counts:
-                        self.stdout.write(self.pushes())
+                        self.stdout.write(pushes(self.pump))
 
     def check(self, *args: Any, **kwargs: Any) -> None:
         """As always; where the log is JSON, the warnings are a line of it."""
@@ -102,8 +108,8 @@ class Command(BaseCommand):
                 connection.close()  # one of before an outage is broken
             tell(ALIVE)  # a pass that hangs does not come here
             if time.monotonic() >= said + HEARTBEAT:
-                pushes = f", {self.pushes()}" if self.pump else ""
-                logger.info("Reminders: alive, passes %d, notifications %d%s", passes, made, pushes)
+                sent = f", {pushes(self.pump)}" if self.pump else ""
+                logger.info("Reminders: alive, passes %d, notifications %d%s", passes, made, sent)
                 passes = made = 0
                 said = time.monotonic()
             while not self.stopping and time.monotonic() < following:
@@ -112,11 +118,6 @@ class Command(BaseCommand):
     def stop(self, *_: object) -> None:
         """Let the batch at hand be finished, then end the command."""
         self.stopping = True
-
-    def pushes(self) -> str:
-        """How many were sent and failed since this was asked last."""
-        sent, others = self.pump.take_counts() if self.pump else (0, 0)
-        return f"{sent} push{pluralize(sent, 'es')} sent, {others} failed"
 
     def one_pass(self, ahead: timedelta, *, quiet: bool = False) -> int:
         """Make everything that is due, or as much as there is time for before a signal.

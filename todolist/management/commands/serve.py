@@ -12,12 +12,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from todolist.health.draining import VARIABLE
+from todolist.observing import DIRECTORY
 from todolist.serving.connections.http import LimitedHTTP
 from todolist.serving.connections.server import PoliteServer
 from todolist.serving.connections.sockets import PoliteSocket
 from todolist.serving.prefix import split
 
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 MAX_MESSAGE = 64 * 1024  # bytes of a socket's message (docs/api.md section 5)
 GOODBYE = 10  # seconds that requests have to come to an end at shutdown; sockets take less
 DRAIN = 2.0  # seconds
