@@ -24,9 +24,8 @@ DROPPED_AT_ONCE = 50
 # database and to Redis, and files that it opens for a moment.
 RESERVE = 64
 LEAST = 16  # for connections, where the system allows few descriptors altogether
-MOST_CROWDED = (
-    8  # connections beyond what the descriptors allow: for those who ask how this process does
-)
+# Connections beyond what the descriptors allow: for those who ask how this process does.
+MOST_CROWDED = 8
 MOST_REFUSED = 20  # connections that may linger to read why they were refused
 STALLED = 30.0  # seconds without any progress in reading an answer
 MOST_UNREAD = 16 * 1024 * 1024  # bytes of answers that wait in this process to be read
@@ -47,9 +46,8 @@ class Limits:
         self._refused: dict[Any, None] = {}  # in their order
         self._crowded: dict[Any, None] = {}  # likewise: beyond what the file descriptors allow
         self._descriptors = math.inf  # for connections
-        self._search_at = (
-            0.0  # when to look again for those that may be dropped for want of descriptors
-        )
+        # When to look again for those that may be dropped for want of descriptors.
+        self._search_at = 0.0
         self._looking: asyncio.AbstractEventLoop | None = None
 
     def add(self, connection: Any) -> None:

@@ -29,9 +29,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = 0.25
 REPORT_AFTER = 1.0  # from the start of a statement to the question what it waits for
 GRACE = 0.5  # beyond the time limit of statements, which is PostgreSQL's to hold
-FAIL_FAST = (
-    1.0  # after a sign that PostgreSQL is frozen, in which nobody else waits for a connection
-)
+FAIL_FAST = 1.0  # after a sign that PostgreSQL is frozen: nobody else waits for a connection
 KEPT_WHILE_READ_ONLY = 1.0
 OUTAGE_ENDS = 10.0  # after the last statement that took long
 
@@ -157,9 +155,8 @@ class Watchdog:
     def watch(self, connection: WatchedWrapper) -> None:
         with self._lock:
             self._watched.add(connection)
-            if (
-                self._thread is None or not self._thread.is_alive()
-            ):  # as in a process that was forked
+            # Not alive: in a process that was forked.
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
 
