@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from tasks.admin import people  # noqa: F401  registers itself
-from tasks.models import Event, Notification, Task
+from tasks.models import Event, Label, Notification, Preferences, Project, Task
 from tasks.resources.admin import KeysetAdmin, ReadOnlyAdmin
 from tasks.resources.models import event_types
 
@@ -16,7 +16,13 @@ class TaskAdmin(KeysetAdmin):
     list_display = ["text", "user_id", "completed", "deadline", "created_at"]
     list_filter = ["completed", ("deadline", admin.EmptyFieldListFilter), "created_at"]
     search_help_text = "A whole id, of a task or of an owner, or words of a task."
-    readonly_fields = ["id", "user_id", "version", "completed_at", "created_at", "updated_at"]
+    readonly_fields = [
+        "id", "user_id", "version", "completed_at", "project", "label_names", "created_at", "updated_at",
+    ]  # fmt: skip
+
+    @admin.display(description="labels")
+    def label_names(self, task: Task) -> str:
+        return ", ".join(sorted(task.labels.values_list("name", flat=True))) or "-"
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What goes with these tasks; that notifications are read-only does not keep them."""
@@ -33,11 +39,41 @@ class TaskAdmin(KeysetAdmin):
         return found, False
 
 
+@admin.register(Project)
+class ProjectAdmin(KeysetAdmin):
+    list_display = ["name", "user_id", "color", "archived", "created_at"]
+    list_filter = ["archived", "created_at"]
+    readonly_fields = ["id", "user_id", "version", "created_at", "updated_at"]
+
+
+@admin.register(Label)
+class LabelAdmin(KeysetAdmin):
+    list_display = ["name", "user_id", "color", "created_at"]
+    list_filter = ["created_at"]
+    readonly_fields = ["id", "user_id", "version", "created_at", "updated_at"]
+
+
+@admin.register(Preferences)
+class PreferencesAdmin(ReadOnlyAdmin):
+    list_display = ["user_id", "time_zone", "remind_at", "remind_before", "push"]
+    fields = ["user_id", "time_zone", "remind_at", "remind_before", "push", "version", "updated_at"]
+
+
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
     list_display = ["title", "user_id", "type", "message", "read_at", "created_at"]
     list_filter = ["type", ("read_at", admin.EmptyFieldListFilter), "created_at"]
-    fields = ["title", "message", "type", "user_id", "task_id", "deadline", "read_at", "created_at"]
+    fields = [
+        "title",
+        "message",
+        "type",
+        "user_id",
+        "task_id",
+        "deadline",
+        "due_on",
+        "read_at",
+        "created_at",
+    ]
 
 
 class EventTypeFilter(admin.SimpleListFilter):

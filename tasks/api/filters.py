@@ -6,11 +6,43 @@ from django_filters import FilterSet
 from rest_framework import serializers
 
 from tasks.resources.fields import TimestampField
-from tasks.resources.lists.filters import ParameterFilter, SearchFilter
-from tasks.resources.lists.query import FlagParameter
+from tasks.resources.lists.filters import ParameterFilter, RepeatableFilter, SearchFilter
+from tasks.resources.lists.query import FlagParameter, KeyParameter, WholeNumberParameter
 from tasks.rules.search import MAX_TERM
 
 SEARCH = serializers.CharField(allow_blank=True, max_length=MAX_TERM)
+
+
+class OwnKeyFilter(ParameterFilter):
+    """By the id of another row; `none` is for those without. An id that is not one's own finds nothing."""
+
+    pure = True
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        if value is None:
+            return qs
+        none = {f"{self.field_name}__isnull": True}
+        return qs.filter(**none) if value == "none" else super().filter(qs, value)
+
+
+class AllOfFilter(RepeatableFilter):
+    """By ids, each of which the rows have to have."""
+
+    pure = True
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        for each in value or ():
+            qs = qs.filter(**{str(self.field_name): each})
+        return qs
+
+
+class AnyOfFilter(RepeatableFilter):
+    """By values, one of which the rows have to have."""
+
+    pure = True
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        return qs.filter(**{f"{self.field_name}__in": value}) if value else qs
 
 
 class TaskFilters(FilterSet):
@@ -18,8 +50,22 @@ class TaskFilters(FilterSet):
     search = SearchFilter(
         SEARCH, help_text="Only those with each of these words in text or description, in any case."
     )
-    deadline_before = ParameterFilter(TimestampField(), "deadline", "lt")
-    deadline_after = ParameterFilter(TimestampField(), "deadline", "gt")
+    deadline_before = ParameterFilter(TimestampField(), "due_at", "lt")
+    deadline_after = ParameterFilter(TimestampField(), "due_at", "gt")
+    updated_since = ParameterFilter(TimestampField(), "updated_at", "gte")
+    project = OwnKeyFilter(
+        KeyParameter(or_none=True), help_text="Of this project; `none`: of no project."
+    )
+    label = AllOfFilter(
+        KeyParameter(), "labels", help_text="With this label; repeated, with all of them."
+    )
+    priority = AnyOfFilter(
+        WholeNumberParameter(min_value=0, max_value=4), help_text="Repeated: any of them."
+    )
+
+
+class ProjectFilters(FilterSet):
+    archived = ParameterFilter(FlagParameter())
 
 
 class UnreadFilter(ParameterFilter):

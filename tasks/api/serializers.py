@@ -1,20 +1,80 @@
-"""What clients may send of tasks and notifications, and what they are shown (docs/api.md section 4)."""
+"""What clients may send of each kind of thing, and what they are shown (docs/api.md section 4)."""
 
-from tasks.models import Notification, Task
-from tasks.resources.fields import RecordedSerializer
+from typing import Any
+
+from rest_framework import serializers
+
+from tasks.models import Label, Notification, Preferences, Project, Task
+from tasks.models.lists import key_of_name
+from tasks.resources.fields import (
+    NewKeyField,
+    OwnedKeyField,
+    OwnedKeysField,
+    RecordedSerializer,
+    WholeNumberField,
+    pure,
+)
 from tasks.resources.wire import wire_form
+
+MAX_LABELS = 20  # of a task
+
+
+@wire_form(Project)
+class ProjectSerializer(RecordedSerializer):
+    id = NewKeyField()
+
+    class Meta:
+        model = Project
+        fields = [
+            "id", "user_id", "version", "name", "color", "position", "archived", "created_at", "updated_at",
+        ]  # fmt: skip
+        example = {"name": "Garden", "color": "#2e7d32"}  # in `/schema`
+
+
+@wire_form(Label)
+class LabelSerializer(RecordedSerializer):
+    id = NewKeyField()
+
+    class Meta:
+        model = Label
+        fields = [
+            "id", "user_id", "version", "name", "color", "position", "created_at", "updated_at",
+        ]  # fmt: skip
+        example = {"name": "errand", "color": "#ef6c00"}
+
+    def validate_name(self, name: str) -> str:
+        others: Any = Label.objects.owned_by(self.context["request"].user)
+        if self.instance is not None:
+            others = others.exclude(pk=self.instance.pk)
+        if others.filter(name_key=key_of_name(name)).exists():
+            raise serializers.ValidationError("You have a label of this name.", "not_unique")
+        return name
 
 
 @wire_form(Task)
 class TaskSerializer(RecordedSerializer):
+    id = NewKeyField()
+    priority = WholeNumberField(min_value=0, max_value=4, default=0)
+    project_id = OwnedKeyField(Project, source="project", allow_null=True, default=None)
+    label_ids = OwnedKeysField(Label, source="labels", max_length=MAX_LABELS)
+
     class Meta:
         model = Task
         fields = [
             "id", "user_id", "version", "text", "description", "completed", "completed_at",
-            "deadline", "order", "created_at", "updated_at",
+            "deadline", "due_on", "priority", "project_id", "label_ids", "position", "order", "created_at", "updated_at",
         ]  # fmt: skip
         extra_kwargs = {"description": {"trim_whitespace": False}}
-        example = {"text": "Water the plants", "deadline": "2030-05-01T12:30:00Z"}  # in `/schema`
+        example = {"text": "Water the plants", "deadline": "2030-05-01T12:30:00Z"}
+
+    @pure
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A deadline or a day: setting one of them clears the other."""
+        set_now = [name for name in ("deadline", "due_on") if attrs.get(name) is not None]
+        if len(set_now) == 2:
+            raise serializers.ValidationError({"due_on": "Give a deadline or a day, not both."})
+        cleared = {"deadline": "due_on", "due_on": "deadline"}
+        return attrs | {cleared[name]: None for name in set_now}
 
 
 @wire_form(Notification)
@@ -23,6 +83,14 @@ class NotificationSerializer(RecordedSerializer):
         model = Notification
         ref_name = "TaskNotification"  # in `/schema`: browsers have a Notification of their own
         fields = [
-            *("id", "task_id", "type", "title", "message", "deadline", "read_at", "created_at"),
-        ]
+            "id", "task_id", "type", "title", "message", "deadline", "due_on", "read_at", "created_at",
+        ]  # fmt: skip
         read_only_fields = fields
+
+
+@wire_form(Preferences)
+class PreferencesSerializer(RecordedSerializer):
+    class Meta:
+        model = Preferences
+        fields = ["time_zone", "remind_at", "remind_before", "push", "version"]
+        example = {"time_zone": "Europe/Berlin"}

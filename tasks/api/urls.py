@@ -5,7 +5,14 @@ from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
 from tasks.api.push import PushKeyView, PushSubscriptionViewSet
-from tasks.api.views import EventsView, NotificationViewSet, TaskViewSet
+from tasks.api.views import (
+    EventsView,
+    LabelViewSet,
+    NotificationViewSet,
+    PreferencesViewSet,
+    ProjectViewSet,
+    TaskViewSet,
+)
 
 
 class OptionalSlashRouter(SimpleRouter):
@@ -18,9 +25,19 @@ class OptionalSlashRouter(SimpleRouter):
 
 router = OptionalSlashRouter()
 router.register("tasks", TaskViewSet, basename="task")
+router.register("projects", ProjectViewSet, basename="project")
+router.register("labels", LabelViewSet, basename="label")
 router.register("notifications", NotificationViewSet, basename="notification")
 
-urlpatterns = [*router.urls, re_path(r"^events/?$", EventsView.as_view(), name="events")]
+urlpatterns = [
+    *router.urls,
+    re_path(r"^events/?$", EventsView.as_view(), name="events"),
+    re_path(
+        r"^preferences/?$",
+        PreferencesViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+        name="preferences",
+    ),
+]
 
 if settings.VAPID_PRIVATE_KEY:
     named = {"basename": "push-subscription"}

@@ -12,6 +12,7 @@ from drf_spectacular.utils import (
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -21,10 +22,17 @@ from accounts.owned.permissions import IsSignedIn
 from accounts.owned.views import described
 from accounts.owned.viewsets import in_own_transactions
 from accounts.users import owner_id
-from tasks.api.filters import NotificationFilters, TaskFilters
-from tasks.api.serializers import NotificationSerializer, TaskSerializer
+from tasks.api.filters import NotificationFilters, ProjectFilters, TaskFilters
+from tasks.api.serializers import (
+    LabelSerializer,
+    NotificationSerializer,
+    PreferencesSerializer,
+    ProjectSerializer,
+    TaskSerializer,
+)
 from tasks.events.record import Position, replay
-from tasks.models import Notification, NotificationQuerySet, Task
+from tasks.models import Label, Notification, NotificationQuerySet, Preferences, Project, Task
+from tasks.resources.etags import etag, require_match
 from tasks.resources.lists.paging import link_to_next
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parameters_of
 from tasks.resources.viewsets import RecordedViewMixin, RecordedViewSet
@@ -35,10 +43,45 @@ COUNT = serializers.IntegerField(min_value=0)
 class TaskViewSet(RecordedViewSet[Task]):
     """The caller's tasks (docs/api.md section 4)."""
 
-    queryset = Task.objects.all()
+    queryset = Task.objects.prefetch_related("labels")
     serializer_class = TaskSerializer
     filterset_class = TaskFilters
-    ordering_fields = ["created_at", "deadline", "order", "updated_at"]
+    ordering_fields = [
+        *("created_at", "deadline", "order", "updated_at"),
+        *("position", "priority", "completed_at"),
+    ]
+    ordering_columns = {"deadline": "due_at", "priority": "rank"}
+
+
+class ProjectViewSet(RecordedViewSet[Project]):
+    queryset = Project.objects.order_by("position")
+    serializer_class = ProjectSerializer
+    filterset_class = ProjectFilters
+    ordering_fields = ["position", "name", "created_at"]
+
+
+class LabelViewSet(RecordedViewSet[Label]):
+    queryset = Label.objects.order_by("position")
+    serializer_class = LabelSerializer
+    ordering_fields = ["position", "name", "created_at"]
+
+
+class PreferencesViewSet(
+    RecordedViewMixin[Preferences], mixins.RetrieveModelMixin, mixins.UpdateModelMixin
+):
+    """What the caller wants of days and reminders (docs/api.md section 7)."""
+
+    queryset = Preferences.objects.all()
+    serializer_class = PreferencesSerializer
+
+    def get_object(self) -> Preferences:
+        """The caller's own, with the defaults where nothing was changed. Raises `PreconditionFailed` (412)."""
+        owner = owner_id(self.request.user)
+        if self.request.method in SAFE_METHODS:
+            return self.get_queryset().first() or Preferences(user_id=owner)
+        preferences = Preferences.of(owner)
+        require_match(self.request, etag(preferences.version))
+        return preferences
 
 
 class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin):

@@ -4,7 +4,7 @@ The record is the truth; the bell only tells that there is something new.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -27,17 +27,34 @@ REPLAY_BATCH = 250  # events read by one statement
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def record(user_id: str, event_type: str, data: dict[str, Any], at: datetime | None = None) -> None:
-    """Put a change on its owner's record, and tell their sockets after the commit.
+class Change(NamedTuple):
+    """What happened to one thing: the type of its event, when, and the object as REST shows it."""
 
-    From here to the end of the transaction other writers of the same owner wait, so this comes after
-    whatever other rows have to be locked. `data` is the object as REST shows it. Raises
+    type: str
+    at: datetime
+    data: dict[str, Any]
+
+
+def record(user_id: str, event_type: str, data: dict[str, Any], at: datetime | None = None) -> None:
+    """Put a change on its owner's record, and tell their sockets after the commit (`record_all`)."""
+    record_all(user_id, [Change(event_type, at or datetime.now(UTC), data)])
+
+
+def record_all(user_id: str, given: Iterable[Change | None]) -> None:
+    """Put changes on their owner's record, in this order, and tell their sockets after the commit.
+
+    `None` stands for one that nobody is told of. From here to the end of the transaction other writers
+    of the same owner wait, so this comes after whatever other rows have to be locked. Raises
     `TransactionManagementError` outside a transaction.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
-    at = at or datetime.now(UTC)
-    publish(user_id, _append(user_id, event_type, at, data), event_type, at, encode(data))
+    changes = [change for change in given if change is not None]
+    if not changes:
+        return
+    first = _append(user_id, changes)
+    for seq, (event_type, at, data) in enumerate(changes, start=first):
+        publish(user_id, seq, event_type, at, encode(data))
 
 
 def publish(user_id: str, seq: int, event_type: str, at: datetime, data: str) -> None:
@@ -63,22 +80,39 @@ APPENDED = """
 """
 
 
-def _append(user_id: str, event_type: str, at: datetime, data: dict[str, Any]) -> int:
-    """Write an event under its owner's next number, and return that."""
+def _append(user_id: str, changes: Sequence[Change]) -> int:
+    """Write events under their owner's next numbers, and return the first of these."""
+    count = len(changes)
     if on_postgresql():  # one round trip
         with connection.cursor() as cursor:
             cursor.execute(
-                "WITH written AS (SELECT %s AS user_id, %s::timestamptz AS at, %s AS text),"  # noqa: S608  a constant
-                f" {APPENDED} SELECT last_seq FROM next",
-                [user_id, at, json.dumps(data), event_type],
+                "WITH next AS (INSERT INTO tasks_stream (user_id, last_seq, pruned_seq)"
+                " VALUES (%s, %s, 0) ON CONFLICT (user_id)"
+                " DO UPDATE SET last_seq = tasks_stream.last_seq + excluded.last_seq"
+                " RETURNING user_id, last_seq"
+                "), event AS (INSERT INTO tasks_event (user_id, seq, type, at, data)"
+                " SELECT user_id, last_seq - %s + place, type, at, data::jsonb FROM next,"
+                " unnest(%s::text[], %s::timestamptz[], %s::text[])"
+                " WITH ORDINALITY AS change (type, at, data, place)"
+                ") SELECT last_seq FROM next",
+                [
+                    *(user_id, count, count),
+                    [change.type for change in changes],
+                    [change.at for change in changes],
+                    [json.dumps(change.data) for change in changes],
+                ],
             )
-            return int(cursor.fetchone()[0])
+            return int(cursor.fetchone()[0]) - count + 1
     # SQLite has one writer at a time.
     stream, _ = Stream.objects.get_or_create(pk=user_id, defaults={"last_seq": 0})
-    stream.last_seq += 1
+    first = stream.last_seq + 1
+    stream.last_seq += count
     stream.save(update_fields=["last_seq"])
-    Event.objects.create(user_id=user_id, seq=stream.last_seq, type=event_type, at=at, data=data)
-    return stream.last_seq
+    Event.objects.bulk_create(
+        Event(user_id=user_id, seq=seq, type=event_type, at=at, data=data)
+        for seq, (event_type, at, data) in enumerate(changes, start=first)
+    )
+    return first
 
 
 # The epoch of a person's numbers, in SQL: so far that of the database is everybody's.

@@ -7,6 +7,7 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error, register
 
 from accounts.checks.walk import http_routes
+from tasks.resources.lists.filters import columns_of
 from tasks.resources.lists.keyset import keys_of
 from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
@@ -36,6 +37,7 @@ def check_orders_have_columns(**kwargs: Any) -> Iterator[CheckMessage]:
         if rows is None or not issubclass(paging or object, KeysetPagination):
             continue
         for name in (None, *(getattr(view, "ordering_fields", None) or ())):
+            name = columns_of(view).get(name, name)
             try:
                 keys_of(rows.order_by(name) if name else rows.all(), paging.ordering)
             except ValueError as error:

@@ -1,13 +1,20 @@
 """Fields of serializers that take JSON's own types, and nothing that merely reads like one."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.db import models
-from rest_framework import serializers
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import IntegrityError, connection, models, transaction
+from rest_framework import serializers, status
+from rest_framework.exceptions import APIException
 
 from accounts.owned.models import OwnedModel
+from accounts.owned.viewsets import UUID_TEXT
+from tasks.resources.columns import PositionField
 from tasks.resources.limits import INTEGER_RANGES
 from tasks.rules.moments import as_text
 from tasks.rules.text import is_blank
@@ -18,6 +25,8 @@ TIMESTAMP = (
     r"^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]"
     r"(:[0-5][0-9](\.[0-9]+)?)?([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?$"
 )
+# The variant of RFC 9562, too.
+NEW_KEY = r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _is_timestamp = re.compile(TIMESTAMP).fullmatch
 
 
@@ -31,6 +40,15 @@ class TimestampField(serializers.DateTimeField):
 
     def to_representation(self, value: datetime | None) -> str | None:  # type: ignore[override]
         return None if value is None else as_text(value)
+
+
+class DayField(serializers.DateField):
+    """A day of the calendar, as YYYY-MM-DD and in no other of ISO 8601's ways."""
+
+    def to_internal_value(self, value: Any) -> Any:
+        if not isinstance(value, str) or not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            self.fail("invalid", format="YYYY-MM-DD")
+        return super().to_internal_value(value)
 
 
 class TextField(serializers.CharField):
@@ -82,8 +100,10 @@ class OwnedKeyField(serializers.PrimaryKeyRelatedField[Any]):
         super().__init__(**kwargs)
 
     def get_queryset(self) -> Any:
+        """Locked while the transaction lasts that is to refer to them: they cannot go meanwhile."""
         everyones: Any = super().get_queryset()
-        return everyones.owned_by(self.context["request"].user)
+        rows = everyones.owned_by(self.context["request"].user)
+        return rows.select_for_update(no_key=True) if connection.in_atomic_block else rows
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         # REST framework takes "" for null, as HTML forms have no other.
@@ -94,11 +114,92 @@ class OwnedKeyField(serializers.PrimaryKeyRelatedField[Any]):
             self.fail("incorrect_type", data_type=type(data).__name__)
         try:
             return super().to_internal_value(data)
-        except (ValueError, OverflowError):
-            self.fail("does_not_exist", pk_value=data)
+        except (ValueError, OverflowError, ModelValidationError):  # not of a key's type
+            self.fail("does_not_exist")
 
     def to_representation(self, value: Any) -> Any:
         return None if value.pk is None else str(value.pk)
+
+
+class OwnedKeysField(serializers.ListField):
+    """Ids of what the caller owns at the other end of a many-to-many relation, once each, sorted."""
+
+    default_error_messages = OwnedKeyField.default_error_messages
+
+    def __init__(self, model: type[OwnedModel], **kwargs: Any) -> None:
+        self.model = model
+        super().__init__(**{"child": serializers.UUIDField(), "default": list, **kwargs})
+
+    def to_internal_value(self, data: Any) -> list[UUID]:
+        if not isinstance(data, list):
+            self.fail("not_a_list", input_type=type(data).__name__)
+        if not all(isinstance(each, str) for each in data):
+            self.fail("incorrect_type")
+        ids = {each.lower() for each in data}
+        if not all(map(UUID_TEXT.fullmatch, ids)):
+            self.fail("does_not_exist")
+        keys = sorted(map(UUID, ids))
+        if self.max_length is not None and len(keys) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        if keys and len(self._own(keys)) != len(keys):
+            self.fail("does_not_exist")
+        return keys
+
+    def _own(self, keys: list[UUID]) -> Any:
+        everyones: Any = self.model._default_manager.all()
+        rows = everyones.owned_by(self.context["request"].user).filter(pk__in=keys).order_by("pk")
+        rows = rows.values_list("pk", flat=True)
+        return rows.select_for_update(no_key=True) if connection.in_atomic_block else rows
+
+    def to_representation(self, value: Any) -> list[str]:
+        return sorted(str(each.pk) for each in value.all())
+
+
+class NewKeyField(serializers.UUIDField):
+    """The id of something new, where the client makes one by itself: version 4 or 7, in lower case.
+
+    Read-only from then on: in a body that changes something it is ignored.
+    """
+
+    default_error_messages = {"version": "Expected a UUID of version 4 or 7, in lower case."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, **kwargs})
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        if data is None or getattr(self.root, "instance", None) is not None:
+            raise serializers.SkipField
+        return super().run_validation(data)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str) or not re.fullmatch(NEW_KEY, data, re.ASCII):
+            self.fail("version")
+        return UUID(data)
+
+
+class IdTaken(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "There is something with this id already."
+    default_code = "id_taken"
+
+
+@contextmanager
+def unless_taken(model: Any, key: UUID) -> Iterator[None]:
+    """Raise `IdTaken` where there is a row with this key, or another one comes first."""
+    if model.is_taken(key):
+        raise IdTaken
+    try:
+        yield
+    except IntegrityError:
+        if model.is_taken(key):
+            raise IdTaken from None
+        raise
+
+
+def pure(method: Any) -> Any:
+    """Mark the `validate` of a serializer that looks at nothing but the body."""
+    method.pure = True
+    return method
 
 
 class RecordedSerializer(serializers.ModelSerializer[Any]):
@@ -114,7 +215,10 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
         models.TextField: TextField,
         models.BooleanField: FlagField,
         models.IntegerField: WholeNumberField,
+        models.DateField: DayField,
         models.DateTimeField: TimestampField,
+        PositionField: TextField,
+        models.DateField: DayField,
     }
     serializer_related_field = OwnedKeyField
     default_error_messages = {"invalid": "Expected a JSON object."}
@@ -150,8 +254,12 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
         return super().build_property_field(field_name, model_class)
 
     def create(self, validated_data: Any) -> Any:
+        """Raises `IdTaken` (409) where the client made an id that there is already, whosever it is."""
         meta: Any = self.Meta
-        return self._written(meta.model(), validated_data)
+        if "id" not in validated_data:
+            return self._written(meta.model(), validated_data)
+        with unless_taken(meta.model, validated_data["id"]), transaction.atomic():
+            return self._written(meta.model(), validated_data)
 
     def update(self, instance: Any, validated_data: Any) -> Any:
         return self._written(instance, validated_data)

@@ -6,6 +6,7 @@ statements where nothing but the row itself changes.
 """
 
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Self, cast
 
 from django.apps import apps
@@ -16,7 +17,8 @@ from django.db.models.signals import class_prepared, m2m_changed, post_delete
 from django.dispatch import receiver
 
 from accounts.owned.models import OwnedModel
-from tasks.events.record import record
+from accounts.owned.row_security import exists
+from tasks.events.record import Change, record_all
 from tasks.resources.limits import fault, require_limits
 from tasks.resources.querysets import RecordedQuerySet
 from tasks.resources.wire import shown
@@ -73,17 +75,27 @@ class RecordedModel(OwnedModel):
             self.created_at = self.updated_at
 
     @classmethod
+    def is_taken(cls, key: Any) -> bool:
+        """Whether anybody has a row with this key."""
+        return exists(cls, key)
+
+    @classmethod
     def event_type(cls, what: str) -> str:
         """The type of the event for what happened ("created", "updated", "deleted"); "" for none."""
         name = cls.event_names.get(what)
         return f"{cls._meta.model_name}.{name}" if name else ""
 
+    def change(self, what: str) -> Change | None:
+        """What is put on record of something that happened to this row; `None` where nothing is."""
+        if what not in self.event_names:
+            return None
+        if what == "deleted":
+            return Change(self.event_type(what), datetime.now(UTC), {"id": str(self.pk)})
+        return Change(self.event_type(what), self.updated_at, shown(self))
+
     def record_event(self, what: str) -> None:
         """Put on record what happened to this row, as part of a transaction."""
-        if what == "deleted":
-            record(self.user_id, self.event_type(what), {"id": str(self.pk)})
-        elif what in self.event_names:
-            record(self.user_id, self.event_type(what), shown(self), self.updated_at)
+        record_all(self.user_id, [self.change(what)])
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
         """Django's, for forms of the admin, and what columns can hold; blank is whatever shows nothing."""
@@ -157,9 +169,10 @@ class RecordedModel(OwnedModel):
             self._gone = self._lock(using) is None
             related = self._let_go(using)
             deleted = super().delete(using=using, keep_parents=keep_parents)
-            for row in related:
-                if row._lock(using) is not None:
-                    row.save(using=using, update_fields=["version"])
+            for model in dict.fromkeys(map(type, related)):
+                keys = [row.pk for row in related if type(row) is model]
+                everyones: Any = RecordedQuerySet(model, using=using)
+                everyones.filter(pk__in=keys).touch()
             return deleted
 
     def _let_go(self, using: str | None) -> "list[RecordedModel]":
@@ -217,6 +230,10 @@ class RecordedModel(OwnedModel):
 
     def settle(self, row: Any, before: Self | None) -> None:
         """After this was written, as `row`: what follows from it as it now is, and its event."""
+        self.settle_unrecorded(row, before)
+        row.record_event("created" if before is None else "updated")
+
+    def settle_unrecorded(self, row: Any, before: Self | None) -> None:
         # Expressions have values now.
         if late := _derived(row, before):
             everyones: Any = RecordedQuerySet(type(row), using=row._state.db)
@@ -225,7 +242,6 @@ class RecordedModel(OwnedModel):
                 setattr(self, name, value)
         if row.follow_up(before):
             row.write_follow_up(before)
-        row.record_event("created" if before is None else "updated")
 
 
 def _derived(row: Any, before: Any) -> dict[str, Any]:

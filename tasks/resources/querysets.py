@@ -1,14 +1,19 @@
 """Writing many rows of a recorded model: each of them is a change with an event of its own."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
+from itertools import groupby
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar
 
-from django.db import transaction
+from django.db import connections, models, transaction
+from django.db.models.signals import post_save, pre_save
 
+from accounts.owned.databases import on_postgresql
 from accounts.owned.models import OwnedModel, OwnedQuerySet
+from tasks.events.record import record_all
 from tasks.resources.limits import require_limits
 from tasks.rules.moments import now
 
@@ -28,10 +33,11 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
             self._refuse("update() with an expression")
         with transaction.atomic(using=self.db):
             rows = self.locked()
+            before = {row.pk: copy(row) for row in rows}
             for row in rows:
                 for name, value in values.items():
                     setattr(row, name, value)
-                row.save(update_fields=values)
+            self.write(rows, before, list(values))
         return len(rows)
 
     def bulk_update(
@@ -39,12 +45,98 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
     ) -> int:
         """Save these fields of each row, as `save` does, in one transaction; the number of rows."""
         rows, names = list(objs), list(fields)
+        everyones: Any = RecordedQuerySet(self.model, using=self.db)
         with transaction.atomic(using=self.db):
-            keys = [row.pk for row in rows]
-            RecordedQuerySet(self.model, using=self.db).filter(pk__in=keys).locked()
-            for row in sorted(rows, key=lambda row: (row.user_id, row.pk)):
-                row.save(update_fields=names)
+            stored = everyones.filter(pk__in=[row.pk for row in rows]).locked()
+            before = {row.pk: row for row in stored}
+            rows = [row for row in rows if row.pk in before]
+            self.write(sorted(rows, key=attrgetter("user_id")), before, names, batch_size)
         return len(rows)
+
+    def write(
+        self,
+        rows: Sequence[Any],
+        before: Mapping[Any, Any],
+        names: Collection[str],
+        batch_size: int | None = None,
+    ) -> None:
+        """Write columns of rows that are locked, by few statements, and record each row's event.
+
+        `rows` are sorted by owner; `before` is what they were, by key. Where somebody listens to
+        signals, and where a column is to be what an expression says, each row is saved by itself.
+        """
+        listening = pre_save.has_listeners(self.model) or post_save.has_listeners(self.model)
+        given = (row.__dict__.get(name) for row in rows for name in names)
+        if listening or any(hasattr(value, "resolve_expression") for value in given):
+            for row in rows:
+                row.save(using=self.db, update_fields=names)
+            return
+        if not rows:
+            return
+        as_saved = []
+        columns = {"version", "updated_at", *names}
+        for row in rows:
+            was = before[row.pk]
+            row.stamp(was)
+            require_limits(row, was, names)
+            derived = row.derive_as_saved(was, {*names})
+            columns.update(derived)
+            as_saved.append(row._as_saved(was, {*names, *derived}))
+        fields = [self.model._meta.get_field(name) for name in sorted(columns)]
+        if on_postgresql():
+            self._update_many(as_saved, fields)
+        else:
+            django: Any = models.QuerySet(self.model, using=self.db)
+            django.bulk_update(as_saved, [field.name for field in fields], batch_size)
+        stored = self._stored(rows)
+        self._settle((row, stored[row.pk], before[row.pk]) for row in rows)
+
+    def _update_many(self, rows: Sequence[Any], fields: Sequence[Any]) -> None:
+        """One statement, whose cost grows with the rows: Django's compares each with all others."""
+        database = connections[self.db]
+        table, key = self.model._meta.db_table, self.model._meta.pk
+        columns = [key, *fields]
+        assignments = ", ".join(
+            f'"{field.column}" = new.c{place}::{field.db_type(database)}'
+            for place, field in enumerate(fields, start=1)
+        )
+        arrays = ", ".join("%s::text[]" for _ in columns)
+        names = ", ".join(f"c{place}" for place in range(len(columns)))
+        values = [
+            [
+                None
+                if (value := field.get_db_prep_save(getattr(row, field.attname), database)) is None
+                else str(value)
+                for row in rows
+            ]
+            for field in columns
+        ]
+        with database.cursor() as cursor:
+            cursor.execute(
+                f'UPDATE "{table}" SET {assignments} FROM unnest({arrays}) AS new ({names})'  # noqa: S608
+                f' WHERE "{table}"."{key.column}" = new.c0::{key.db_type(database)}',
+                values,
+            )
+
+    def _stored(self, rows: Iterable[Any]) -> dict[Any, Any]:
+        """These rows as they are now, with what is shown with them, by key."""
+        everyones: Any = RecordedQuerySet(self.model, using=self.db)
+        many = [field.name for field in self.model._meta.many_to_many]
+        return dict(everyones.prefetch_related(*many).in_bulk([row.pk for row in rows]))
+
+    def _settle(self, rows: Iterable[tuple[Any, Any, Any]]) -> None:
+        """What follows from rows that were written, and their events: each row, as stored, as it was."""
+        for owner, theirs in groupby(rows, key=lambda each: each[1].user_id):
+            changes = []
+            for row, stored, before in theirs:
+                row.settle_unrecorded(stored, before)
+                changes.append(stored.change("created" if before is None else "updated"))
+            record_all(owner, changes)
+
+    def touch(self) -> None:
+        """Record a change of each row whose columns stay as they are: of what is shown with them."""
+        rows = self.locked()
+        self.write(rows, {row.pk: copy(row) for row in rows}, ())
 
     def bulk_create(
         self, objs: Iterable[Any], batch_size: int | None = None, *conflicts: Any, **named: Any
@@ -68,10 +160,9 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
             row.derive_as_saved(None, None)
         with transaction.atomic(using=self.db):
             super().bulk_create(rows, batch_size)
-            everyones: Any = RecordedQuerySet(self.model, using=self.db)
-            stored = everyones.in_bulk([row.pk for row in rows])
-            for row in sorted(rows, key=attrgetter("user_id")):
-                row.settle(stored[row.pk], None)
+            stored = self._stored(rows)
+            by_owner = sorted(rows, key=attrgetter("user_id"))
+            self._settle((row, stored[row.pk], None) for row in by_owner)
         return rows
 
     def delete(self) -> tuple[int, dict[str, int]]:

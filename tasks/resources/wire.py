@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models.expressions import RawSQL
 from rest_framework import serializers
 
-from tasks.resources.fields import OwnedKeyField, TimestampField
+from tasks.resources.fields import OwnedKeyField, OwnedKeysField, TimestampField
 
 Form = TypeVar("Form", bound=type[serializers.BaseSerializer[Any]])
 
@@ -70,17 +70,11 @@ def row_as_json(form: type[serializers.BaseSerializer[Any]]) -> RawSQL | None:
     parts: list[str] = []
     text = "{"  # constants before the next value
     for name, field in own().fields.items():
-        column = _column(model, field)
-        writing = None if column is None else _writing(field, column)
-        if field.write_only or writing is None:
+        writing = None if field.write_only else _writing(model, field)
+        if writing is None:
             return None
-        before, sql, after = writing
-        value = sql.format(f'"{model._meta.db_table}"."{column.column}"')
-        text += f'"{name}":'
-        if column.null:
-            value = " || ".join(filter(None, (_quoted(before), value, _quoted(after))))
-            before, value, after = "", f"coalesce({value}, 'null')", ""
-        parts += [_quoted(text + before), value]
+        before, value, after = writing
+        parts += [_quoted(f'{text}"{name}":{before}'), value]
         text = f"{after},"
     # One call: each `||` would copy all that came before it.
     end = _quoted(text.removesuffix(",") + "}")
@@ -99,9 +93,26 @@ def _column(model: type[models.Model], field: Any) -> Any:
     return None
 
 
-def _writing(field: Any, column: Any) -> tuple[str, str, str] | None:
+def _writing(model: Any, field: Any) -> tuple[str, str, str] | None:
+    """What comes before a field's value, SQL of it, and what comes after it; `None` where only Python can."""
+    table = f'"{model._meta.db_table}"'
+    if type(field).to_representation is OwnedKeysField.to_representation:
+        relation: Any = model._meta.get_field(field.source)
+        own, other = relation.m2m_column_name(), relation.m2m_reverse_name()
+        ids = (
+            f'SELECT "{other}" FROM "{relation.m2m_db_table()}"'  # noqa: S608  names of the model
+            f' WHERE "{own}" = {table}."{model._meta.pk.column}" ORDER BY "{other}"'
+        )
+        return "", f"to_json(ARRAY({ids}))::text", ""
+    column = _column(model, field)
+    if column is None:
+        return None
     stored = column.target_field if column.is_relation else column
-    for shows, kind, writing in _WRITINGS:
+    for shows, kind, (before, sql, after) in _WRITINGS:
         if type(field).to_representation is shows and isinstance(stored, kind):
-            return writing
+            value = sql.format(f'{table}."{column.column}"')
+            if not column.null:
+                return before, value, after
+            value = " || ".join(filter(None, (_quoted(before), value, _quoted(after))))
+            return "", f"coalesce({value}, 'null')", ""
     return None

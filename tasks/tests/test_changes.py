@@ -83,7 +83,7 @@ def as_moment(deadline: Any) -> Any:
 def columns(id: str) -> dict[str, Any]:
     """A task as it is stored, with moments of the server's as they stand to one another."""
     row: dict[str, Any] = dict(Task.objects.filter(pk=id).values()[0])
-    del row["id"]
+    del row["id"], row["position"]
     created_at, updated_at = row.pop("created_at"), row.pop("updated_at")
     assert created_at < updated_at
     if row["completed_at"] is not None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
 FIELDS = {
     *("id", "user_id", "version", "text", "description", "completed", "completed_at"),
     *("deadline", "order", "created_at", "updated_at"),
+    *("due_on", "priority", "project_id", "label_ids", "position"),
 }
 MAX_BODY = 1024 * 1024  # bytes
 
@@ -101,9 +102,9 @@ def test_text_is_trimmed_and_description_is_not(alice_api):
 
 
 def test_read_only_and_unknown_fields_are_ignored(alice_api, bob_api):
-    """Nobody creates a task in another's list, nor with a past or an id of their own making."""
+    """Nobody creates a task in another's list, nor with a past of their own making."""
     foreign = {
-        "id": "00000000-0000-7000-8000-000000000000",
+        "position": "a0",
         "user_id": BOB,
         "completed_at": "2001-01-01T00:00:00Z",
         "created_at": "2001-01-01T00:00:00Z",
@@ -120,7 +121,7 @@ def test_read_only_and_unknown_fields_are_ignored(alice_api, bob_api):
     task = response.json()
     assert task.keys() == FIELDS
     assert task["user_id"] == ALICE
-    assert task["id"] != foreign["id"]
+    assert task["position"] != foreign["position"]
     assert task["completed_at"] is None
     assert task["created_at"] == task["updated_at"] > "2020"
     assert listed(alice_api, search="planted") == []

@@ -130,9 +130,9 @@ def test_the_untouched_viewset_takes_the_fast_way_where_there_is_one(
 ):
     task = alice_api.post("/tasks", {"text": "one"}).json()
     fast_way = connection.vendor == "postgresql"
-    # The plain way asks for the newest number of events before it asks for a list.
-    for url, queries in (("/tasks", 1 if fast_way else 2), (f"/tasks/{task['id']}", 1)):
-        with django_assert_num_queries(queries):
+    # The plain way asks for the newest number of events before a list, and for labels after rows.
+    for url, plain in (("/tasks", 3), (f"/tasks/{task['id']}", 2)):
+        with django_assert_num_queries(1 if fast_way else plain):
             assert alice_api.get(url).status_code == 200
     assert [takes_fast_way(TaskViewSet, name) for name in FAST] == [fast_way] * len(FAST)
     assert not takes_fast_way(TaskViewSet, "destroy")
@@ -842,7 +842,7 @@ def test_headers_and_answers(alice_api, mount, done):
 
     mount(Final)
     assert alice_api.get("/tasks")["X-Rows"] == "2"
-    assert alice_api.get(f"/tasks/{done.pk}")["X-Rows"] == "11"
+    assert alice_api.get(f"/tasks/{done.pk}")["X-Rows"] == str(len(TaskSerializer.Meta.fields))
 
 
 def test_handle_exception(alice_api, mount, done, theirs):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from accounts.users import CurrentUser
 from conftest import ALICE, BOB, connect_as_everyone, copied_database, environment_for, manage
 from tasks.models import Task
 from tasks.resources.limits import CALENDAR
+from tasks.resources.positioned import top_position
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,12 +49,30 @@ def test_what_search_compares_is_folded_again(at, monkeypatch):
     rows = dict(before.objects.values_list("pk", "version"))
 
     at("0010_search_by_words")
+    call_command("migrate", verbosity=0)
 
     for term in ("plain", "istanbul", "MILK", "Isparta", "CAFÉ"):
         assert Task.objects.search(term).get().text in texts
     assert Task.objects.search("dr").count() == len(texts)
     assert dict(Task.objects.values_list("pk", "version")) == rows
     assert set(Task.objects.values_list("updated_at", flat=True)) == {moment}
+
+
+def test_tasks_of_before_have_places_and_dates_as_new_ones_do(at, monkeypatch):
+    monkeypatch.setattr("tasks.migrations.0018_fill_lists.BATCH", 2)
+    before = at("0016_push").get_model("tasks", "Task")
+    moments = [timezone.now() + timedelta(microseconds=number) for number in range(5)]
+    for moment in [*moments, moments[0].replace(microsecond=0)]:
+        its = {"created_at": moment, "updated_at": moment, "deadline": moment}
+        before.objects.create(user_id=ALICE, text="x", search_text="x", **its)
+    versions = dict(before.objects.values_list("pk", "version"))
+
+    call_command("migrate", verbosity=0)
+
+    for task in Task.objects.all():
+        assert task.position == top_position(task.created_at)
+        assert task.due_at == task.deadline
+    assert dict(Task.objects.values_list("pk", "version")) == versions
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="others are read whatever they hold")
@@ -68,6 +88,7 @@ def test_moments_that_nobody_could_read_are_brought_into_the_calendar(at):
         )
 
     at("0013_in_calendar")
+    call_command("migrate", verbosity=0)
 
     first, last = CALENDAR
     mended = Task.objects.get(pk=odd.pk)

@@ -66,10 +66,11 @@ def test_the_wire_form(alice_api, task):
     remind(NOON)
     (note,) = alice_api.get("/notifications").json()
     assert list(note) == [
-        *("id", "task_id", "type", "title", "message", "deadline", "read_at", "created_at"),
+        *("id", "task_id", "type", "title", "message", "deadline", "due_on"),
+        *("read_at", "created_at"),
     ]
     assert note["deadline"] == task["deadline"] == "2030-05-01T12:00:00Z"
-    assert note["task_id"] == task["id"] and note["read_at"] is None
+    assert note["task_id"] == task["id"] and note["read_at"] is note["due_on"] is None
     assert "Water the plants" in note["message"] and note["title"]
     assert note["created_at"].endswith("Z") and note["id"][14] == "7"
     event = Event.objects.order_by("seq").last()

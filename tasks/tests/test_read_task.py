@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from tasks.tests.calls import made
 
@@ -36,7 +37,7 @@ def test_an_id_may_be_written_in_capitals(alice_api):
 def test_it_takes_one_query(alice_api, django_assert_num_queries):
     task = made(alice_api)
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(1 if connection.vendor == "postgresql" else 2):  # its labels
         alice_api.get(f"/tasks/{task['id']}")
 
 

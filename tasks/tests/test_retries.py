@@ -322,7 +322,7 @@ def test_refusals_of_type_and_size_are_not_kept(alice_api):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    "broken", ["tasks.models.searchable", "tasks.resources.idempotency.KeptAnswer.save"]
+    "broken", ["tasks.models.tasks.searchable", "tasks.resources.idempotency.KeptAnswer.save"]
 )
 def test_a_failure_of_ours_is_not_kept_and_neither_is_half_of_it(alice_api, monkeypatch, broken):
     def fails(*args: Any, **kwargs: Any) -> Any:

@@ -133,15 +133,14 @@ def test_hot_requests_are_one_statement_each(alice_api):
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="others go the plain way")
 @pytest.mark.parametrize("deadline", [None, "2030-01-01T00:00:00Z"])
-@pytest.mark.parametrize("method", ["patch", "put"])
 @pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("completed", [False, True])
-def test_a_change_reads_and_swaps(alice_api, deadline, method, conditional, completed):
+def test_a_change_reads_and_swaps(alice_api, deadline, conditional, completed):
     task = made(alice_api, deadline=deadline, completed=completed)
     path = f"/tasks/{task['id']}"
     headers = {"HTTP_IF_MATCH": alice_api.get(path)["ETag"]} if conditional else {}
     changes = {"completed": not completed, "text": "x"}
-    found = statements(lambda: getattr(alice_api, method)(path, changes, **headers))
+    found = statements(lambda: alice_api.patch(path, changes, **headers))
     assert [sql.split()[0] for sql in found] == ["SELECT", "WITH"]
 
 
@@ -152,8 +151,8 @@ ORDERINGS = {
     "-updated_at": "task_updated",
     "order": "task_order",
     "-order": "task_order",
-    "deadline": "task_deadline",
-    "-deadline": "task_deadline",
+    "deadline": "task_due",
+    "-deadline": "task_due",
 }
 
 

@@ -18,6 +18,7 @@ from accounts.signin.authentication import TryAgainLater
 from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, SignedOut
 from tasks.events.record import KEPT_DAYS
 from tasks.resources.etags import PreconditionFailed
+from tasks.resources.fields import IdTaken
 from tasks.resources.idempotency import KeyOfAnotherBody, StillRunning
 from tasks.resources.lists.query import BadParameter
 from todolist.rest.errors import DatabaseUnavailable, ServerBusy, body_of
@@ -174,7 +175,9 @@ REFUSALS = {
     "403": refused("It is somebody else's", PermissionDenied(IsOwner.message, IsOwner.code)),
     "406": refused("`Accept` excludes everything that there is", NotAcceptable()),
     "409": refused(
-        "The first request with this key is still running", StillRunning(), headers=RETRY_AFTER
+        "The first request with this key is still running, or there is something with this id",
+        StillRunning(),
+        IdTaken(),
     ),
     "412": refused("`If-Match` names another version; nothing was changed", PreconditionFailed()),
     "413": refused("The body is larger than 1 MiB", BodyTooLarge()),

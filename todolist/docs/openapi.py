@@ -12,7 +12,11 @@ from typing import Any
 from django.apps import apps
 from drf_spectacular import openapi, renderers
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
-from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiViewExtension
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerFieldExtension,
+    OpenApiViewExtension,
+)
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.plumbing import build_parameter_type, force_instance, get_doc
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -20,9 +24,9 @@ from rest_framework import serializers
 from rest_framework.renderers import BaseRenderer
 from rest_framework.schemas import DefaultSchema
 
-from tasks.resources.fields import RecordedSerializer
+from tasks.resources.fields import NEW_KEY, RecordedSerializer
 from tasks.resources.idempotency import BadKey
-from tasks.resources.lists.filters import ParameterFilter
+from tasks.resources.lists.filters import ParameterFilter, RepeatableFilter
 from tasks.resources.models import RecordedModel
 from tasks.resources.viewsets import RecordedViewMixin
 from tasks.resources.wire import form_of
@@ -160,6 +164,8 @@ class StrictFiltersExtension(DjangoFilterExtension):  # type: ignore[no-untyped-
     ) -> list[Schema]:
         if isinstance(filter_field, ParameterFilter):
             schema = auto_schema._map_serializer_field(filter_field.parameter, "request")
+            if isinstance(filter_field, RepeatableFilter):
+                schema = {"type": "array", "items": schema}
             comparison = COMPARISONS.get(filter_field.lookup_expr, "Narrows down the list by their")
             said = (
                 filter_field.extra.get("help_text") or f"{comparison} `{filter_field.field_name}`."
@@ -182,6 +188,17 @@ class DescribedView(OpenApiViewExtension):  # type: ignore[no-untyped-call]
         said = {name: extend_schema(**handler.described) for name, handler in handlers}
         view = type(self.target.__name__, (self.target,), {"schema": DefaultSchema()})
         return extend_schema_view(**said)(view)
+
+
+class NewKeyExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """An id that clients may bring when they create something, and that there always is in answers."""
+
+    target_class = "tasks.resources.fields.NewKeyField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Schema:
+        if direction == "response":
+            return {"type": "string", "format": "uuid"}
+        return {"type": ["string", "null"], "format": "uuid", "pattern": f"^{NEW_KEY}$"}
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError as ModelValidationError
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views import defaults
@@ -20,8 +21,10 @@ from rest_framework.exceptions import (
     NotAuthenticated,
     NotFound,
     PermissionDenied,
+    ValidationError,
 )
 from rest_framework.response import Response
+from rest_framework.serializers import as_serializer_error
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as drf_exception_handler
 
@@ -80,6 +83,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         exc = of_database(exc)
     if isinstance(exc, NotAuthenticated | AuthenticationFailed | TryAgainLater):
         log_refused_request(context["request"]._request, exc)
+    if isinstance(exc, ModelValidationError):  # what a model says of its own columns
+        exc = ValidationError(as_serializer_error(exc))
     response = drf_exception_handler(exc, context)
     if response is not None:
         response.data = _body(response.data, getattr(exc, "members", {}))

@@ -10,7 +10,7 @@ from django.db import connection, models
 
 from accounts.owned.models import OwnedModel
 from conftest import ALICE, BOB
-from tasks.models import Event, Notification, Task
+from tasks.models import Event, Notification, Preferences, Task
 from tasks.resources.fast import reading
 
 CAROL = "carol-Zt09uJhQmN4xWcR7eVbL2sPaKd8iGy6F"
@@ -51,6 +51,8 @@ def make(model: type[OwnedModel], owner: str, rows: Rows | None = None) -> Any:
             for field in model._meta.concrete_fields
             if (value := _value(field, owner, rows)) is not None
         }
+        if model is Preferences:  # no two alike: those of others would be noticed
+            values["remind_before"] = sum(owner.encode()) % 10_000
         rows[model] = make_task(owner) if model is Task else model._base_manager.create(**values)
     return rows[model]
 
@@ -61,7 +63,12 @@ def _value(field: Any, owner: str, rows: Rows) -> Any:
         return owner
     if field.is_relation:
         return make(field.related_model, owner, rows).pk
-    if field.primary_key or field.has_default() or field.name in ("created_at", "updated_at"):
+    if (
+        field.primary_key
+        or field.has_default()
+        or field.has_db_default()
+        or field.name in ("created_at", "updated_at")
+    ):
         return None
     if field.choices:
         return field.choices[0][0]
@@ -69,7 +76,7 @@ def _value(field: Any, owner: str, rows: Rows) -> Any:
         return secret_of(owner)[: field.max_length]
     if isinstance(field, models.JSONField):
         return {"secret": secret_of(owner)}
-    if isinstance(field, models.DateTimeField):
+    if isinstance(field, models.DateField):  # or a moment
         return None if field.null else datetime(2030, 5, 1, 12, tzinfo=UTC)
     if isinstance(field, models.IntegerField):
         return 4242

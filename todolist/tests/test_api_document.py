@@ -27,7 +27,7 @@ from conftest import (
     sign,
 )
 from tasks.api.push import PushSubscriptionSerializer
-from tasks.models import PushSubscription
+from tasks.models import Label, Project, PushSubscription
 from todolist.docs.openapi import document
 from todolist.tests.people import make, make_notification
 
@@ -141,6 +141,10 @@ def called(api: Any, route: str, notification: Any, content: str, **headers: str
     if path.startswith("/push"):
         thing = make(PushSubscription, ALICE)
         content = json.dumps({**PushSubscriptionSerializer.Meta.example, "endpoint": AT_AN_ADDRESS})
+    for kind, model in (("/projects", Project), ("/labels", Label)):
+        if path.startswith(kind):
+            thing = make(model, ALICE)
+            content = '{"name": "Errands"}'
     kind = headers.get("Content-Type", "application/json")
     return api.generic(method, path.replace("{id}", str(thing.pk)), content, kind, headers=headers)
 
@@ -179,6 +183,12 @@ def test_fields_and_events_are_those_of_the_answers(alice_api):
     notification = make_notification(ALICE)
     task = alice_api.get(f"/tasks/{notification.task_id}").json()
     told = alice_api.post(f"/notifications/{notification.pk}/read").json()
+    for kind in ("projects", "labels"):
+        url = f"/{kind}/{alice_api.post(f'/{kind}', {'name': 'Errands'}).json()['id']}"
+        alice_api.patch(url, {"color": "#FF0000"})
+        alice_api.delete(url)
+    preferences = alice_api.patch("/preferences", {"time_zone": "Europe/Berlin"}).json()
+    assert firsts(table("Preference", "Value")) == list(preferences)
     alice_api.patch(f"/tasks/{task['id']}", {"text": "Buy bread"})
     alice_api.delete(f"/tasks/{task['id']}")
     events = {event["type"] for event in alice_api.get("/events").json()}

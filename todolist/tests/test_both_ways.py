@@ -91,6 +91,8 @@ class Both:
                 record = re.sub(rb"'(created|updated|completed)_at': '[^']*'", b"", record)
             if method == "post":
                 content, record = IDS.sub(b"-", content), IDS.sub(b"-", record)
+                places = rb"""(['"]position['"]: ?['"])\w+"""
+                content, record = re.sub(places, rb"\1", content), re.sub(places, rb"\1", record)
                 heads["Location"] = IDS.sub(b"-", heads.get("Location", "").encode()).decode()
             said.append((response.status_code, heads, content + record))
         return said

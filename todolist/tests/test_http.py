@@ -208,7 +208,7 @@ def test_a_mistake_of_ours_is_a_500_in_json_that_a_page_can_read(alice_api, monk
     def fails(*texts):
         raise RuntimeError("something with a secret in it")
 
-    monkeypatch.setattr("tasks.models.searchable", fails)
+    monkeypatch.setattr("tasks.models.tasks.searchable", fails)
     response = alice_api.post("/tasks", {"text": "x"}, HTTP_ORIGIN=PAGE_ORIGIN)
 
     assert response.status_code == 500

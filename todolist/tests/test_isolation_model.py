@@ -28,7 +28,7 @@ from accounts.checks.walk import http_routes
 from conftest import client_with, sign
 from tasks.api.views import TaskViewSet
 from tasks.due import send_due
-from tasks.models import Task
+from tasks.models import Label, Task
 from tasks.resources.viewsets import RecordedViewSet
 from tasks.tests.calls import next_url
 from tasks.tests.test_ownership import ANY_OWNER
@@ -99,7 +99,11 @@ def resources() -> list[Resource]:
             continue
         if not route.parameters and view is not TaskViewSet:
             form: Any = view.serializer_class
-            fields = {name: field for name, field in form().fields.items() if not field.read_only}
+            fields = {
+                name: field
+                for name, field in form().fields.items()
+                if not field.read_only and name != "id"
+            }
             found.append(Resource(route.path(), form.Meta.model, fields))
     return found
 
@@ -113,6 +117,8 @@ def values_of(field: Any, ids: list[str]) -> st.SearchStrategy[Any]:
         return st.lists(st.sampled_from(ids), max_size=2, unique=True)
     if isinstance(field, serializers.RelatedField):
         return st.sampled_from([None, *ids])
+    if field.field_name == "color":
+        return st.sampled_from(["", "#00ff00"])
     if isinstance(field, serializers.CharField):
         return st.sampled_from(TEXTS)
     if isinstance(field, serializers.BooleanField):
@@ -365,7 +371,7 @@ class Isolation(RuleBasedStateMachine):
         response = getattr(person.api, method)(f"{resource.path}/{row['id']}", body)
         if owner is not person:
             self.refused(response)
-        elif self.took(person, resource, body, response, 200):
+        elif self.took(person, resource, body, response, 200, row["id"]):
             assert response.json()["version"] == row["version"] + 1
             person.events.append((resource.event("updated"), response.json()))
 
@@ -398,10 +404,22 @@ class Isolation(RuleBasedStateMachine):
         return body
 
     def took(
-        self, person: Person, resource: Resource, body: Json, response: Any, status: int
+        self,
+        person: Person,
+        resource: Resource,
+        body: Json,
+        response: Any,
+        status: int,
+        changed: str = "",
     ) -> bool:
-        """Whether a body was taken, as it has to be unless it names what is not the caller's."""
+        """Whether a body was taken, as it has to be unless it names what is not the caller's.
+
+        Or, of a label, what another one is called.
+        """
         strange = []
+        names = {row["name"] for id, row in person.rows[Label].items() if id != changed}
+        if resource.model is Label and fold(body["name"]) in map(fold, names):
+            strange.append("name")
         for name, field in resource.fields.items():
             given = body[name] if isinstance(body[name], list) else [body[name]]
             own = person.rows.get(model_of(field), ())

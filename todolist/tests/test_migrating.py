@@ -77,6 +77,7 @@ def found(operations: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     loader = MigrationLoader(None)
     (newest,) = loader.graph.leaf_nodes("tasks")
     monkeypatch.setattr(loader.get_migration(*newest), "operations", operations)
+    monkeypatch.setattr(loader.get_migration(*newest), "atomic", True)
     monkeypatch.setattr(migration_checks, "MigrationLoader", lambda _: loader)
     messages = list(check_migrations_lock_nobody_out())
     assert {message.id for message in messages} <= {"todolist.E033"}

@@ -182,7 +182,12 @@ def test_every_refusal_has_examples_of_its_own(document):
         *(("401", "not_authenticated"), ("401", "token_expired"), ("401", "token_invalid")),
         ("401", "signed_out"),
         *(("403", "not_yours"), ("404", "not_found"), ("406", "not_acceptable")),
-        *(("409", "still_running"), ("410", "events_gone"), ("412", "changed_meanwhile")),
+        *(
+            ("409", "id_taken"),
+            ("409", "still_running"),
+            ("410", "events_gone"),
+            ("412", "changed_meanwhile"),
+        ),
         *(("413", "body_too_large"), ("415", "unsupported_media_type")),
         *(("415", "unsupported_encoding"), ("422", "key_of_another_body")),
         *(("503", "database_unavailable"), ("503", "keys_unavailable"), ("503", "not_ready")),
@@ -198,6 +203,8 @@ def test_what_is_not_found_is_called_what_it_is(document):
     }
     assert said == {
         "/tasks/{id}": "Task not found",
+        "/projects/{id}": "Project not found",
+        "/labels/{id}": "Label not found",
         "/notifications/{id}/read": "Notification not found",
         "/push/subscriptions/{id}": "Push subscription not found",
         "/notes/{id}": "Note not found",
@@ -307,7 +314,10 @@ def test_each_type_of_event_has_a_schema_of_its_own(document):
 def test_limits_and_fields_of_the_server_are_as_promised(document):
     schemas = document["components"]["schemas"]
     sent = schemas["NewTask"]["properties"]
-    assert sent.keys() == {"text", "description", "completed", "deadline", "order"}
+    assert sent.keys() == {
+        *("id", "text", "description", "completed", "deadline", "due_on", "order"),
+        *("priority", "project_id", "label_ids"),
+    }
     assert (sent["text"]["minLength"], sent["text"]["maxLength"]) == (1, 500)
     assert sent["description"]["maxLength"] == 2000
     assert sent["deadline"]["type"] == ["string", "null"]
@@ -316,7 +326,7 @@ def test_limits_and_fields_of_the_server_are_as_promised(document):
     assert "required" not in schemas["TaskPatch"]
     answered = schemas["Task"]["properties"]
     assert answered.keys() - sent.keys() == {
-        *("id", "user_id", "version", "completed_at", "created_at", "updated_at"),
+        *("user_id", "version", "completed_at", "position", "created_at", "updated_at"),
     }
     assert answered["id"] == {"type": "string", "format": "uuid"}
     assert answered["deadline"] == {"type": ["string", "null"], "format": "date-time"}

@@ -125,6 +125,18 @@ def test_all_of_the_api_works(restricted):
     ask("DELETE", f"/push/subscriptions/{endpoint['id']}", route=own, status=204)
     assert ask("GET", "/health/live", status=200) == {"status": "ok"}
     assert ask("GET", "/health/ready", status=200)["status"] == "ok"
+    for kind in ("projects", "labels"):
+        made = ask("POST", f"/{kind}", {"name": "x"}, status=201)
+        assert ask("GET", f"/{kind}", status=200) == [made]
+        own, route = f"/{kind}/{made['id']}", f"/{kind}/{{id}}"
+        assert ask("GET", own, route=route, status=200) == made
+        assert ask("PATCH", own, {"color": "#123456"}, route=route, status=200)["version"] == 2
+        assert ask("PUT", own, {"name": "y"}, route=route, status=200)["version"] == 3
+        ids = {"project_id": made["id"]} if kind == "projects" else {"label_ids": [made["id"]]}
+        ask("PATCH", path, ids, route=one, status=200)
+        ask("DELETE", own, route=route, status=204)
+    assert ask("GET", "/preferences", status=200)["version"] == 1
+    assert ask("PATCH", "/preferences", {"time_zone": "Asia/Tokyo"}, status=200)["version"] == 2
     assert call(restricted, sign(BOB), "GET", path).status == 403
     ask("DELETE", path, route=one, status=204)
     ask("GET", path, route=one, status=404)

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.permissions import BasePermission
 
 from accounts.owned.permissions import IsOwner
-from tasks.resources.fields import RecordedSerializer
+from tasks.resources.fields import OwnedKeyField, OwnedKeysField, RecordedSerializer
 from tasks.resources.lists.filters import ParameterFilter, StrictFilters, StrictOrdering
 from tasks.resources.lists.paging import KeysetPagination
 from tasks.resources.models import RecordedModel
@@ -46,6 +46,7 @@ MODEL_HOOKS = """
 HOOKS_OF_INSTANCES = frozenset([*VIEW_HOOKS, *DECLARATIONS]) - {"finalize_response"}
 # A field of any other module may ask the context for who sends the body.
 FIELDS = ("rest_framework.", RecordedSerializer.__module__)
+REFERENCES = OwnedKeyField | OwnedKeysField
 
 
 @dataclass(frozen=True, eq=False, slots=True)  # looked up by identity: its parts are slow to hash
@@ -55,8 +56,12 @@ class Fast:
     model: type[RecordedModel]
     json: RawSQL  # a row as REST shows it
     # They validate everybody's bodies; `None` where only the plain way can.
+    new: serializers.BaseSerializer[Any] | None
     whole: serializers.BaseSerializer[Any] | None
     part: serializers.BaseSerializer[Any] | None
+    # Fields that refer to other rows: a body that has some is validated in the plain way.
+    references: tuple[str, ...]
+    many: tuple[str, ...]  # those of them to many
 
 
 @cache
@@ -74,21 +79,30 @@ def fast_of(view_class: Any, base: Any) -> Fast | None:
         or not issubclass(view_class.pagination_class or object, KeysetPagination)
         or not _unchanged(view_class.pagination_class, KeysetPagination, PAGING_HOOKS)
         or not issubclass(form, RecordedSerializer)
-        or not _unchanged(form, RecordedSerializer, FORM_HOOKS)
+        or not _form_unchanged(form)
         or (as_json := row_as_json(form)) is None
         or not _unchanged(queryset.model, RecordedModel, MODEL_HOOKS)
     ):
         return None
-    whole, part = form(), form(partial=True)
-    writes = _validates_by_itself(whole) and form_of(queryset.model) is form
-    for each in (whole, part):  # validation goes through all of them several times
-        each.fields = {name: field for name, field in each.fields.items() if not field.read_only}
-    return Fast(queryset.model, as_json, whole if writes else None, part if writes else None)
+    stored = queryset.model()  # whichever: a form of one does not take what is new
+    new, whole, part = form(), form(stored), form(stored, partial=True)
+    writes = _validates_by_itself(new) and form_of(queryset.model) is form
+    references = tuple(name for name, field in new.fields.items() if isinstance(field, REFERENCES))
+    many = tuple(name for name in references if isinstance(new.fields[name], OwnedKeysField))
+    for each in (new, whole, part):  # validation goes through all of them several times
+        each.fields = {
+            name: field
+            for name, field in each.fields.items()
+            if not field.read_only and name not in many
+        }
+    if not writes:
+        new = whole = part = None
+    return Fast(queryset.model, as_json, new, whole, part, references, many)
 
 
 def may_write(fast: Fast) -> bool:
     return (
-        fast.whole is not None
+        fast.new is not None
         and {"created", "updated"} <= fast.model.event_names.keys()
         and not pre_save.has_listeners(fast.model)
         and not post_save.has_listeners(fast.model)
@@ -101,6 +115,11 @@ def _unchanged(changed: type[Any], base: type[Any], names: Sequence[str]) -> boo
         for name in names
         if hasattr(changed, name)
     )
+
+
+def _form_unchanged(form: type[Any]) -> bool:
+    names = [name for name in FORM_HOOKS if not getattr(getattr(form, name, None), "pure", False)]
+    return _unchanged(form, RecordedSerializer, names)
 
 
 def _function(hook: Any) -> Any:
@@ -134,7 +153,10 @@ def _validates_by_itself(form: Any) -> bool:
     """Whether one serializer can validate everybody's bodies: it looks at nothing but the body."""
     return not form.validators and not any(
         hasattr(form, f"validate_{name}")
-        or isinstance(field, serializers.RelatedField | serializers.ManyRelatedField)
+        or (
+            isinstance(field, serializers.RelatedField | serializers.ManyRelatedField)
+            and not isinstance(field, OwnedKeyField)
+        )
         or not type(field).__module__.startswith(FIELDS)
         or any(getattr(each, "requires_context", False) for each in field.validators)
         or getattr(field.default, "requires_context", False)

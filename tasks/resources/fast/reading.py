@@ -18,6 +18,7 @@ from accounts.users import CurrentUser, owner_id
 from tasks.events.record import POSITION, Position
 from tasks.resources.etags import etag, knows
 from tasks.resources.fast.hooks import Fast
+from tasks.resources.fields import RecordedSerializer
 from tasks.resources.lists.keyset import cursor_of, ordering_of
 from tasks.resources.lists.paging import SHORT, link_to_next
 from tasks.resources.lists.query import parameters_of, query_of
@@ -61,14 +62,16 @@ class ListStatement(NamedTuple):
     """Two statements, the second for pages that would be too large.
 
     The first reads the rows as JSON with commas between them (`None`: too large), whether more follow,
-    the last one, and the position of the record at that moment, for which there are two values before
-    those of the rows. The second reads, row by row, as many as fit, each with the number of all rows.
+    the last one, what it is sorted by beside what it shows, and the position of the record at that
+    moment, for which there are two values before those of the rows. The second reads, row by row, as
+    many as fit, each with the number of all rows.
     """
 
     statement: Statement
     cut_short: str
     ordering: str
     keys: list[str]  # what the rows are sorted by
+    hidden: bool  # whether they do not show all of it
 
 
 def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
@@ -81,25 +84,29 @@ def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
         return None
     owner = owner_id(request.user)
     values = found.statement.for_owner(owner)
-    ((*position, text, more, last),) = fetch_acting(owner, found.statement.sql, values, fetch_again)
+    ((*position, text, more, last, unseen),) = fetch_acting(
+        owner, found.statement.sql, values, fetch_again
+    )
     response = None if text is None else answer(f"[{text}]")
     if (
         response is None or len(response.content) > settings.MAX_PAGE_SIZE
     ):  # the escapes made it larger
+        if found.hidden:
+            return None
         rows = fetch_acting(owner, found.cut_short, values[2:], fetch_again)
         more, last = rows[0][1] > len(rows), rows[-1][0]
         response = answer(f"[{','.join(text for text, _ in rows)}]")
     Position(*position).tell(response)
     if more:
-        row = json.loads(last)
+        row = json.loads(last) | json.loads(unseen or "{}")
         cursor = cursor_of(found.ordering, [row[name] for name in found.keys])
         response["Link"] = link_to_next(request, "cursor", cursor)
     return response
 
 
 def _list_statement(view_class: Any, query: str) -> ListStatement | None:
-    """Depends on the class and the query alone; `None` where rows do not show what they are sorted by,
-    and where the plain way has to say whether anything knows all parameters.
+    """Depends on the class and the query alone; `None` where the plain way has to say whether anything
+    knows all parameters.
 
     Raises what filters and paginator raise.
     """
@@ -111,8 +118,9 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     rows = view.filter_queryset(_owned_rows(view))
     limit, keys, parts = view.paginator.plan(rows, view.request)
     shown = view_class.serializer_class().fields
-    if any(key.name not in shown for key in keys) or parameters_of(view.request).unknown:
+    if parameters_of(view.request).unknown:
         return None
+    hidden = [key.name for key in keys if key.name not in shown]
     read: list[Statement] = []
     for part in parts:
         acting = part.filter(condition(OWNER.id))
@@ -124,7 +132,9 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     sql = (
         f"SELECT {POSITION}, CASE WHEN pg_column_size(own.rows) <= {settings.MAX_PAGE_SIZE}"  # noqa: S608  compiled
         f" THEN array_to_string(own.rows[:{limit}], ',') END, cardinality(own.rows) > {limit},"
-        f" own.rows[{limit}] FROM (SELECT {arrays} AS rows OFFSET 0) AS own"
+        f" own.rows[{limit}], {_unseen(rows.model, hidden)} FROM (SELECT *, CASE WHEN cardinality(rows)"
+        f" > {limit} THEN (rows[{limit}]::json ->> 'id')::uuid END AS last FROM"
+        f" (SELECT {arrays} AS rows OFFSET 0) AS read OFFSET 0) AS own"
     )
     cut_short = (
         "SELECT text, all_rows FROM (SELECT text, place, count(*) OVER () AS all_rows,"  # noqa: S608  compiled
@@ -134,7 +144,21 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     )
     values = [OWNER.id, OWNER.id, *(value for one in read for value in one.values)]
     statement = Statement(sql, tuple(values))
-    return ListStatement(statement, cut_short, ordering_of(keys), [key.name for key in keys])
+    names = [key.name for key in keys]
+    return ListStatement(statement, cut_short, ordering_of(keys), names, bool(hidden))
+
+
+def _unseen(model: Any, hidden: list[str]) -> str:
+    """SQL of what the last row of a page is sorted by and does not show, as JSON; of the same moment.
+
+    It is found by a plain column: by what functions make of one, row-level security allows no index.
+    """
+    if not hidden:
+        return "NULL"
+    meta = type("Meta", (), {"model": model, "fields": hidden})
+    as_json: Any = row_as_json(type("Keys", (RecordedSerializer,), {"Meta": meta}))
+    table = model._meta
+    return f'(SELECT {as_json.sql} FROM "{table.db_table}" WHERE "{table.pk.column}" = own.last)'  # noqa: S608
 
 
 _kept_list = lru_cache(maxsize=256)(_list_statement)

@@ -1,5 +1,7 @@
 """A row and its event by one statement: what `RecordedModel.save` does where nothing else changes."""
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -19,27 +21,32 @@ from tasks.events.record import APPENDED, publish
 from tasks.resources.etags import etag, require_match
 from tasks.resources.fast.hooks import Fast
 from tasks.resources.fast.reading import answer, attributes, key_of, row_statement
+from tasks.resources.fields import unless_taken
 from tasks.resources.models import RecordedModel
 
 TRIES = 3  # for a change that others come before; then it waits for them, in the plain way
 
 
 def create(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
-    row = fast.model(user_id=owner_id(request.user), **_validated(fast.whole, request.data))
+    if _refers(fast, request.data, new=True):
+        return None
+    given = _validated(fast.new, request.data)
+    row = fast.model(user_id=owner_id(request.user), **given)
     row.stamp(None)
-    row.derive(None)
     if row.follow_up(None):
         return None
+    row.derive(None)
     values = [_adapted(field, getattr(row, field.attname)) for field in row._meta.concrete_fields]
     event_type = row.event_type("created")
-    written = fetch_acting(row.user_id, _insertion(fast), [*values, row.user_id, event_type])
+    with unless_taken(fast.model, row.pk) if "id" in given else nullcontext():
+        written = fetch_acting(row.user_id, _insertion(fast), [*values, row.user_id, event_type])
     headers = view.get_success_headers({"id": row.pk})
     return _told(row, event_type, written, status.HTTP_201_CREATED, **headers)
 
 
 def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpResponse | None:
     key, owner = key_of(view), owner_id(request.user)
-    if key is None:
+    if key is None or _refers(fast, request.data, whole=whole):
         return None
     view_class: Any = type(view)
     statement = row_statement(view_class, as_json=False)
@@ -58,13 +65,27 @@ def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpRespo
         for name, value in _validated(form, request.data).items():
             setattr(after, name, value)
         after.stamp(before)
-        after.derive(before)
         if after.follow_up(before):
             return None
+        after.derive(before)
         event_type = after.event_type("updated")
         if written := _swapped(fast, before, after, event_type):
             return _told(after, event_type, written)
     return None
+
+
+def _refers(fast: Fast, body: Any, *, new: bool = False, whole: bool = False) -> bool:
+    """Whether a body refers to other rows, which are looked for, and locked, in the plain way.
+
+    It does so too where it takes such references off: by an empty list, or by leaving them out of PUT.
+    """
+    if not isinstance(body, Mapping):
+        return False
+    if new:
+        many = any(body.get(name, []) != [] for name in fast.many)
+    else:
+        many = any(whole or name in body for name in fast.many)
+    return many or any(body.get(name) for name in fast.references)
 
 
 def _validated(form: Any, body: Any) -> dict[str, Any]:

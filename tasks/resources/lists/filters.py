@@ -23,10 +23,16 @@ class _ParameterField(forms.Field):
         if value is None:
             return None
         try:
+            if isinstance(value, list):
+                return [self.parameter.run_validation(each) for each in value]
             return self.parameter.run_validation(value)
         except serializers.ValidationError as error:
             detail: Any = error.detail
             raise forms.ValidationError([str(message) for message in detail]) from None
+
+
+class _ListField(_ParameterField):
+    widget = forms.MultipleHiddenInput  # asks for all values of a parameter
 
 
 class ParameterFilter(django_filters.Filter):
@@ -38,6 +44,12 @@ class ParameterFilter(django_filters.Filter):
         """`parameter` is the field; the other arguments are those of `Filter`."""
         super().__init__(*args, parameter=parameter, **kwargs)
         self.parameter = parameter
+
+
+class RepeatableFilter(ParameterFilter):
+    """One whose parameter may be given more than once: its value is a list."""
+
+    field_class = _ListField
 
 
 class SearchFilter(ParameterFilter):
@@ -65,8 +77,8 @@ class StrictFilters(DjangoFilterBackend):
         filterset: Any = self.get_filterset(request, queryset, view)
         if filterset is None:
             return queryset
-        for name in filterset.filters:
-            if len(filterset.data.getlist(name)) > 1:
+        for name, each in filterset.filters.items():
+            if not isinstance(each, RepeatableFilter) and len(filterset.data.getlist(name)) > 1:
                 raise BadParameter(f"{name}: Give it once.")
         if not filterset.is_valid():
             faults = (f"{name}: {' '.join(said)}" for name, said in filterset.errors.items())
@@ -74,8 +86,16 @@ class StrictFilters(DjangoFilterBackend):
         return filterset.qs
 
 
+def columns_of(view: Any) -> dict[str, str]:
+    """The columns behind the names of orderings, where they differ."""
+    return getattr(view, "ordering_columns", {})
+
+
 class StrictOrdering(OrderingFilter):
-    """REST framework's ordering by one of `ordering_fields`; 400 for any other."""
+    """REST framework's ordering by one of `ordering_fields`; 400 for any other.
+
+    What is sorted by another column than the one it is named after stands in `ordering_columns`.
+    """
 
     def choices(self, request: Any, queryset: Any, view: Any) -> list[str]:
         if getattr(view, "ordering_fields", None) is None:
@@ -89,7 +109,10 @@ class StrictOrdering(OrderingFilter):
             return self.get_default_ordering(view)
         choices = serializers.ChoiceField(names)
         chosen = parameter(parameters_of(request), str(self.ordering_param), choices)
-        return self.get_default_ordering(view) if chosen is None else [chosen]
+        if chosen is None:
+            return self.get_default_ordering(view)
+        sign, name = ("-", chosen[1:]) if chosen.startswith("-") else ("", chosen)
+        return [sign + columns_of(view).get(name, name)]
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         choices = self.choices(view.request, view.queryset, view)

@@ -8,12 +8,15 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, cast
+from uuid import UUID
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import QueryDict
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
+
+from accounts.owned.viewsets import UUID_TEXT
 
 
 class BadParameter(ParseError):
@@ -129,3 +132,20 @@ class WholeNumberParameter(serializers.IntegerField):
         if not re.fullmatch(r"-?[0-9]{1,20}", str(data)):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class KeyParameter(serializers.CharField):
+    """An id, or the word `none`. Whether there is such a row is not asked."""
+
+    default_error_messages = {"invalid": "Expected an id."}
+
+    def __init__(self, *, or_none: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.or_none = or_none
+
+    def to_internal_value(self, data: Any) -> Any:
+        if self.or_none and data == "none":
+            return data
+        if not UUID_TEXT.fullmatch(data):
+            self.fail("invalid")
+        return UUID(data)

@@ -61,6 +61,12 @@ class DatabaseOperations(operations.DatabaseOperations):
             return missing
         return missing if moment is None else moment
 
+    def convert_datefield_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        try:
+            return super().convert_datefield_value(value, expression, connection)
+        except UNREADABLE:
+            return None if expression.output_field.null else NO_MOMENT.date()
+
     def convert_uuidfield_value(self, value: Any, expression: Any, connection: Any) -> Any:
         try:
             return super().convert_uuidfield_value(value, expression, connection)

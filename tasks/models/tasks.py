@@ -1,38 +1,40 @@
-"""Tasks and their notifications: what they hold, and what is true of every one of them."""
+"""Tasks: what they hold, and what is true of every one of them."""
 
 import re
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
-from tasks.events.models import Epoch, Event, Person, Stream
-from tasks.push.models import PushDelivery, PushSubscription
-from tasks.resources.idempotency import KeptAnswer
+from accounts.owned.models import OwnedModel
+from tasks.models.lists import Label, Project
+from tasks.models.preferences import Preferences
 from tasks.resources.limits import InCalendar
-from tasks.resources.models import RecordedModel
+from tasks.resources.positioned import PositionedModel
 from tasks.resources.querysets import RecordedQuerySet
-from tasks.rules.moments import now
-from tasks.rules.reminders import Kind, State, next_moment
+from tasks.rules.days import end_of_day
+from tasks.rules.reminders import State, next_moment
 from tasks.rules.search import MAX_TERM, searchable, words
-
-__all__ = [
-    "Epoch",
-    "Event",
-    "KeptAnswer",
-    "Notification",
-    "Person",
-    "PushDelivery",
-    "PushSubscription",
-    "Stream",
-    "Task",
-]
 
 LONG_WORD = 32  # characters
 # What an index of trigrams knows words by; for one without, it would be read from end to end.
 TRIGRAM = re.compile(r"[^\W_]{3}")
+
+
+def _with_and_without(name: str, index: str) -> list[models.Index]:
+    """Indexes of the tasks that have a value, and of those that have none."""
+    having, lacking = Q(**{f"{name}__isnull": False}), Q(**{f"{name}__isnull": True})
+    return [
+        models.Index(fields=["user_id", name, "id"], condition=having, name=index),
+        models.Index(fields=["user_id", "id"], condition=lacking, name=f"{index}_lacking"),
+    ]
+
+
+class Priority(models.IntegerChoices):
+    NONE, LOW, MEDIUM, HIGH, URGENT = range(5)
 
 
 class TaskQuerySet(RecordedQuerySet["Task"]):
@@ -53,7 +55,7 @@ class TaskQuerySet(RecordedQuerySet["Task"]):
         return found
 
 
-class Task(RecordedModel):
+class Task(PositionedModel):
     """Something to do. Its owner never changes."""
 
     text = models.CharField(max_length=500)
@@ -61,7 +63,17 @@ class Task(RecordedModel):
     completed = models.BooleanField(default=False)
     completed_at = models.DateTimeField(null=True, editable=False)
     deadline = models.DateTimeField(null=True, blank=True)
+    due_on = models.DateField(null=True, blank=True)
+    # The moment by which tasks are due: the deadline, or the end of the day in the owner's time zone.
+    due_at = models.DateTimeField(null=True, editable=False)
     order = models.IntegerField(default=0)
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.NONE, db_default=0)
+    rank = models.SmallIntegerField(null=True, editable=False)  # the priority, where there is one
+    # No index of its own: one of those below begins with it.
+    project = models.ForeignKey(
+        Project, models.SET_NULL, null=True, blank=True, db_index=False, related_name="tasks"
+    )
+    labels = models.ManyToManyField(Label, through="TaskLabel", blank=True, related_name="tasks")
     search_text = models.TextField(editable=False)
     # When `send_reminders` has to look at the task again; too early is harmless.
     next_reminder_at = models.DateTimeField(null=True, editable=False)
@@ -71,22 +83,22 @@ class Task(RecordedModel):
     # `send_reminders` moves it when it has told the owner something that a change may withdraw.
     compared = ("next_reminder_at",)
 
-    class Meta(RecordedModel.Meta):
-        # One index for each way of listing, in both directions: owner, sort key, id. Tasks without
-        # a deadline come last both ways, so they are listed apart.
+    class Meta(PositionedModel.Meta):
+        # One index for each way of listing, in both directions: owner, sort key, id. Tasks without a
+        # value come last both ways, so they are listed apart.
         indexes = [
-            *RecordedModel.Meta.indexes,
+            *PositionedModel.Meta.indexes,
             models.Index(fields=["user_id", "updated_at", "id"], name="task_updated"),
             models.Index(fields=["user_id", "order", "id"], name="task_order"),
+            *_with_and_without("due_at", "task_due"),
+            *_with_and_without("rank", "task_rank"),
+            *_with_and_without("completed_at", "task_completed"),
             models.Index(
-                fields=["user_id", "deadline", "id"],
-                condition=Q(deadline__isnull=False),
-                name="task_deadline",
-            ),
-            models.Index(
-                fields=["user_id", "id"],
-                condition=Q(deadline__isnull=True),
-                name="task_no_deadline",
+                F("project"),
+                F("created_at").desc(),
+                F("id").desc(),
+                condition=Q(project__isnull=False),
+                name="task_project",
             ),
             # For `send_reminders`: everybody's, the longest due first.
             models.Index(
@@ -96,7 +108,7 @@ class Task(RecordedModel):
             ),
         ]
         constraints = [
-            *RecordedModel.Meta.constraints,
+            *PositionedModel.Meta.constraints,
             models.CheckConstraint(condition=~Q(text=""), name="task_text_not_empty"),
             models.CheckConstraint(
                 condition=Q(completed=True, completed_at__isnull=False)
@@ -107,17 +119,21 @@ class Task(RecordedModel):
                 fields=["deadline", "completed_at", "next_reminder_at", "created_at", "updated_at"],
                 name="task_in_calendar",
             ),
+            InCalendar(fields=["due_on", "due_at"], name="task_days_in_calendar"),
         ]
 
     def __str__(self) -> str:
         return self.text
 
     def derive(self, before: Self | None) -> None:
-        """`completed_at`, what search compares, and when reminders are looked at again."""
+        """What follows from the columns that people set. Raises `ValidationError` for two dates at once."""
+        super().derive(before)
+        self._settle_dates(before)
         if not self.completed:
             self.completed_at = None
         elif self.completed_at is None:
             self.completed_at = self.updated_at
+        self.rank = self.priority or None
         self.search_text = searchable(self.text, self.description)
         if before is None or self._moved(before):
             # As if nothing had been made for this deadline: `send_reminders` looks at what was.
@@ -125,15 +141,36 @@ class Task(RecordedModel):
         else:
             self.next_reminder_at = before.next_reminder_at
 
+    def _settle_dates(self, before: "Task | None") -> None:
+        """One date at most: setting one of them clears the other."""
+        if self.deadline is not None and self.due_on is not None:
+            if before is None or None not in (before.deadline, before.due_on):
+                raise ValidationError({"due_on": "Give a deadline or a day, not both."})
+            if before.due_on is None:
+                self.deadline = None
+            else:
+                self.due_on = None
+        if before is None or self.dates() != before.dates():
+            self.due_at = self.deadline
+            if self.due_on is not None:
+                zone = Preferences.of(self.user_id).time_zone
+                self.due_at = end_of_day(self.due_on, zone)
+
+    def dates(self) -> tuple[Any, Any]:
+        return self.deadline, self.due_on
+
     def _moved(self, before: "Task") -> bool:
         """Whether notifications of the task as it was may no longer hold."""
-        return (self.completed, self.deadline) != (before.completed, before.deadline)
+        return (self.completed, *self.dates()) != (before.completed, *before.dates())
 
     def follow_up(self, before: Self | None) -> bool:
-        """Unread notifications that no longer hold are withdrawn, where there can be any.
+        """A day is one of its owner's time zone, and unread notifications that no longer hold are
+        withdrawn, where there can be any.
 
         Whoever makes one moves `next_reminder_at` on from where the deadline puts it.
         """
+        if self.due_on is not None and (before is None or self.due_on != before.due_on):
+            return True
         return (
             before is not None
             and self._moved(before)
@@ -142,70 +179,27 @@ class Task(RecordedModel):
         )
 
     def write_follow_up(self, before: Self | None) -> None:
+        if before is None:
+            return
         gone = self.notifications.unread()
-        if not self.completed and self.deadline is not None:
-            gone = gone.exclude(deadline=self.deadline)
+        if not self.completed and self.dates() != (None, None):
+            gone = gone.exclude(deadline=self.deadline, due_on=self.due_on)
         gone.delete()
 
 
-class NotificationQuerySet(RecordedQuerySet["Notification"]):
-    def unread(self) -> Self:
-        return self.filter(read_at__isnull=True)
-
-    def mark_read(self) -> int:
-        """Mark up to 100 that are unread; the number of them, 0 when there are no more."""
-        batch = self.unread().order_by("pk").values_list("pk", flat=True)[:100]
-        return self.unread().filter(pk__in=list(batch)).update(read_at=now())
-
-
-class Notification(RecordedModel):
-    """What the owner of a task is told about its deadline.
-
-    It holds while the task is not done and has the deadline it was made for. One that was read stays
-    after that, and keeps its kind from being made again should the deadline come back.
-    """
+class TaskLabel(OwnedModel):
+    """That a task has a label."""
 
     # No index of its own: the constraint's begins with it.
-    task = models.ForeignKey(
-        Task, on_delete=models.CASCADE, related_name="notifications", db_index=False
-    )
-    type = models.CharField(max_length=40, choices=[(kind.value, kind.value) for kind in Kind])
-    title = models.CharField(max_length=100)
-    message = models.CharField(max_length=1000)
-    deadline = models.DateTimeField()
-    read_at = models.DateTimeField("read", null=True)
+    task = models.ForeignKey(Task, models.CASCADE, related_name="+", db_index=False)
+    label = models.ForeignKey(Label, models.CASCADE, related_name="+")
 
-    objects: ClassVar[NotificationQuerySet] = NotificationQuerySet.as_manager()  # type: ignore[assignment]
-
-    event_names = {"created": "created", "updated": "read", "deleted": "withdrawn"}
-
-    class Meta(RecordedModel.Meta):
+    class Meta(OwnedModel.Meta):
+        indexes = [models.Index(fields=["user_id", "label", "task"], name="task_label_owner")]
         constraints = [
-            *RecordedModel.Meta.constraints,
-            models.UniqueConstraint(
-                fields=["task", "type", "deadline"], name="notification_once_per_deadline"
-            ),
-            InCalendar(
-                fields=["deadline", "read_at", "created_at", "updated_at"],
-                name="notification_in_calendar",
-            ),
-        ]
-        indexes = [
-            *RecordedModel.Meta.indexes,
-            models.Index(
-                F("user_id"),
-                F("created_at").desc(),
-                F("id").desc(),
-                condition=Q(read_at__isnull=True),
-                name="notification_unread",
-            ),
+            *OwnedModel.Meta.constraints,
+            models.UniqueConstraint(fields=["task", "label"], name="task_label_once"),
         ]
 
     def __str__(self) -> str:
-        return self.title
-
-    def mark_read(self) -> None:
-        """Mark it, once: the first time counts."""
-        if self.read_at is None:
-            self.read_at = now()
-            self.save(update_fields=["read_at"])
+        return f"{self.task_id} {self.label_id}"

@@ -1,0 +1,72 @@
+"""What a person wants of days and reminders (docs/api.md section 7)."""
+
+from typing import Any, ClassVar, Self, cast
+
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import connection, models
+
+from tasks.resources.models import RecordedModel
+from tasks.rules.days import end_of_day, is_zone
+
+MAX_REMIND_BEFORE = 7 * 24 * 60  # minutes
+
+
+def require_zone(name: str) -> None:
+    """Raise `ValidationError` where no IANA time zone has this name."""
+    if not is_zone(name):
+        raise ValidationError("There is no such time zone.")
+
+
+class Preferences(RecordedModel):
+    """One row for each person who has changed any; for all others these defaults hold."""
+
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[require_zone])
+    remind_at = models.CharField(
+        max_length=5,
+        default="09:00",
+        validators=[RegexValidator(r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", "Expected HH:MM.")],
+    )
+    remind_before = models.IntegerField(  # minutes
+        null=True,
+        default=30,
+        validators=[MinValueValidator(0), MaxValueValidator(MAX_REMIND_BEFORE)],
+    )
+    push = models.BooleanField(default=True)
+
+    event_names: ClassVar = {"updated": "updated"}
+
+    class Meta(RecordedModel.Meta):
+        verbose_name_plural = "preferences"
+        indexes: ClassVar[list[models.Index]] = []
+        constraints = [
+            *RecordedModel.Meta.constraints,
+            models.UniqueConstraint(fields=["user_id"], name="preferences_one_of_a_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.time_zone}"
+
+    @classmethod
+    def of(cls, user_id: str) -> Self:
+        """Somebody's preferences as they are now: stored, or the defaults.
+
+        Inside a transaction they stay so until its end, as what follows from them is written in it.
+        """
+        rows: Any = cls.objects.filter(user_id=user_id)
+        if not connection.in_atomic_block:
+            return rows.first() or cls(user_id=user_id)
+        rows.get_or_create(defaults={"user_id": user_id})
+        return cast("Self", rows.select_for_update(no_key=True).get())
+
+    def follow_up(self, before: Self | None) -> bool:
+        return before is not None and self.time_zone != before.time_zone
+
+    def write_follow_up(self, before: Self | None) -> None:
+        """Days end at other moments."""
+        tasks: Any = apps.get_model("tasks", "Task").objects
+        theirs = tasks.filter(user_id=self.user_id, due_on__isnull=False)
+        for day in theirs.order_by("due_on").values_list("due_on", flat=True).distinct():
+            at = end_of_day(day, self.time_zone)
+            theirs.filter(due_on=day).update_unrecorded(due_at=at)
