@@ -79,7 +79,7 @@ class PreferencesViewSet(
         owner = owner_id(self.request.user)
         if self.request.method in SAFE_METHODS:
             return self.get_queryset().first() or Preferences(user_id=owner)
-        preferences = Preferences.of(owner)
+        preferences = Preferences.to_change(owner)
         require_match(self.request, etag(preferences.version))
         return preferences
 

@@ -9,8 +9,9 @@ from django.db import connection, models
 
 from tasks.resources.models import RecordedModel
 from tasks.rules.days import end_of_day, is_zone
+from tasks.rules.reminders import MAX_REMIND_BEFORE, Wishes
 
-MAX_REMIND_BEFORE = 7 * 24 * 60  # minutes
+OF_MOMENTS = ("time_zone", "remind_at", "remind_before")  # what reminders depend on
 
 
 def require_zone(name: str) -> None:
@@ -60,13 +61,37 @@ class Preferences(RecordedModel):
         rows.get_or_create(defaults={"user_id": user_id})
         return cast("Self", rows.select_for_update(no_key=True).get())
 
+    @classmethod
+    def to_change(cls, user_id: str) -> Self:
+        """The same, to be changed in this transaction.
+
+        Locks are taken in the order of everybody: tasks, as whoever gives one a day has locked it
+        before it asks in which zone, and then preferences.
+        """
+        dated = _tasks_of(user_id).filter(due_at__isnull=False).order_by("pk")
+        list(dated.select_for_update(no_key=True).values_list("pk"))
+        return cls.of(user_id)
+
+    def wishes(self) -> Wishes:
+        """What `send_reminders` goes by; in UTC where the data of this server have no such zone."""
+        zone = self.time_zone if is_zone(self.time_zone) else "UTC"
+        return Wishes(zone, self.remind_at, self.remind_before)
+
     def follow_up(self, before: Self | None) -> bool:
-        return before is not None and self.time_zone != before.time_zone
+        was = before or type(self)()
+        return any(getattr(self, name) != getattr(was, name) for name in OF_MOMENTS)
 
     def write_follow_up(self, before: Self | None) -> None:
-        """Days end at other moments."""
-        tasks: Any = apps.get_model("tasks", "Task").objects
-        theirs = tasks.filter(user_id=self.user_id, due_on__isnull=False)
-        for day in theirs.order_by("due_on").values_list("due_on", flat=True).distinct():
-            at = end_of_day(day, self.time_zone)
-            theirs.filter(due_on=day).update_unrecorded(due_at=at)
+        """Days end at other moments, and reminders are due at others."""
+        theirs = _tasks_of(self.user_id)
+        if before is None or self.time_zone != before.time_zone:
+            with_day = theirs.filter(due_on__isnull=False).order_by("due_on")
+            for day in with_day.values_list("due_on", flat=True).distinct():
+                at = end_of_day(day, self.time_zone)
+                theirs.filter(due_on=day).update_unrecorded(due_at=at)
+        theirs.arm_again()
+
+
+def _tasks_of(user_id: str) -> Any:
+    tasks: Any = apps.get_model("tasks", "Task").objects
+    return tasks.filter(user_id=user_id)

@@ -15,8 +15,8 @@ from tasks.models.preferences import Preferences
 from tasks.resources.limits import InCalendar
 from tasks.resources.positioned import PositionedModel
 from tasks.resources.querysets import RecordedQuerySet
-from tasks.rules.days import end_of_day
-from tasks.rules.reminders import State, next_moment
+from tasks.rules.days import FIRST, end_of_day
+from tasks.rules.reminders import AHEAD, first_look
 from tasks.rules.search import MAX_TERM, searchable, words
 
 LONG_WORD = 32  # characters
@@ -54,6 +54,15 @@ class TaskQuerySet(RecordedQuerySet["Task"]):
                 found = found.filter(search_text__regex=re.escape(word))
         return found
 
+    def arm_again(self) -> None:
+        """Let `send_reminders` look at these again, as their owners want to be reminded otherwise now.
+
+        At all of them: one that it looks at meanwhile is locked, and set back after it.
+        """
+        waiting = self.filter(next_reminder_at__isnull=False)
+        waiting = waiting.filter(due_at__gte=FIRST + AHEAD)  # the calendar has such a moment
+        waiting.update_unrecorded(next_reminder_at=F("due_at") - AHEAD)
+
 
 class Task(PositionedModel):
     """Something to do. Its owner never changes."""
@@ -75,12 +84,15 @@ class Task(PositionedModel):
     )
     labels = models.ManyToManyField(Label, through="TaskLabel", blank=True, related_name="tasks")
     search_text = models.TextField(editable=False)
-    # When `send_reminders` has to look at the task again; too early is harmless.
+    # When `send_reminders` has to look at the task again: it knows what the owner wants. Too early is
+    # harmless.
     next_reminder_at = models.DateTimeField(null=True, editable=False)
+    # Whether it has told the owner anything of the present date; of rows of before, it may have.
+    reminded = models.BooleanField(default=False, db_default=True, editable=False)
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
 
-    # `send_reminders` moves it when it has told the owner something that a change may withdraw.
+    # `send_reminders` moves it whenever it looks, also when it tells the owner what a change may withdraw.
     compared = ("next_reminder_at",)
 
     class Meta(PositionedModel.Meta):
@@ -136,10 +148,11 @@ class Task(PositionedModel):
         self.rank = self.priority or None
         self.search_text = searchable(self.text, self.description)
         if before is None or self._moved(before):
-            # As if nothing had been made for this deadline: `send_reminders` looks at what was.
-            self.next_reminder_at = next_moment(State(self.completed, self.deadline))
+            # As if nothing had been made for this date: `send_reminders` looks at what was.
+            self.next_reminder_at = None if self.completed else first_look(self.due_at)
+            self.reminded = False
         else:
-            self.next_reminder_at = before.next_reminder_at
+            self.next_reminder_at, self.reminded = before.next_reminder_at, before.reminded
 
     def _settle_dates(self, before: "Task | None") -> None:
         """One date at most: setting one of them clears the other."""
@@ -155,6 +168,8 @@ class Task(PositionedModel):
             if self.due_on is not None:
                 zone = Preferences.of(self.user_id).time_zone
                 self.due_at = end_of_day(self.due_on, zone)
+        else:
+            self.due_at = before.due_at
 
     def dates(self) -> tuple[Any, Any]:
         return self.deadline, self.due_on
@@ -165,17 +180,11 @@ class Task(PositionedModel):
 
     def follow_up(self, before: Self | None) -> bool:
         """A day is one of its owner's time zone, and unread notifications that no longer hold are
-        withdrawn, where there can be any.
-
-        Whoever makes one moves `next_reminder_at` on from where the deadline puts it.
-        """
+        withdrawn, where there can be any."""
         if self.due_on is not None and (before is None or self.due_on != before.due_on):
             return True
         return (
-            before is not None
-            and self._moved(before)
-            and not before.completed
-            and before.next_reminder_at != next_moment(State(False, before.deadline))
+            before is not None and before.reminded and self._moved(before) and not before.completed
         )
 
     def write_follow_up(self, before: Self | None) -> None:

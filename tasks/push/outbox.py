@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Min, Q
 from django.utils import timezone
 
-from tasks.models import Notification
+from tasks.models import Notification, Preferences
 from tasks.push.models import PushDelivery, PushSubscription
 from tasks.resources.wire import shown
 
@@ -83,8 +83,9 @@ def queue(
 
 
 def _who_wants_pushes(owners: Collection[str]) -> Collection[str]:
-    """Of these people, those who want their reminders pushed."""
-    return owners
+    """Of these people, those who want their reminders pushed: all who have not said otherwise."""
+    said_no = Preferences.objects.filter(user_id__in=owners, push=False)
+    return {*owners}.difference(said_no.values_list("user_id", flat=True))
 
 
 def claim(most: int, *, failing: bool) -> list[Job]:

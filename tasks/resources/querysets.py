@@ -82,12 +82,7 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
             derived = row.derive_as_saved(was, {*names})
             columns.update(derived)
             as_saved.append(row._as_saved(was, {*names, *derived}))
-        fields = [self.model._meta.get_field(name) for name in sorted(columns)]
-        if on_postgresql():
-            self._update_many(as_saved, fields)
-        else:
-            django: Any = models.QuerySet(self.model, using=self.db)
-            django.bulk_update(as_saved, [field.name for field in fields], batch_size)
+        self.write_unrecorded(as_saved, sorted(columns), batch_size)
         stored = self._stored(rows)
         self._settle((row, stored[row.pk], before[row.pk]) for row in rows)
 
@@ -183,6 +178,19 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         A concurrent compare-and-swap fails where a column is among the model's `compared`.
         """
         return super().update(**values)
+
+    def write_unrecorded(
+        self, rows: Sequence[Any], names: Collection[str], batch_size: int | None = None
+    ) -> None:
+        """The same for rows that each have a value of their own, by one statement."""
+        if not rows:
+            return
+        fields = [self.model._meta.get_field(name) for name in names]
+        if on_postgresql():
+            self._update_many(rows, fields)
+        else:
+            django: Any = models.QuerySet(self.model, using=self.db)
+            django.bulk_update(rows, [field.name for field in fields], batch_size)
 
     def locked(self) -> list[Recorded]:
         """The rows, locked in the order of their keys; sorted by owner, whose streams are locked next."""

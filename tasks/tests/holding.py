@@ -17,18 +17,18 @@ from conftest import ALICE, Server, connect_as_everyone, sign
 PATIENCE = 60  # seconds; only a test that fails waits as long
 
 
-def until_somebody_waits() -> None:
-    """Return once another connection waits for a lock."""
+def until_somebody_waits(number: int = 1) -> None:
+    """Return once so many other connections wait for a lock."""
     end = time.monotonic() + 30
     waiting = (
-        "SELECT 1 FROM pg_stat_activity"
+        "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     with connection.cursor() as cursor:
         while time.monotonic() < end:
             cursor.execute("SELECT pg_stat_clear_snapshot()")  # else it shows what it showed before
             cursor.execute(waiting)
-            if cursor.fetchone() is not None:
+            if cursor.fetchone()[0] >= number:
                 return
             time.sleep(0.02)
     raise AssertionError("nobody waits")

@@ -13,14 +13,14 @@ from conftest import ALICE
 from tasks.due import send_due
 from tasks.models import Notification, Task
 from tasks.rules.ids import uuid7
-from tasks.rules.reminders import OFFSETS, Kind
+from tasks.rules.reminders import Kind
 from tasks.tests.calls import made
 from tasks.tests.holding import until_somebody_waits
 
 pytestmark = pytest.mark.django_db
 
 TEXTS = st.text(st.characters(exclude_categories=["C"]), max_size=20)
-# Few, so that they meet again; the first ones, for which there is no moment half an hour before.
+# Few, so that they meet again; the first ones, for which there is no moment a week before.
 DEADLINES = st.sampled_from(
     [
         None,
@@ -106,9 +106,7 @@ def test_notifications_are_locked_in_the_order_of_their_ids(alice_api):
     ]
     for note in notes:
         note.save()
-    Task.objects.filter(pk=task["id"]).update_unrecorded(
-        next_reminder_at=noon + OFFSETS[Kind.OVERDUE]
-    )
+    Task.objects.filter(pk=task["id"]).update_unrecorded(reminded=True)
 
     def finish() -> int:
         try:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.owned.acting import acting_as
 from accounts.users import CurrentUser
 from conftest import ALICE, BOB, connect_as_everyone, copied_database, environment_for, manage
+from tasks.due import send_due
 from tasks.models import Task
 from tasks.resources.limits import CALENDAR
 from tasks.resources.positioned import top_position
@@ -73,6 +74,29 @@ def test_tasks_of_before_have_places_and_dates_as_new_ones_do(at, monkeypatch):
         assert task.position == top_position(task.created_at)
         assert task.due_at == task.deadline
     assert dict(Task.objects.values_list("pk", "version")) == versions
+
+
+def test_days_and_preferences_of_before_are_heeded_by_reminders(at):
+    """Preferences were kept before anything went by them, and no pass looked at days."""
+    before = at("0019_indexes_of_lists")
+    now = timezone.now()
+    deadline = now + timedelta(days=3)
+    stamps = {"created_at": now, "updated_at": now}
+    for owner, remind_before in ((ALICE, 2 * 24 * 60), (BOB, 30)):
+        wanted = {"user_id": owner, "remind_before": remind_before, **stamps}
+        before.get_model("tasks", "Preferences").objects.create(**wanted)
+        for its in (
+            {"deadline": deadline, "due_at": deadline, "next_reminder_at": deadline},
+            {"due_on": deadline.date(), "due_at": deadline + timedelta(days=1)},
+        ):
+            before.get_model("tasks", "Task").objects.create(
+                user_id=owner, text="x", **its, **stamps
+            )
+
+    call_command("migrate", verbosity=0)
+
+    assert sum(send_due(deadline - timedelta(days=2))) == 1
+    assert sum(send_due(deadline + timedelta(days=2))) == 4
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="others are read whatever they hold")

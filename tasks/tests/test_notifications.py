@@ -14,7 +14,6 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import IntegrityError, connection, transaction
-from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from conftest import ALICE, ROOT, environment_for, new_database
@@ -316,14 +315,6 @@ def test_a_program_that_calls_the_command_keeps_its_own_signal_handlers():
     own = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     call_command("send_reminders", stdout=io.StringIO())
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == own
-
-
-def test_a_pass_looks_only_at_what_is_due(alice_api, task):
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        remind(NOON - minutes(31))
-    assert sum("tasks_task" in query["sql"] for query in queries) == 1
 
 
 def test_more_than_one_batch(alice_api):

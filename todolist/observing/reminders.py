@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.outages import DATABASE_ERRORS, database
 from accounts.owned.acting import acting_as_everyone
 from tasks.due import LAST_RUN
-from tasks.models import Task
+from tasks.models import Preferences, Task
 
 PATIENCE = 1.0  # seconds that database and cache may take
 ENOUGH = 1000  # reminders that are looked at
@@ -44,9 +44,15 @@ def _ask() -> tuple[float, float | None]:
         with acting_as_everyone():
             now = timezone.now()
             due = Task.objects.filter(next_reminder_at__lte=now).order_by("next_reminder_at")
-            moments = [*due.values_list("next_reminder_at", "updated_at")[:ENOUGH]]
-        # One whose date had passed when it was given waits since then, and not since that date.
-        waits = ((now - max(due_at, changed)) for due_at, changed in moments if due_at)
+            moments = [*due.values_list("next_reminder_at", "updated_at", "user_id")[:ENOUGH]]
+            people = {owner for *_, owner in moments}
+            wanted = Preferences.objects.filter(user_id__in=people)
+            since = dict(wanted.values_list("user_id", "updated_at"))
+        # One whose date had passed when it was given waits since then, and not since that date; so do
+        # those whose owner wants to be reminded otherwise.
+        waits = (
+            now - max(at, changed, since.get(owner, at)) for at, changed, owner in moments if at
+        )
         lag = max(waits, default=timedelta()).total_seconds()
     finally:
         connections.close_all()
