@@ -5,6 +5,8 @@ from typing import Any
 from django_filters import FilterSet
 from rest_framework import serializers
 
+from accounts.users import owner_id
+from tasks.models.agenda import DUE, Day
 from tasks.resources.fields import TimestampField
 from tasks.resources.lists.filters import ParameterFilter, RepeatableFilter, SearchFilter
 from tasks.resources.lists.query import FlagParameter, KeyParameter, WholeNumberParameter
@@ -45,6 +47,18 @@ class AnyOfFilter(RepeatableFilter):
         return qs.filter(**{f"{self.field_name}__in": value}) if value else qs
 
 
+class DueFilter(ParameterFilter):
+    """Open tasks by the clock and the calendar of who asks."""
+
+    plain = True
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        if value is None:
+            return qs
+        filterset: Any = self.parent  # type: ignore[attr-defined]
+        return qs.due(value, Day.of(owner_id(filterset.request.user)))
+
+
 class TaskFilters(FilterSet):
     completed = ParameterFilter(FlagParameter())
     search = SearchFilter(
@@ -52,6 +66,10 @@ class TaskFilters(FilterSet):
     )
     deadline_before = ParameterFilter(TimestampField(), "due_at", "lt")
     deadline_after = ParameterFilter(TimestampField(), "due_at", "gt")
+    due = DueFilter(
+        serializers.ChoiceField(list(DUE)),
+        help_text="Open tasks of projects that are not archived, by the caller's time zone.",
+    )
     updated_since = ParameterFilter(TimestampField(), "updated_at", "gte")
     project = OwnKeyFilter(
         KeyParameter(or_none=True), help_text="Of this project; `none`: of no project."

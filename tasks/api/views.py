@@ -31,7 +31,15 @@ from tasks.api.serializers import (
     TaskSerializer,
 )
 from tasks.events.record import Position, replay
-from tasks.models import Label, Notification, NotificationQuerySet, Preferences, Project, Task
+from tasks.models import (
+    Label,
+    Notification,
+    NotificationQuerySet,
+    Preferences,
+    Project,
+    Task,
+)
+from tasks.models.agenda import Day, counts
 from tasks.resources.etags import etag, require_match
 from tasks.resources.lists.paging import link_to_next
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parameters_of
@@ -51,6 +59,26 @@ class TaskViewSet(RecordedViewSet[Task]):
         *("position", "priority", "completed_at"),
     ]
     ordering_columns = {"deadline": "due_at", "priority": "rank"}
+
+    @described(
+        operation_id="countTasks",
+        summary="Count tasks",
+        description="Open ones by when they are due, as `due=` has it, and by project and label; "
+        "those of archived projects are not counted.",
+        responses=inline_serializer(
+            "TaskCounts",
+            {
+                **dict.fromkeys(("open", "completed", "overdue", "today", "upcoming"), COUNT),
+                "no_date": COUNT,
+                "by_project": serializers.DictField(child=serializers.IntegerField(min_value=1)),
+                "by_label": serializers.DictField(child=serializers.IntegerField(min_value=1)),
+            },
+        ),
+        filters=False,
+    )
+    @action(detail=False)
+    def counts(self, request: Request) -> Response:
+        return Response(counts(request.user, Day.of(owner_id(request.user))))
 
 
 class ProjectViewSet(RecordedViewSet[Project]):

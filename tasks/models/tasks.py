@@ -10,11 +10,11 @@ from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
 from accounts.owned.models import OwnedModel
+from tasks.models.agenda import AgendaQuerySet
 from tasks.models.lists import Label, Project
 from tasks.models.preferences import Preferences
 from tasks.resources.limits import InCalendar
 from tasks.resources.positioned import PositionedModel
-from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.days import FIRST, end_of_day
 from tasks.rules.reminders import AHEAD, first_look
 from tasks.rules.search import MAX_TERM, searchable, words
@@ -37,7 +37,7 @@ class Priority(models.IntegerChoices):
     NONE, LOW, MEDIUM, HIGH, URGENT = range(5)
 
 
-class TaskQuerySet(RecordedQuerySet["Task"]):
+class TaskQuerySet(AgendaQuerySet["Task"]):
     def search(self, term: str) -> Self:
         """Tasks with every word of `term` in text or description, in any case; nothing is a wildcard.
 

@@ -1,6 +1,6 @@
 """Whether a viewset has left every documented hook as it came: then the fast way is its equal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -138,10 +138,21 @@ def _pure_filters(view_class: type[Any]) -> bool:
         and all(
             # One that filters in its own way has to say so by itself.
             each.method is None
-            and (type(each).filter is ParameterFilter.filter or vars(type(each)).get("pure"))
+            and (
+                type(each).filter is ParameterFilter.filter
+                or vars(type(each)).get("pure")
+                or vars(type(each)).get("plain")
+            )
             for each in filterset_class.base_filters.values()
         )
     )
+
+
+def plain_parameters(view_class: type[Any]) -> Iterator[str]:
+    """The parameters of lists that are filtered by more than parameters."""
+    filterset_class = getattr(view_class, "filterset_class", None)
+    filters = {} if filterset_class is None else filterset_class.base_filters
+    return (name for name, each in filters.items() if getattr(each, "plain", False))
 
 
 def _asks_no_object(permission: Any) -> bool:

@@ -17,7 +17,7 @@ from accounts.owned.viewsets import UUID_TEXT
 from accounts.users import CurrentUser, owner_id
 from tasks.events.record import POSITION, Position
 from tasks.resources.etags import etag, knows
-from tasks.resources.fast.hooks import Fast
+from tasks.resources.fast.hooks import Fast, plain_parameters
 from tasks.resources.fields import RecordedSerializer
 from tasks.resources.lists.keyset import cursor_of, ordering_of
 from tasks.resources.lists.paging import SHORT, link_to_next
@@ -105,8 +105,8 @@ def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
 
 
 def _list_statement(view_class: Any, query: str) -> ListStatement | None:
-    """Depends on the class and the query alone; `None` where the plain way has to say whether anything
-    knows all parameters.
+    """Depends on the class and the query alone; `None` where what the list holds does not, and where the
+    plain way has to say whether anything knows all parameters.
 
     Raises what filters and paginator raise.
     """
@@ -115,6 +115,8 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     view = view_class()
     view.request, view.args, view.kwargs, view.format_kwarg = Request(http), (), {}, None
     view.action, view.detail = "list", False
+    if any(name in parameters_of(view.request) for name in plain_parameters(view_class)):
+        return None
     rows = view.filter_queryset(_owned_rows(view))
     limit, keys, parts = view.paginator.plan(rows, view.request)
     shown = view_class.serializer_class().fields

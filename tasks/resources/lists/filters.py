@@ -39,6 +39,8 @@ class ParameterFilter(django_filters.Filter):
     """Compares a column with a parameter, which is read by a field of REST framework's."""
 
     field_class = _ParameterField
+    pure = False  # one that filters in its own way: by its parameter alone (`fast`)
+    plain = False  # by more than that: a list with this parameter is read in the plain way
 
     def __init__(self, parameter: Any, *args: Any, **kwargs: Any) -> None:
         """`parameter` is the field; the other arguments are those of `Filter`."""
