@@ -87,14 +87,20 @@ class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
             self._refuse_unknown()  # `UUID` itself takes braces, URNs and missing hyphens
         try:
             if by_key and self.request.method not in SAFE_METHODS and connection.in_atomic_block:
-                # Nobody else changes the row until the transaction ends; on SQLite nobody can.
-                self._owned_row().select_for_update().values_list("pk").first()
+                self.lock_row(self._owned_row())
             return super().get_object()
         except Http404:
             mine = by_key and self._owned_row().exists()
             if by_key and not mine and exists(self._owned_model, self._lookup_value):
                 raise PermissionDenied(IsOwner.message, IsOwner.code) from None
             self._refuse_unknown()
+
+    def lock_row(self, row: OwnedQuerySet[Owned]) -> None:
+        """Let nobody else change the row until the transaction ends; on SQLite nobody can.
+
+        What is to be locked before it, lest two requests wait for one another, is locked here, too.
+        """
+        row.select_for_update().values_list("pk").first()
 
     def perform_create(self, serializer: BaseSerializer[Any]) -> None:
         serializer.save(user_id=owner_id(self.request.user))

@@ -74,6 +74,9 @@ class TaskFilters(FilterSet):
     project = OwnKeyFilter(
         KeyParameter(or_none=True), help_text="Of this project; `none`: of no project."
     )
+    parent = OwnKeyFilter(
+        KeyParameter(or_none=True), help_text="Subtasks of this task; `none`: all that are none."
+    )
     label = AllOfFilter(
         KeyParameter(), "labels", help_text="With this label; repeated, with all of them."
     )

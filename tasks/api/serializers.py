@@ -57,12 +57,14 @@ class TaskSerializer(RecordedSerializer):
     priority = WholeNumberField(min_value=0, max_value=4, default=0)
     project_id = OwnedKeyField(Project, source="project", allow_null=True, default=None)
     label_ids = OwnedKeysField(Label, source="labels", max_length=MAX_LABELS)
+    parent_id = OwnedKeyField(Task, source="parent", allow_null=True, default=None)
 
     class Meta:
         model = Task
         fields = [
             "id", "user_id", "version", "text", "description", "completed", "completed_at",
-            "deadline", "due_on", "priority", "project_id", "label_ids", "position", "order", "created_at", "updated_at",
+            "deadline", "due_on", "priority", "project_id", "label_ids", "parent_id", "position", "order",
+            "created_at", "updated_at",
         ]  # fmt: skip
         extra_kwargs = {"description": {"trim_whitespace": False}}
         example = {"text": "Water the plants", "deadline": "2030-05-01T12:30:00Z"}

@@ -1,6 +1,8 @@
 """The REST door to tasks, notifications and events. Whose they are, the mixin knows."""
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.utils import (
@@ -20,7 +22,7 @@ from rest_framework.views import APIView
 from accounts.owned.acting import acting_as
 from accounts.owned.permissions import IsSignedIn
 from accounts.owned.views import described
-from accounts.owned.viewsets import in_own_transactions
+from accounts.owned.viewsets import UUID_TEXT, in_own_transactions
 from accounts.users import owner_id
 from tasks.api.filters import NotificationFilters, ProjectFilters, TaskFilters
 from tasks.api.serializers import (
@@ -40,6 +42,7 @@ from tasks.models import (
     Task,
 )
 from tasks.models.agenda import Day, counts
+from tasks.models.subtasks import lock_with_parents
 from tasks.resources.etags import etag, require_match
 from tasks.resources.lists.paging import link_to_next
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parameters_of
@@ -59,6 +62,18 @@ class TaskViewSet(RecordedViewSet[Task]):
         *("position", "priority", "completed_at"),
     ]
     ordering_columns = {"deadline": "due_at", "priority": "rank"}
+
+    def lock_row(self, row: Any) -> None:
+        """Parents are locked before their subtasks: the present one, and the one that the body names."""
+        if self.request.method not in ("PUT", "PATCH"):
+            super().lock_row(row)
+            return
+        keys = {UUID(self._lookup_value)}
+        body = self.request.data
+        parent = body.get("parent_id") if isinstance(body, Mapping) else None
+        if isinstance(parent, str) and UUID_TEXT.fullmatch(parent):
+            keys.add(UUID(parent))
+        lock_with_parents(Task.objects.owned_by(self.request.user), keys)
 
     @described(
         operation_id="countTasks",

@@ -4,17 +4,19 @@ import re
 from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
 from accounts.owned.models import OwnedModel
+from tasks.models import subtasks
 from tasks.models.agenda import AgendaQuerySet
 from tasks.models.lists import Label, Project
 from tasks.models.preferences import Preferences
 from tasks.resources.limits import InCalendar
 from tasks.resources.positioned import PositionedModel
+from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.days import FIRST, end_of_day
 from tasks.rules.reminders import AHEAD, first_look
 from tasks.rules.search import MAX_TERM, searchable, words
@@ -38,6 +40,25 @@ class Priority(models.IntegerChoices):
 
 
 class TaskQuerySet(AgendaQuerySet["Task"]):
+    def write(self, rows: Any, before: Any, *names: Any) -> None:
+        """Tasks that are written together with their parents follow them as they are now."""
+        at_hand = {row.pk: row for row in rows}
+        for row in rows:
+            if row.parent_id in at_hand:
+                before[row.pk].parent = at_hand[row.parent_id]
+        super().write(rows, before, *names)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """One by one; all subtasks that go with them are locked before the first goes."""
+        with transaction.atomic(using=self.db):
+            rows = [row.pk for row in self.locked()]
+            everyones: Any = RecordedQuerySet(self.model, using=self.db)
+            everyones.filter(Q(pk__in=rows) | Q(parent__in=rows)).locked()
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
     def search(self, term: str) -> Self:
         """Tasks with every word of `term` in text or description, in any case; nothing is a wildcard.
 
@@ -83,6 +104,11 @@ class Task(PositionedModel):
         Project, models.SET_NULL, null=True, blank=True, db_index=False, related_name="tasks"
     )
     labels = models.ManyToManyField(Label, through="TaskLabel", blank=True, related_name="tasks")
+    parent = models.ForeignKey(
+        "self", models.CASCADE, null=True, blank=True, db_index=False, related_name="subtasks"
+    )
+    # Whether there can be any; once it is true, it stays so.
+    may_have_subtasks = models.BooleanField(default=False, db_default=False, editable=False)
     search_text = models.TextField(editable=False)
     # When `send_reminders` has to look at the task again: it knows what the owner wants. Too early is
     # harmless.
@@ -92,8 +118,10 @@ class Task(PositionedModel):
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
 
-    # `send_reminders` moves it whenever it looks, also when it tells the owner what a change may withdraw.
-    compared = ("next_reminder_at",)
+    # `send_reminders` moves the one whenever it looks, also when it tells the owner what a change may
+    # withdraw; the first subtask sets the other.
+    compared = ("next_reminder_at", "may_have_subtasks")
+    lock_order = (F("parent").asc(nulls_first=True), "pk")
 
     class Meta(PositionedModel.Meta):
         # One index for each way of listing, in both directions: owner, sort key, id. Tasks without a
@@ -111,6 +139,13 @@ class Task(PositionedModel):
                 F("id").desc(),
                 condition=Q(project__isnull=False),
                 name="task_project",
+            ),
+            models.Index(
+                F("parent"),
+                F("created_at").desc(),
+                F("id").desc(),
+                condition=Q(parent__isnull=False),
+                name="task_parent",
             ),
             # For `send_reminders`: everybody's, the longest due first.
             models.Index(
@@ -138,8 +173,12 @@ class Task(PositionedModel):
         return self.text
 
     def derive(self, before: Self | None) -> None:
-        """What follows from the columns that people set. Raises `ValidationError` for two dates at once."""
+        """What follows from the columns that people set.
+
+        Raises `ValidationError` for two dates at once, and for a parent that cannot be one.
+        """
         super().derive(before)
+        subtasks.settle_place(self, before)
         self._settle_dates(before)
         if not self.completed:
             self.completed_at = None
@@ -183,11 +222,15 @@ class Task(PositionedModel):
         withdrawn, where there can be any."""
         if self.due_on is not None and (before is None or self.due_on != before.due_on):
             return True
+        if subtasks.follows(self, before):
+            return True
         return (
             before is not None and before.reminded and self._moved(before) and not before.completed
         )
 
     def write_follow_up(self, before: Self | None) -> None:
+        if subtasks.follows(self, before):
+            subtasks.follow(self, before)
         if before is None:
             return
         gone = self.notifications.unread()

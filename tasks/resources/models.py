@@ -47,6 +47,8 @@ class RecordedModel(OwnedModel):
     event_names: ClassVar = {"created": "created", "updated": "updated", "deleted": "deleted"}
     # Columns besides `version` that a compare-and-swap finds as they were read, or it fails.
     compared: ClassVar[tuple[str, ...]] = ()
+    # The order in which many of them are locked.
+    lock_order: ClassVar[tuple[Any, ...]] = ("pk",)
 
     class Meta(OwnedModel.Meta):
         abstract = True

@@ -193,8 +193,9 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
             django.bulk_update(rows, [field.name for field in fields], batch_size)
 
     def locked(self) -> list[Recorded]:
-        """The rows, locked in the order of their keys; sorted by owner, whose streams are locked next."""
-        rows = self.select_for_update(of=("self",)).order_by("pk")
+        """The rows, locked in the model's order; sorted by owner, whose streams are locked next."""
+        model: Any = self.model
+        rows = self.select_for_update(of=("self",)).order_by(*model.lock_order)
         return sorted(rows, key=attrgetter("user_id"))
 
     def _refuse(self, what: str) -> NoReturn:

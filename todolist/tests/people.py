@@ -61,6 +61,8 @@ def _value(field: Any, owner: str, rows: Rows) -> Any:
     """What a row of somebody's holds in a column; `None` for what comes by itself."""
     if field.name == "user_id":
         return owner
+    if field.is_relation and field.related_model is field.model:
+        return None
     if field.is_relation:
         return make(field.related_model, owner, rows).pk
     if (

@@ -76,7 +76,13 @@ CHANGES = st.fixed_dictionaries(
         "order": st.integers(-2, 2),
     },
 )
-DEFAULTS: Json = {"description": "", "completed": False, "deadline": None, "order": 0}
+DEFAULTS: Json = {
+    "description": "",
+    "completed": False,
+    "deadline": None,
+    "order": 0,
+    "parent_id": None,
+}
 WRITABLE = ("text", *DEFAULTS)
 
 
@@ -257,7 +263,48 @@ class Isolation(RuleBasedStateMachine):
             self.refused(response)
             return
         assert response.status_code == 200, response.content
+        if response.json()["completed"] and not task["completed"]:
+            self.complete_subtasks(person, task["id"])
         self.learn(person, response.json(), after, "task.updated")
+
+    def complete_subtasks(self, person: Person, parent: str) -> None:
+        """Those that are open are completed with it: each is an event before that of their parent."""
+        open_ones = [
+            task
+            for task in person.tasks.values()
+            if task["parent_id"] == parent and not task["completed"]
+        ]
+        shown = person.api.get("/events", {"since": len(person.events)}).json()
+        changed = [event["data"] for event in shown if event["type"] == "task.updated"][:-1]
+        assert {row["id"] for row in changed} == {task["id"] for task in open_ones}
+        for row in changed:
+            before = {name: person.tasks[row["id"]][name] for name in WRITABLE}
+            self.learn(person, row, {**before, "completed": True}, "task.updated")
+
+    @rule(who=WHO, which=WHICH, other=WHICH, new=st.booleans())
+    def put_below(self, who: int, which: int, other: int, new: bool) -> None:
+        """Make a subtask of a task, or a new one: of one's own, if they are where they can be."""
+        person, below, found = self.person(who), self.task(which), self.task(other)
+        if found is None or below is None:
+            return
+        (owner, task), (whose, parent) = below, found
+        body = {"text": "below", "parent_id": parent["id"]}
+        if new:
+            response = person.api.post("/tasks", body)
+        else:
+            response = person.api.patch(f"/tasks/{task['id']}", body)
+            if owner is not person:
+                self.refused(response)
+                return
+        has_some = any(each["parent_id"] == task["id"] for each in person.tasks.values())
+        bad = whose is not person or parent["parent_id"] is not None
+        if bad or (not new and (parent is task or (has_some and task["parent_id"] is None))):
+            assert (response.status_code, list(response.json())) == (400, ["parent_id"])
+            return
+        assert response.status_code == (201 if new else 200)
+        before = DEFAULTS if new else {name: task[name] for name in WRITABLE}
+        event = "task.created" if new else "task.updated"
+        self.learn(person, response.json(), {**before, **body}, event)
 
     def learn(self, person: Person, shown: Json, expected: Json, event: str) -> None:
         """Take over what only the server knows; everything else must be as expected."""
@@ -283,10 +330,12 @@ class Isolation(RuleBasedStateMachine):
             self.refused(response)
             return
         assert response.status_code == 204
-        del person.tasks[task["id"]]
-        for key in [key for key in person.notifications if key[0] == task["id"]]:
+        gone = [each["id"] for each in person.tasks.values() if each["parent_id"] == task["id"]]
+        for id in (task["id"], *gone):
+            del person.tasks[id]
+        for key in [key for key in person.notifications if key[0] in (task["id"], *gone)]:
             del person.notifications[key]
-        self.let_go(person, Task, task["id"])
+        self.let_go(person, Task, task["id"], *gone)
 
     @rule()
     def remind(self) -> None:
@@ -436,10 +485,10 @@ class Isolation(RuleBasedStateMachine):
         person.rows[resource.model][shown["id"]] = deepcopy(shown)
         return True
 
-    def let_go(self, person: Person, model: Any, id: str) -> None:
-        """What follows from a deletion for what refers to it: each is an event, in whatever order."""
-        expected = [(f"{model._meta.model_name}.deleted", id)]
-        gone = [(model, id)]
+    def let_go(self, person: Person, model: Any, *ids: str) -> None:
+        """What follows from deletions for what refers to it: each is an event, in whatever order."""
+        expected = [(f"{model._meta.model_name}.deleted", id) for id in ids]
+        gone = [(model, id) for id in ids]
         for lost, lost_id in gone:
             for resource in RESOURCES:
                 for name, field in resource.fields.items():

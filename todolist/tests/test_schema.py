@@ -316,7 +316,7 @@ def test_limits_and_fields_of_the_server_are_as_promised(document):
     sent = schemas["NewTask"]["properties"]
     assert sent.keys() == {
         *("id", "text", "description", "completed", "deadline", "due_on", "order"),
-        *("priority", "project_id", "label_ids"),
+        *("priority", "project_id", "label_ids", "parent_id"),
     }
     assert (sent["text"]["minLength"], sent["text"]["maxLength"]) == (1, 500)
     assert sent["description"]["maxLength"] == 2000
