@@ -7,7 +7,7 @@ PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test demo e2e generators cluster deployment faults check lint test-services proof mutants fuzz fix coverage \
-	bench bench-quick bench-devices bench-profile bench-search siege clean
+	bench bench-quick bench-devices bench-profile bench-search bench-days siege clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -164,6 +164,9 @@ bench-devices: .venv/installed benchmarks/.runtime/installed ## Show what each d
 
 bench-search: .venv/installed ## Measure search among 100,000 tasks of one person, and what its index costs; two minutes
 	@$(PY) -m benchmarks.search
+
+bench-days: .venv/installed ## Measure a pass of reminders over 100,000 due tasks, what their owners notice of it, and counts; two minutes
+	@$(PY) -m benchmarks.days
 
 siege: .venv/installed benchmarks/.runtime/installed ## Let one client do its worst, and see what others notice; four minutes; SIEGE="--before HEAD~9"
 	@$(PY) -m benchmarks.siege $(SIEGE)

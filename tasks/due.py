@@ -20,13 +20,14 @@ from django.db.models.fields.tuple_lookups import TupleGreaterThan
 
 from tasks.models import Notification, Preferences, Task
 from tasks.push.outbox import lock_subscriptions, queue
+from tasks.resources.fast.many import insert_many
 from tasks.rules.reminders import Kind, State, Wishes, due, upcoming, wording
 
 LAST_RUN = "reminders.last_run"  # in the cache: when one ended, in seconds since 1970
 
 WINDOW = 100_000  # tasks of which a pass knows the keys, so that a person's come in one batch
 # Tasks at once. While a batch commits, the people in it wait with their own changes, so small.
-BATCH = 200
+BATCH = 250
 
 
 def send_due(now: datetime) -> Iterator[int]:
@@ -87,7 +88,7 @@ def _make_notifications(keys: list[UUID], now: datetime) -> int:
         notification.pk = key
     subscriptions = lock_subscriptions({each.user_id for each in notifications})
     # Last, because this locks the owners' streams, in their order.
-    Notification.objects.bulk_create(notifications)
+    insert_many(Notification, notifications)
     queue(notifications, subscriptions)
     return len(notifications)
 
@@ -106,7 +107,7 @@ def _made(tasks: list[Task]) -> dict[UUID, set[Kind]]:
     """What was made for the present dates of these tasks."""
     made: dict[UUID, set[Kind]] = defaultdict(set)
     same_date = Q(deadline=F("task__deadline")) | Q(due_on=F("task__due_on"))
-    told = Notification.objects.filter(same_date, task__in=tasks)
+    told = Notification.objects.filter(same_date, task__in=[t.pk for t in tasks if t.reminded])
     for task_id, name in told.values_list("task_id", "type"):
         made[task_id].add(Kind(name))
     return made

@@ -4,7 +4,7 @@ The record is the truth; the bell only tells that there is something new.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -47,14 +47,25 @@ def record_all(user_id: str, given: Iterable[Change | None]) -> None:
     of the same owner wait, so this comes after whatever other rows have to be locked. Raises
     `TransactionManagementError` outside a transaction.
     """
+    record_of_many({user_id: given})
+
+
+def record_of_many(given: Mapping[str, Iterable[Change | None]]) -> None:
+    """The same for several owners at once, whose other writers all wait: in the order of their ids."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
-    changes = [change for change in given if change is not None]
-    if not changes:
+    by_owner = {
+        owner: changes
+        for owner in sorted(given)
+        if (changes := [change for change in given[owner] if change is not None])
+    }
+    if not by_owner:
         return
-    first = _append(user_id, changes)
-    for seq, (event_type, at, data) in enumerate(changes, start=first):
-        publish(user_id, seq, event_type, at, encode(data))
+    lasts = _append(by_owner)
+    for owner, changes in by_owner.items():
+        first = lasts[owner] - len(changes) + 1
+        for seq, (event_type, at, data) in enumerate(changes, start=first):
+            publish(owner, seq, event_type, at, encode(data))
 
 
 def publish(user_id: str, seq: int, event_type: str, at: datetime, data: str) -> None:
@@ -80,39 +91,44 @@ APPENDED = """
 """
 
 
-def _append(user_id: str, changes: Sequence[Change]) -> int:
-    """Write events under their owner's next numbers, and return the first of these."""
-    count = len(changes)
-    if on_postgresql():  # one round trip
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "WITH next AS (INSERT INTO tasks_stream (user_id, last_seq, pruned_seq)"
-                " VALUES (%s, %s, 0) ON CONFLICT (user_id)"
-                " DO UPDATE SET last_seq = tasks_stream.last_seq + excluded.last_seq"
-                " RETURNING user_id, last_seq"
-                "), event AS (INSERT INTO tasks_event (user_id, seq, type, at, data)"
-                " SELECT user_id, last_seq - %s + place, type, at, data::jsonb FROM next,"
-                " unnest(%s::text[], %s::timestamptz[], %s::text[])"
-                " WITH ORDINALITY AS change (type, at, data, place)"
-                ") SELECT last_seq FROM next",
-                [
-                    *(user_id, count, count),
-                    [change.type for change in changes],
-                    [change.at for change in changes],
-                    [json.dumps(change.data) for change in changes],
-                ],
-            )
-            return int(cursor.fetchone()[0]) - count + 1
-    # SQLite has one writer at a time.
+def _append(by_owner: Mapping[str, Sequence[Change]]) -> dict[str, int]:
+    """Write events under their owners' next numbers, and return each owner's last."""
+    if not on_postgresql():  # SQLite has one writer at a time
+        return {owner: _append_to(owner, changes) for owner, changes in by_owner.items()}
+    # How many of the owner's events follow, beside each of them.
+    rows = [
+        (owner, len(changes) - place, change.type, change.at, json.dumps(change.data))
+        for owner, changes in by_owner.items()
+        for place, change in enumerate(changes, start=1)
+    ]
+    counts = [len(changes) for changes in by_owner.values()]
+    with connection.cursor() as cursor:  # one round trip
+        cursor.execute(
+            "WITH next AS (INSERT INTO tasks_stream (user_id, last_seq, pruned_seq)"
+            " SELECT user_id, count, 0 FROM unnest(%s::text[], %s::int[]) AS given (user_id, count)"
+            " ON CONFLICT (user_id)"
+            " DO UPDATE SET last_seq = tasks_stream.last_seq + excluded.last_seq"
+            " RETURNING user_id, last_seq"
+            "), event AS (INSERT INTO tasks_event (user_id, seq, type, at, data)"
+            " SELECT user_id, last_seq - following, type, at, data::jsonb FROM next JOIN"
+            " unnest(%s::text[], %s::int[], %s::text[], %s::timestamptz[], %s::text[])"
+            " AS change (user_id, following, type, at, data) USING (user_id)"
+            ") SELECT user_id, last_seq FROM next",
+            [[*by_owner], counts, *map(list, zip(*rows, strict=True))],
+        )
+        return dict(cursor.fetchall())
+
+
+def _append_to(user_id: str, changes: Sequence[Change]) -> int:
     stream, _ = Stream.objects.get_or_create(pk=user_id, defaults={"last_seq": 0})
     first = stream.last_seq + 1
-    stream.last_seq += count
+    stream.last_seq += len(changes)
     stream.save(update_fields=["last_seq"])
     Event.objects.bulk_create(
         Event(user_id=user_id, seq=seq, type=event_type, at=at, data=data)
         for seq, (event_type, at, data) in enumerate(changes, start=first)
     )
-    return first
+    return int(stream.last_seq)
 
 
 # The epoch of a person's numbers, in SQL: so far that of the database is everybody's.

@@ -113,7 +113,7 @@ class Task(PositionedModel):
     # When `send_reminders` has to look at the task again: it knows what the owner wants. Too early is
     # harmless.
     next_reminder_at = models.DateTimeField(null=True, editable=False)
-    # Whether it has told the owner anything of the present date; of rows of before, it may have.
+    # Whether it has ever told the owner anything of the task; of rows of before, it may have.
     reminded = models.BooleanField(default=False, db_default=True, editable=False)
 
     objects: ClassVar[TaskQuerySet] = TaskQuerySet.as_manager()  # type: ignore[assignment]
@@ -189,9 +189,9 @@ class Task(PositionedModel):
         if before is None or self._moved(before):
             # As if nothing had been made for this date: `send_reminders` looks at what was.
             self.next_reminder_at = None if self.completed else first_look(self.due_at)
-            self.reminded = False
         else:
-            self.next_reminder_at, self.reminded = before.next_reminder_at, before.reminded
+            self.next_reminder_at = before.next_reminder_at
+        self.reminded = before is not None and before.reminded
 
     def _settle_dates(self, before: "Task | None") -> None:
         """One date at most: setting one of them clears the other."""

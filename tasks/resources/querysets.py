@@ -1,10 +1,10 @@
 """Writing many rows of a recorded model: each of them is a change with an event of its own."""
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import datetime
-from itertools import groupby
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar
 
@@ -13,7 +13,7 @@ from django.db.models.signals import post_save, pre_save
 
 from accounts.owned.databases import on_postgresql
 from accounts.owned.models import OwnedModel, OwnedQuerySet
-from tasks.events.record import record_all
+from tasks.events.record import record_of_many
 from tasks.resources.limits import require_limits
 from tasks.rules.moments import now
 
@@ -91,26 +91,24 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         database = connections[self.db]
         table, key = self.model._meta.db_table, self.model._meta.pk
         columns = [key, *fields]
-        assignments = ", ".join(
-            f'"{field.column}" = new.c{place}::{field.db_type(database)}'
-            for place, field in enumerate(fields, start=1)
+        given = ", ".join(
+            f"(row ->> {place})::{field.db_type(database)} AS c{place}"
+            for place, field in enumerate(columns)
         )
-        arrays = ", ".join("%s::text[]" for _ in columns)
-        names = ", ".join(f"c{place}" for place in range(len(columns)))
+        assignments = ", ".join(
+            f'"{field.column}" = given.c{place}' for place, field in enumerate(fields, start=1)
+        )
         values = [
-            [
-                None
-                if (value := field.get_db_prep_save(getattr(row, field.attname), database)) is None
-                else str(value)
-                for row in rows
-            ]
-            for field in columns
+            [field.get_db_prep_save(getattr(row, field.attname), database) for field in columns]
+            for row in rows
         ]
+        # OFFSET: keys have to be plain columns, or row-level security has the whole table read.
         with database.cursor() as cursor:
             cursor.execute(
-                f'UPDATE "{table}" SET {assignments} FROM unnest({arrays}) AS new ({names})'  # noqa: S608
-                f' WHERE "{table}"."{key.column}" = new.c0::{key.db_type(database)}',
-                values,
+                f'UPDATE "{table}" SET {assignments} FROM'  # noqa: S608
+                f" (SELECT {given} FROM json_array_elements(%s::json) AS row OFFSET 0) AS given"
+                f' WHERE "{table}"."{key.column}" = given.c0',
+                [json.dumps(values, default=str)],
             )
 
     def _stored(self, rows: Iterable[Any]) -> dict[Any, Any]:
@@ -121,12 +119,12 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
 
     def _settle(self, rows: Iterable[tuple[Any, Any, Any]]) -> None:
         """What follows from rows that were written, and their events: each row, as stored, as it was."""
-        for owner, theirs in groupby(rows, key=lambda each: each[1].user_id):
-            changes = []
-            for row, stored, before in theirs:
-                row.settle_unrecorded(stored, before)
-                changes.append(stored.change("created" if before is None else "updated"))
-            record_all(owner, changes)
+        changes: dict[str, list[Any]] = defaultdict(list)
+        for row, stored, before in rows:
+            row.settle_unrecorded(stored, before)
+            what = "created" if before is None else "updated"
+            changes[stored.user_id].append(stored.change(what))
+        record_of_many(changes)
 
     def touch(self) -> None:
         """Record a change of each row whose columns stay as they are: of what is shown with them."""

@@ -3,6 +3,7 @@
 Where its fields are plain columns, PostgreSQL can write the same JSON, byte for byte.
 """
 
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db import models
@@ -33,7 +34,19 @@ def form_of(model: type[models.Model]) -> type[serializers.BaseSerializer[Any]] 
 
 def shown(row: models.Model) -> dict[str, Any]:
     """A row as REST shows it."""
-    return dict(_forms[type(row)](row).data)
+    form: Any = _forms[type(row)]
+    shared = _shared(form)
+    return dict(form(row).data if shared is None else shared.to_representation(row))
+
+
+@cache
+def _shared(form: Any) -> Any:
+    """A serializer for all rows, as making one takes longer than showing a row; `None` where it may look at
+    more than the row that it shows."""
+    if row_as_json(form) is None or form.data is not serializers.Serializer.data:
+        return None
+    shared = form()
+    return shared if shared.fields else None  # made here, as threads share them
 
 
 _TEXT = ("", "to_json({}::text)", "")

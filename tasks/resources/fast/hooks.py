@@ -69,7 +69,7 @@ def fast_of(view_class: Any, base: Any) -> Fast | None:
     """The fast way of a viewset; `None` where it overrides a hook, or only Python can show its rows."""
     queryset, form = view_class.queryset, view_class.serializer_class
     if (
-        not _unchanged(view_class, base, VIEW_HOOKS)
+        not unchanged(view_class, base, VIEW_HOOKS)
         or queryset is None
         or form is None
         or not issubclass(queryset.model, RecordedModel)
@@ -77,11 +77,11 @@ def fast_of(view_class: Any, base: Any) -> Fast | None:
         or not _pure_filters(view_class)
         or not all(map(_asks_no_object, view_class.permission_classes))
         or not issubclass(view_class.pagination_class or object, KeysetPagination)
-        or not _unchanged(view_class.pagination_class, KeysetPagination, PAGING_HOOKS)
+        or not unchanged(view_class.pagination_class, KeysetPagination, PAGING_HOOKS)
         or not issubclass(form, RecordedSerializer)
         or not _form_unchanged(form)
         or (as_json := row_as_json(form)) is None
-        or not _unchanged(queryset.model, RecordedModel, MODEL_HOOKS)
+        or not unchanged(queryset.model, RecordedModel, MODEL_HOOKS)
     ):
         return None
     stored = queryset.model()  # whichever: a form of one does not take what is new
@@ -109,7 +109,7 @@ def may_write(fast: Fast) -> bool:
     )
 
 
-def _unchanged(changed: type[Any], base: type[Any], names: Sequence[str]) -> bool:
+def unchanged(changed: type[Any], base: type[Any], names: Sequence[str]) -> bool:
     return all(
         _function(getattr(changed, name)) is _function(getattr(base, name, None))
         for name in names
@@ -119,7 +119,7 @@ def _unchanged(changed: type[Any], base: type[Any], names: Sequence[str]) -> boo
 
 def _form_unchanged(form: type[Any]) -> bool:
     names = [name for name in FORM_HOOKS if not getattr(getattr(form, name, None), "pure", False)]
-    return _unchanged(form, RecordedSerializer, names)
+    return unchanged(form, RecordedSerializer, names)
 
 
 def _function(hook: Any) -> Any:
@@ -134,7 +134,7 @@ def _pure_filters(view_class: type[Any]) -> bool:
         return False
     return filterset_class is None or (
         issubclass(filterset_class, FilterSet)
-        and _unchanged(filterset_class, FilterSet, FILTERSET_HOOKS)
+        and unchanged(filterset_class, FilterSet, FILTERSET_HOOKS)
         and all(
             # One that filters in its own way has to say so by itself.
             each.method is None
