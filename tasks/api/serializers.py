@@ -4,13 +4,14 @@ from typing import Any
 
 from rest_framework import serializers
 
-from tasks.models import Label, Notification, Preferences, Project, Task
+from tasks.models import Label, Notification, Preferences, Project, Task, TrashedTask
 from tasks.models.lists import key_of_name
 from tasks.resources.fields import (
     NewKeyField,
     OwnedKeyField,
     OwnedKeysField,
     RecordedSerializer,
+    TimestampField,
     WholeNumberField,
     pure,
 )
@@ -77,6 +78,20 @@ class TaskSerializer(RecordedSerializer):
             raise serializers.ValidationError({"due_on": "Give a deadline or a day, not both."})
         cleared = {"deadline": "due_on", "due_on": "deadline"}
         return attrs | {cleared[name]: None for name in set_now}
+
+
+class TrashedTaskSerializer(TaskSerializer):
+    """A deleted task as it was shown last, and when that was."""
+
+    deleted_at = TimestampField(read_only=True)
+
+    class Meta(TaskSerializer.Meta):
+        ref_name = "TrashedTask"
+        fields = [*TaskSerializer.Meta.fields, "deleted_at"]
+
+    def to_representation(self, row: TrashedTask) -> dict[str, Any]:
+        deleted_at = self.fields["deleted_at"].to_representation(row.deleted_at)
+        return {**row.task, "deleted_at": deleted_at}
 
 
 @wire_form(Notification)

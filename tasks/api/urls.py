@@ -5,6 +5,7 @@ from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
 from tasks.api.push import PushKeyView, PushSubscriptionViewSet
+from tasks.api.trash import TrashViewSet
 from tasks.api.views import (
     EventsView,
     LabelViewSet,
@@ -29,8 +30,15 @@ router.register("projects", ProjectViewSet, basename="project")
 router.register("labels", LabelViewSet, basename="label")
 router.register("notifications", NotificationViewSet, basename="notification")
 
+_trash = {
+    "trash": TrashViewSet.as_view({"get": "list", "delete": "empty"}, detail=False),
+    "trash/(?P<pk>[^/]+)": TrashViewSet.as_view({"delete": "destroy"}, detail=True),
+    "trash/(?P<pk>[^/]+)/restore": TrashViewSet.as_view({"post": "restore"}, detail=True),
+}
+
 urlpatterns = [
     *router.urls,
+    *(re_path(f"^{route}/?$", view) for route, view in _trash.items()),
     re_path(r"^events/?$", EventsView.as_view(), name="events"),
     re_path(
         r"^preferences/?$",

@@ -5,11 +5,12 @@ from tasks.models.lists import Label, Project
 from tasks.models.notifications import Notification, NotificationQuerySet
 from tasks.models.preferences import Preferences
 from tasks.models.tasks import Task, TaskLabel, TaskQuerySet
+from tasks.models.trash import TrashedTask
 from tasks.push.models import PushDelivery, PushSubscription
 from tasks.resources.idempotency import KeptAnswer
 
 __all__ = [
     "Epoch", "Event", "KeptAnswer", "Label", "Notification", "NotificationQuerySet", "Person",
     "Preferences", "Project", "PushDelivery", "PushSubscription", "Stream", "Task",
-    "TaskLabel", "TaskQuerySet",
+    "TaskLabel", "TaskQuerySet", "TrashedTask",
 ]  # fmt: skip

@@ -10,7 +10,8 @@ from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
 from accounts.owned.models import OwnedModel
-from tasks.models import subtasks
+from accounts.owned.row_security import exists
+from tasks.models import subtasks, trash
 from tasks.models.agenda import AgendaQuerySet
 from tasks.models.lists import Label, Project
 from tasks.models.preferences import Preferences
@@ -171,6 +172,19 @@ class Task(PositionedModel):
 
     def __str__(self) -> str:
         return self.text
+
+    @classmethod
+    def is_taken(cls, key: Any) -> bool:
+        """Whether anybody has, or had, a task with this key."""
+        return super().is_taken(key) or exists(trash.TrashedTask, key)
+
+    def delete(
+        self, using: str | None = None, keep_parents: bool = False
+    ) -> tuple[int, dict[str, int]]:
+        """Into the trash, and its subtasks with it."""
+        with transaction.atomic(using=using, savepoint=False):
+            trash.put(self, using)
+            return super().delete(using=using, keep_parents=keep_parents)
 
     def derive(self, before: Self | None) -> None:
         """What follows from the columns that people set.

@@ -49,6 +49,8 @@ class RecordedModel(OwnedModel):
     compared: ClassVar[tuple[str, ...]] = ()
     # The order in which many of them are locked.
     lock_order: ClassVar[tuple[Any, ...]] = ("pk",)
+    # Of a row that is brought back: the version that it had. It keeps its `created_at`.
+    last_version: int | None = None
 
     class Meta(OwnedModel.Meta):
         abstract = True
@@ -71,9 +73,10 @@ class RecordedModel(OwnedModel):
 
     def stamp(self, before: Self | None) -> None:
         """Set version and moments. `updated_at` grows with every change, whatever the clock does."""
-        self.version = 1 if before is None else before.version % MAX_VERSION + 1
-        self.updated_at = now(after=None if before is None else before.updated_at)
-        if before is None:
+        last = self.last_version if before is None else before.version
+        self.version = 1 if last is None else last % MAX_VERSION + 1
+        self.updated_at = now(after=None if last is None else (before or self).updated_at)
+        if last is None:
             self.created_at = self.updated_at
 
     @classmethod

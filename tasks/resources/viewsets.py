@@ -65,7 +65,8 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
         @wraps(handler)
         def read(request: Request, *args: Any, **kwargs: Any) -> Any:
             parameters = parameters_of(request)
-            position = position_of(owner_id(request.user)) if self.action == "list" else None
+            recorded = self.action == "list" and issubclass(self._owned_model, RecordedModel)
+            position = position_of(owner_id(request.user)) if recorded else None
             response = handler(request, *args, **kwargs)
             parameters.refuse_unknown()
             if position is not None:

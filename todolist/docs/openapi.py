@@ -87,7 +87,9 @@ class AutoSchema(openapi.AutoSchema):
             if components.IF_NONE_MATCH in parameters:
                 responses["304"] = components.NOT_MODIFIED
         if "limit" in query:
-            answer.setdefault("headers", {}).update(components.OF_LISTS)
+            recorded = issubclass(self.model or RecordedModel, RecordedModel)
+            heads = components.OF_LISTS if recorded else {"Link": components.LINK}
+            answer.setdefault("headers", {}).update(heads)
         repeatable = components.IDEMPOTENCY_KEY in parameters
         happens = {
             "400": has_body or bool(query),
@@ -123,10 +125,15 @@ class AutoSchema(openapi.AutoSchema):
         return operation
 
     @property
+    def model(self) -> Any:
+        """Of the rows of the view, if it has any."""
+        queryset: Any = getattr(self.view, "queryset", None)
+        return None if queryset is None else queryset.model
+
+    @property
     def name(self) -> str:
         """What the rows of the view are called."""
-        queryset: Any = getattr(self.view, "queryset", None)
-        return "row" if queryset is None else str(queryset.model._meta.verbose_name)
+        return "row" if self.model is None else str(self.model._meta.verbose_name)
 
     @property
     def field(self) -> str | None:

@@ -10,7 +10,7 @@ from django.db import connection, models
 
 from accounts.owned.models import OwnedModel
 from conftest import ALICE, BOB
-from tasks.models import Event, Notification, Preferences, Task
+from tasks.models import Event, Notification, Preferences, Task, TrashedTask
 from tasks.resources.fast import reading
 
 CAROL = "carol-Zt09uJhQmN4xWcR7eVbL2sPaKd8iGy6F"
@@ -31,6 +31,16 @@ def make_task(owner: str) -> Task:
     return task
 
 
+def make_trash(owner: str) -> TrashedTask:
+    task = make_task(owner)
+    key = task.pk
+    task.delete()
+    return TrashedTask.objects.get(pk=key)
+
+
+SPECIAL: dict[Any, Any] = {Task: make_task, TrashedTask: make_trash}
+
+
 def make_notification(owner: str) -> Notification:
     notification: Notification = make(Notification, owner)
     return notification
@@ -45,6 +55,8 @@ def make(model: type[OwnedModel], owner: str, rows: Rows | None = None) -> Any:
     `rows` are those that there are already, and it is put among them.
     """
     rows = {} if rows is None else rows
+    if model not in rows and model in SPECIAL:
+        rows[model] = SPECIAL[model](owner)
     if model not in rows:
         values = {
             field.attname: value
@@ -53,7 +65,7 @@ def make(model: type[OwnedModel], owner: str, rows: Rows | None = None) -> Any:
         }
         if model is Preferences:  # no two alike: those of others would be noticed
             values["remind_before"] = sum(owner.encode()) % 10_000
-        rows[model] = make_task(owner) if model is Task else model._base_manager.create(**values)
+        rows[model] = model._base_manager.create(**values)
     return rows[model]
 
 

@@ -27,7 +27,7 @@ from conftest import (
     sign,
 )
 from tasks.api.push import PushSubscriptionSerializer
-from tasks.models import Label, Project, PushSubscription
+from tasks.models import Label, Project, PushSubscription, TrashedTask
 from todolist.docs.openapi import document
 from todolist.tests.people import make, make_notification
 
@@ -141,7 +141,7 @@ def called(api: Any, route: str, notification: Any, content: str, **headers: str
     if path.startswith("/push"):
         thing = make(PushSubscription, ALICE)
         content = json.dumps({**PushSubscriptionSerializer.Meta.example, "endpoint": AT_AN_ADDRESS})
-    for kind, model in (("/projects", Project), ("/labels", Label)):
+    for kind, model in (("/projects", Project), ("/labels", Label), ("/trash", TrashedTask)):
         if path.startswith(kind):
             thing = make(model, ALICE)
             content = '{"name": "Errands"}'

@@ -164,6 +164,7 @@ class Person:
         self.api: APIClient = client_with(sign(owner, exp=4102444800))
         self.tasks: dict[str, Json] = {}
         self.notifications: dict[tuple[str, str], Json] = {}  # by task and deadline
+        self.trash: dict[str, tuple[Json, str | None]] = {}  # with the task that it went with
         self.events: list[tuple[str, Json]] = []
         self.rows: dict[Any, dict[str, Json]] = {resource.model: {} for resource in RESOURCES}
         self.rows[Task] = self.tasks
@@ -306,14 +307,16 @@ class Isolation(RuleBasedStateMachine):
         event = "task.created" if new else "task.updated"
         self.learn(person, response.json(), {**before, **body}, event)
 
-    def learn(self, person: Person, shown: Json, expected: Json, event: str) -> None:
+    def learn(
+        self, person: Person, shown: Json, expected: Json, event: str, again: Json | None = None
+    ) -> None:
         """Take over what only the server knows; everything else must be as expected."""
         assert {field: shown[field] for field in WRITABLE} == {
             field: expected[field] for field in WRITABLE
         }
         assert shown["user_id"] == person.owner
-        before = person.tasks.get(shown["id"])
-        assert (before is None) is (event == "task.created")
+        before = person.tasks.get(shown["id"], again)
+        assert (before is again) is (event == "task.created")
         assert before is None or before["created_at"] == shown["created_at"]
         person.tasks[shown["id"]] = shown
         person.events.append((event, shown))
@@ -332,10 +335,55 @@ class Isolation(RuleBasedStateMachine):
         assert response.status_code == 204
         gone = [each["id"] for each in person.tasks.values() if each["parent_id"] == task["id"]]
         for id in (task["id"], *gone):
-            del person.tasks[id]
+            person.trash[id] = person.tasks.pop(id), task["id"] if id in gone else None
         for key in [key for key in person.notifications if key[0] in (task["id"], *gone)]:
             del person.notifications[key]
         self.let_go(person, Task, task["id"], *gone)
+
+    def trashed(self, which: int) -> tuple[Person, str] | None:
+        every = [(person, id) for person in self.people for id in person.trash]
+        return every[which % len(every)] if every else None
+
+    @rule(who=WHO, which=WHICH)
+    def bring_back(self, who: int, which: int) -> None:
+        """A deleted task comes back as it was, and the subtasks that went with it."""
+        found = self.trashed(which)
+        if found is None:
+            return
+        person, (owner, id) = self.person(who), found
+        response = person.api.post(f"/trash/{id}/restore")
+        if owner is not person:
+            self.refused(response)
+            return
+        assert response.status_code == 200, response.content
+        along = sorted((key for key, (_, went) in person.trash.items() if went == id), key=UUID)
+        shown = person.pages("/events", {"since": len(person.events), "limit": 1000})
+        assert [event["data"]["id"] for event in shown] == [id, *along]
+        assert shown[0]["data"] == response.json()
+        for event in shown:
+            row = event["data"]
+            was, _ = person.trash.pop(row["id"])
+            parent = person.tasks.get(was["parent_id"])
+            if parent is None or parent["parent_id"] is not None:
+                was = {**was, "parent_id": None}
+            same = {"updated_at": row["updated_at"], "version": was["version"] + 1}
+            assert row == {**was, **same}
+            self.learn(person, row, was, event["type"], again=was)
+
+    @rule(who=WHO, which=WHICH, all_of_it=st.booleans())
+    def drop(self, who: int, which: int, all_of_it: bool) -> None:
+        found = self.trashed(which)
+        if found is None:
+            return
+        person, (owner, id) = self.person(who), found
+        response = person.api.delete("/trash" if all_of_it else f"/trash/{id}")
+        if owner is not person and not all_of_it:
+            self.refused(response)
+            return
+        assert response.status_code == 204
+        for key, (_, went) in list(person.trash.items()):
+            if all_of_it or id in (key, went):
+                del person.trash[key]
 
     @rule()
     def remind(self) -> None:
@@ -578,6 +626,11 @@ class Isolation(RuleBasedStateMachine):
     def see_everything(self, person: Person) -> None:
         tasks = person.listed(list(person.tasks.values()), "-created_at")
         assert person.api.get("/tasks").json() == tasks
+        trash = person.pages("/trash", {"limit": 2})
+        assert all(row.pop("deleted_at") for row in trash)
+        assert {row["id"]: row for row in trash} == {
+            id: was for id, (was, _) in person.trash.items()
+        }
         self.see_events(person, 0, 1000)
         expected = sorted(
             person.notifications.values(),

@@ -205,6 +205,8 @@ def test_what_is_not_found_is_called_what_it_is(document):
         "/tasks/{id}": "Task not found",
         "/projects/{id}": "Project not found",
         "/labels/{id}": "Label not found",
+        "/trash/{id}": "Task not found",
+        "/trash/{id}/restore": "Task not found",
         "/notifications/{id}/read": "Notification not found",
         "/push/subscriptions/{id}": "Push subscription not found",
         "/notes/{id}": "Note not found",

@@ -100,6 +100,7 @@ def test_all_of_the_api_works(restricted):
         assert event(socket)["data"] == task
         path = f"/tasks/{task['id']}"
         assert ask("GET", "/tasks?search=hers", status=200) == [task]
+        assert ask("GET", "/tasks/counts", status=200)["open"] == 1
         assert ask("GET", path, route=one, status=200) == task
         assert ask("PATCH", path, {"text": "x"}, route=one, status=200)["version"] == 2
         assert ask("PUT", path, body, route=one, status=200)["version"] == 3
@@ -140,6 +141,12 @@ def test_all_of_the_api_works(restricted):
     assert call(restricted, sign(BOB), "GET", path).status == 403
     ask("DELETE", path, route=one, status=204)
     ask("GET", path, route=one, status=404)
+    assert ask("GET", "/trash", status=200)[0]["id"] == task["id"]
+    kept, route = f"/trash/{task['id']}", "/trash/{id}"
+    assert ask("POST", f"{kept}/restore", route=f"{route}/restore", status=200)["id"] == task["id"]
+    ask("DELETE", path, route=one, status=204)
+    ask("DELETE", kept, route=route, status=204)
+    ask("DELETE", "/trash", status=204)
     operations = {(method, path) for path, methods in schema["paths"].items() for method in methods}
     assert operations <= asked
     assert "Traceback" not in restricted.log.read_text()

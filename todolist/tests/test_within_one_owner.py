@@ -20,7 +20,7 @@ from accounts.owned.acting import acting_owner
 from conftest import ALICE, BOB, client_with, sign
 from tasks.api.push import PushSubscriptionSerializer
 from tasks.events.record import newest_seqs, position_of, replay
-from tasks.models import Task
+from tasks.models import Task, TrashedTask
 from todolist.tests.people import furnish
 
 pytestmark = pytest.mark.django_db
@@ -107,7 +107,8 @@ def ask_for_everything(owner: str, rows: dict[Any, Any]) -> None:
     assert client.get("/events?since=0").status_code in (200, 410)
     replay(owner, 0, 10)  # what sockets ask
     position_of(owner)
-    for path in paths:
+    assert client.delete(f"{tasks}/{rows[TrashedTask].pk}").status_code == 204  # it was restored
+    for path in reversed(paths):
         assert client.delete(path).status_code < 500
 
 

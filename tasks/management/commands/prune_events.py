@@ -8,15 +8,18 @@ from django.utils import timezone
 
 from accounts import signout
 from tasks.events.record import KEPT_DAYS, prune
+from tasks.models import trash
 from tasks.resources import idempotency
 
 
 class Command(BaseCommand):
-    help = "Drop old events, and answers kept for Idempotency-Keys. Run it once a day."
+    help = "Drop old events, old trash, and answers kept for Idempotency-Keys. Run it once a day."
 
     def handle(self, *args: Any, **options: Any) -> None:
         dropped = sum(prune(before=timezone.now() - timedelta(days=KEPT_DAYS)))
         self.stdout.write(f"{dropped} events dropped")
+        if dropped := sum(trash.prune(before=timezone.now() - timedelta(days=trash.KEPT_DAYS))):
+            self.stdout.write(f"{dropped} deleted tasks dropped")
         if dropped := sum(idempotency.prune(now=timezone.now())):
             self.stdout.write(f"{dropped} answers of Idempotency-Keys dropped")
         if dropped := signout.prune(now=timezone.now().timestamp()):
