@@ -68,8 +68,9 @@ class Preferences(RecordedModel):
         Locks are taken in the order of everybody: tasks, as whoever gives one a day has locked it
         before it asks in which zone, and then preferences.
         """
-        dated = _tasks_of(user_id).filter(due_at__isnull=False).order_by("pk")
-        list(dated.select_for_update(no_key=True).values_list("pk"))
+        dated = _tasks_of(user_id).filter(due_at__isnull=False)
+        dated = dated.order_by(*dated.model.lock_order).select_for_update(no_key=True)
+        list(dated.values_list("pk"))
         return cls.of(user_id)
 
     def wishes(self) -> Wishes:

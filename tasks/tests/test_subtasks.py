@@ -245,22 +245,28 @@ def test_a_subtask_is_made_while_something_is_done_to_its_parent(alice_api, what
 @pytest.mark.django_db(transaction=True)
 @postgresql_only
 @pytest.mark.parametrize("order", [1, -1])
-@pytest.mark.parametrize("between", ["siblings", "parent and subtask"])
+@pytest.mark.parametrize("between", ["siblings", "parent and subtask", "preferences"])
 def test_nobody_waits_in_a_circle(alice_api, between, order):
     """Two requests about the same two tasks, each of them the other's other one."""
-    parent = made(alice_api, "parent")
-    if between == "siblings":
+    parent = made(alice_api, "parent", deadline="2030-05-01T00:00:00Z")
+    url = f"/tasks/{parent['id']}"
+    changes: list[tuple[str, Any]]
+    if between == "preferences":
+        first = {"id": f"{'0' * 8}-0000-4000-8000-{'0' * 12}", "deadline": parent["deadline"]}
+        made(alice_api, parent_id=parent["id"], **first)
+        changes = [(url, {"completed": True}), ("/preferences", {"time_zone": "Asia/Tokyo"})]
+    elif between == "siblings":
         other = made(alice_api, "other")
-        changes = [(parent, {"parent_id": other["id"]}), (other, {"parent_id": parent["id"]})]
+        below = {"parent_id": parent["id"]}
+        changes = [(url, {"parent_id": other["id"]}), (f"/tasks/{other['id']}", below)]
     else:
         sub = made(alice_api, "sub", parent_id=parent["id"])
         same = {"parent_id": parent["id"], "text": "x"}
-        changes = [(parent, {"completed": True}), (sub, same)]
+        changes = [(url, {"completed": True}), (f"/tasks/{sub['id']}", same)]
 
-    def change(task: dict[str, Any], body: Any) -> int:
+    def change(url: str, body: Any) -> int:
         try:
-            answer = client_with(sign(ALICE)).patch(f"/tasks/{task['id']}", body)
-            return int(answer.status_code)
+            return int(client_with(sign(ALICE)).patch(url, body).status_code)
         finally:
             connection.close()
 
@@ -268,8 +274,8 @@ def test_nobody_waits_in_a_circle(alice_api, between, order):
         with transaction.atomic():
             Task.objects.select_for_update().get(pk=parent["id"])
             waiting = []
-            for number, (task, body) in enumerate(changes[::order], start=1):
-                waiting.append(pool.submit(change, task, body))
+            for number, one in enumerate(changes[::order], start=1):
+                waiting.append(pool.submit(change, *one))
                 until_somebody_waits(number)
         said = sorted(each.result(30) for each in waiting)
     assert said == ([200, 400] if between == "siblings" else [200, 200])
