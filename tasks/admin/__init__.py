@@ -17,7 +17,8 @@ class TaskAdmin(KeysetAdmin):
     list_filter = ["completed", ("deadline", admin.EmptyFieldListFilter), "created_at"]
     search_help_text = "A whole id, of a task or of an owner, or words of a task."
     readonly_fields = [
-        "id", "user_id", "version", "completed_at", "project", "label_names", "parent", "created_at", "updated_at",
+        "id", "user_id", "version", "completed_at", "project", "label_names", "parent", "recurrence",
+        "previous_id", "created_at", "updated_at",
     ]  # fmt: skip
 
     @admin.display(description="labels")

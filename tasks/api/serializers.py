@@ -64,8 +64,8 @@ class TaskSerializer(RecordedSerializer):
         model = Task
         fields = [
             "id", "user_id", "version", "text", "description", "completed", "completed_at",
-            "deadline", "due_on", "priority", "project_id", "label_ids", "parent_id", "position", "order",
-            "created_at", "updated_at",
+            "deadline", "due_on", "priority", "project_id", "label_ids", "parent_id", "recurrence",
+            "previous_id", "position", "order", "created_at", "updated_at",
         ]  # fmt: skip
         extra_kwargs = {"description": {"trim_whitespace": False}}
         example = {"text": "Water the plants", "deadline": "2030-05-01T12:30:00Z"}
@@ -76,6 +76,9 @@ class TaskSerializer(RecordedSerializer):
         set_now = [name for name in ("deadline", "due_on") if attrs.get(name) is not None]
         if len(set_now) == 2:
             raise serializers.ValidationError({"due_on": "Give a deadline or a day, not both."})
+        without = {"deadline", "due_on"} <= attrs.keys() and not set_now
+        if without and attrs.get("recurrence"):
+            raise serializers.ValidationError({"recurrence": "It needs a deadline or a day."})
         cleared = {"deadline": "due_on", "due_on": "deadline"}
         return attrs | {cleared[name]: None for name in set_now}
 

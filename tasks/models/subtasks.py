@@ -84,29 +84,35 @@ def follow(task: "Task", before: "Task | None") -> None:
     if _is_placed(task, before):
         parents = everyones.filter(pk=task.parent_id, may_have_subtasks=False)
         parents.update_unrecorded(may_have_subtasks=True)
-    if before is None or not before.may_have_subtasks:
+    if before is None or not before.may_have_subtasks or not follows(task, before):
         return
     rows, was = [], {}
     for row in everyones.filter(parent=task.pk).locked():
         was[row.pk] = copy(row)
         was[row.pk].parent = task  # as it is now
         row.project_id = task.project_id
-        row.completed = row.completed or _is_completed(task, before)
+        if _is_completed(task, before) and not row.completed:
+            row.completed = True
+            # Completed with its parent, it has no next one.
+            row.kept_recurrence, row.recurrence = row.recurrence, ""
         if (row.project_id, row.completed) != (was[row.pk].project_id, was[row.pk].completed):
             rows.append(row)
     # Before the owner's stream, which the first of their events locks.
     notifications: Any = apps.get_model("tasks", "Notification").objects
     notifications.unread().filter(task__in=[row.pk for row in rows]).locked()
-    everyones.write(rows, was, ["project", "completed"])
+    everyones.write(rows, was, ["project", "completed", "recurrence", "kept_recurrence"])
 
 
 def lock_with_parents(own: Any, keys: Collection[UUID]) -> None:
-    """Lock these of somebody's tasks, and the parents that they have, in the order of everybody.
+    """Lock these of somebody's tasks, their parents, and what came after them, in the order of everybody.
 
     `own` are all tasks of that person. In a transaction.
     """
     while True:
-        parents = dict(own.filter(pk__in=keys).values_list("pk", "parent"))
+        rows = list(own.filter(pk__in=keys).values_list("pk", "parent", "next_id"))
+        parents = {key: parent for key, parent, _ in rows}
+        if later := {following for _, _, following in rows if following}:
+            parents |= dict(own.filter(pk__in=later).values_list("pk", "parent"))
         known = dict.fromkeys(filter(None, parents.values())) | parents
         if len(known) == 1:
             own.filter(pk__in=known).locked()

@@ -11,7 +11,7 @@ from django.db.models.lookups import GreaterThan
 
 from accounts.owned.models import OwnedModel
 from accounts.owned.row_security import exists
-from tasks.models import subtasks, trash
+from tasks.models import repeating, subtasks, trash
 from tasks.models.agenda import AgendaQuerySet
 from tasks.models.lists import Label, Project
 from tasks.models.preferences import Preferences
@@ -19,6 +19,7 @@ from tasks.resources.limits import InCalendar
 from tasks.resources.positioned import PositionedModel
 from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.days import FIRST, end_of_day
+from tasks.rules.recurrence_rule import MAX_LENGTH
 from tasks.rules.reminders import AHEAD, first_look
 from tasks.rules.search import MAX_TERM, searchable, words
 
@@ -110,6 +111,14 @@ class Task(PositionedModel):
     )
     # Whether there can be any; once it is true, it stays so.
     may_have_subtasks = models.BooleanField(default=False, db_default=False, editable=False)
+    recurrence = models.CharField(max_length=MAX_LENGTH, blank=True, default="", db_default="")
+    # The task that this one is the next of; whether or not there still is one.
+    previous_id = models.UUIDField(null=True, editable=False)
+    # Of a completed one: the rule that it had, and the next one, where there was a next date.
+    kept_recurrence = models.CharField(
+        max_length=MAX_LENGTH, default="", db_default="", editable=False
+    )
+    next_id = models.UUIDField(null=True, editable=False)
     search_text = models.TextField(editable=False)
     # When `send_reminders` has to look at the task again: it knows what the owner wants. Too early is
     # harmless.
@@ -189,11 +198,13 @@ class Task(PositionedModel):
     def derive(self, before: Self | None) -> None:
         """What follows from the columns that people set.
 
-        Raises `ValidationError` for two dates at once, and for a parent that cannot be one.
+        Raises `ValidationError` for two dates at once, for a parent that cannot be one, and for a rule
+        that does not suit its date.
         """
         super().derive(before)
         subtasks.settle_place(self, before)
         self._settle_dates(before)
+        repeating.settle_rule(self, before)
         if not self.completed:
             self.completed_at = None
         elif self.completed_at is None:
@@ -236,21 +247,22 @@ class Task(PositionedModel):
         withdrawn, where there can be any."""
         if self.due_on is not None and (before is None or self.due_on != before.due_on):
             return True
-        if subtasks.follows(self, before):
+        if subtasks.follows(self, before) or repeating.follows(self, before):
             return True
         return (
             before is not None and before.reminded and self._moved(before) and not before.completed
         )
 
     def write_follow_up(self, before: Self | None) -> None:
-        if subtasks.follows(self, before):
-            subtasks.follow(self, before)
-        if before is None:
-            return
         gone = self.notifications.unread()
         if not self.completed and self.dates() != (None, None):
             gone = gone.exclude(deadline=self.deadline, due_on=self.due_on)
-        gone.delete()
+        if before is not None:
+            gone.locked()  # before the owner's stream, which the first event locks
+        subtasks.follow(self, before)
+        repeating.follow(self, before)
+        if before is not None:
+            gone.delete()
 
 
 class TaskLabel(OwnedModel):

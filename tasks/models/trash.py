@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from accounts.owned.models import OwnedModel, OwnedQuerySet
 from tasks.models.lists import Label, Project
 from tasks.models.preferences import Preferences
+from tasks.models.repeating import drop_unsuitable_rule
 from tasks.resources.wire import shown
 from tasks.rules.moments import now
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 KEPT_DAYS = 30
 BATCH = 1000
+HIDDEN = ("kept_recurrence", "next_id")  # what else is needed to bring a task back
 
 
 class TrashedQuerySet(OwnedQuerySet["TrashedTask"]):
@@ -42,6 +44,7 @@ class TrashedTask(OwnedModel):
     deleted_at = models.DateTimeField()
     went_with = models.UUIDField(null=True)  # the id of the task that took this subtask along
     task = models.JSONField()  # as REST showed it
+    hidden = models.JSONField(default=dict, db_default={})  # columns that REST does not show
 
     objects: ClassVar[TrashedQuerySet] = TrashedQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -78,7 +81,7 @@ class TrashedTask(OwnedModel):
         """Bring it back with its id, and the subtasks that went with it; each is an event."""
         with transaction.atomic():
             rows = [self, *self.taken_along().select_for_update().order_by("pk")]
-            if any(row.task["due_on"] for row in rows):
+            if any(row.task["due_on"] or row.task["recurrence"] for row in rows):
                 Preferences.of(
                     self.user_id
                 )  # locked before the stream, which the first event locks
@@ -102,13 +105,14 @@ class TrashedTask(OwnedModel):
         fields = {field.attname: field for field in model._meta.concrete_fields}
         values = {
             name: fields[name].to_python(value)
-            for name, value in self.task.items()
+            for name, value in (self.task | self.hidden).items()
             if name in fields and name != "version"
         }
         task: Task = model(**values)
         task.last_version = self.version
         if self.task["project_id"] not in found[Project]:
             task.project_id = None
+        drop_unsuitable_rule(task)
         return task
 
 
@@ -139,6 +143,7 @@ def put(task: "Task", using: str | None) -> None:
             deleted_at=at,
             went_with=None if row.pk == task.pk else task.pk,
             task=shown(row),
+            hidden={name: str(value) for name in HIDDEN if (value := getattr(row, name))},
         )
         for row in rows
     ]
@@ -146,7 +151,7 @@ def put(task: "Task", using: str | None) -> None:
         trashed,
         update_conflicts=True,  # with an id that a client has used twice at the same moment
         unique_fields=["id"],
-        update_fields=["deleted_at", "went_with", "task"],
+        update_fields=["deleted_at", "went_with", "task", "hidden"],
     )
 
 

@@ -27,7 +27,7 @@ REFUSALS = {
 
 # Fields of which only the server knows what is good: ids of one's own things, names that are taken,
 # names of time zones, and that a task has a deadline or a day.
-UNKNOWN_HERE = {"project_id", "label_ids", "parent_id", "due_on", "name", "time_zone"}
+UNKNOWN_HERE = {"project_id", "label_ids", "parent_id", "recurrence", "due_on", "name", "time_zone"}
 
 ACCEPTED, REFUSED = "ST201", "ST202"  # data that breaks the schema, data that keeps to it
 

@@ -318,7 +318,7 @@ def test_limits_and_fields_of_the_server_are_as_promised(document):
     sent = schemas["NewTask"]["properties"]
     assert sent.keys() == {
         *("id", "text", "description", "completed", "deadline", "due_on", "order"),
-        *("priority", "project_id", "label_ids", "parent_id"),
+        *("priority", "project_id", "label_ids", "parent_id", "recurrence"),
     }
     assert (sent["text"]["minLength"], sent["text"]["maxLength"]) == (1, 500)
     assert sent["description"]["maxLength"] == 2000
@@ -328,7 +328,15 @@ def test_limits_and_fields_of_the_server_are_as_promised(document):
     assert "required" not in schemas["TaskPatch"]
     answered = schemas["Task"]["properties"]
     assert answered.keys() - sent.keys() == {
-        *("user_id", "version", "completed_at", "position", "created_at", "updated_at"),
+        *(
+            "user_id",
+            "version",
+            "completed_at",
+            "previous_id",
+            "position",
+            "created_at",
+            "updated_at",
+        ),
     }
     assert answered["id"] == {"type": "string", "format": "uuid"}
     assert answered["deadline"] == {"type": ["string", "null"], "format": "date-time"}
