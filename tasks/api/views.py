@@ -24,6 +24,7 @@ from accounts.owned.permissions import IsSignedIn
 from accounts.owned.views import described
 from accounts.owned.viewsets import UUID_TEXT, in_own_transactions
 from accounts.users import owner_id
+from tasks.api.counts import counts
 from tasks.api.filters import NotificationFilters, ProjectFilters, TaskFilters
 from tasks.api.serializers import (
     LabelSerializer,
@@ -41,7 +42,6 @@ from tasks.models import (
     Project,
     Task,
 )
-from tasks.models.agenda import Day, counts
 from tasks.models.subtasks import lock_with_parents
 from tasks.resources.etags import etag, require_match
 from tasks.resources.lists.paging import link_to_next
@@ -92,8 +92,9 @@ class TaskViewSet(RecordedViewSet[Task]):
         filters=False,
     )
     @action(detail=False)
+    @in_own_transactions
     def counts(self, request: Request) -> Response:
-        return Response(counts(request.user, Day.of(owner_id(request.user))))
+        return Response(counts(self))
 
 
 class ProjectViewSet(RecordedViewSet[Project]):

@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from conftest import BOB
+from tasks.api.views import TaskViewSet
 from tasks.models import Preferences, Task
+from tasks.resources.fast.hooks import fast_of
 from tasks.rules.days import end_of_day, today, zones
 from tasks.tests.calls import made, next_url, texts
 
@@ -179,3 +181,19 @@ def test_every_open_task_is_in_one_of_them_in_every_zone(alice_api, at, zone, be
     assert {which: counted[names.get(which, which)] for which in EACH} == {
         which: len(found) for which, found in expected.items()
     }
+
+
+def test_counts_are_of_what_the_viewset_shows(alice_api, monkeypatch):
+    """A subclass that narrows `get_queryset` counts no more than it lists."""
+    label = create(alice_api, "labels", name="one")
+    for priority in (0, 4):
+        made(alice_api, priority=priority, label_ids=[label])
+    assert (counts(alice_api)["open"], counts(alice_api)["by_label"]) == (2, {label: 2})
+    shown = TaskViewSet.get_queryset
+    monkeypatch.setattr(TaskViewSet, "get_queryset", lambda view: shown(view).filter(priority=4))
+    fast_of.cache_clear()
+    try:
+        assert (counts(alice_api)["open"], counts(alice_api)["by_label"]) == (1, {label: 1})
+    finally:
+        monkeypatch.undo()
+        fast_of.cache_clear()

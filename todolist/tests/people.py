@@ -10,6 +10,7 @@ from django.db import connection, models
 
 from accounts.owned.models import OwnedModel
 from conftest import ALICE, BOB
+from tasks.api import counts
 from tasks.models import Event, Notification, Preferences, Task, TrashedTask
 from tasks.resources.fast import reading
 
@@ -156,6 +157,10 @@ def forget_all_but(owner: str) -> None:
 
 def keep_no_statements(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the fast way compile its statements anew each time, out of what a test has changed."""
-    for name in ("_kept_list", "row_statement"):
-        found = getattr(reading, name)
-        monkeypatch.setattr(reading, name, getattr(found, "__wrapped__", found))
+    for module, name in (
+        (reading, "_kept_list"),
+        (reading, "row_statement"),
+        (counts, "_statements"),
+    ):
+        found = getattr(module, name)
+        monkeypatch.setattr(module, name, getattr(found, "__wrapped__", found))

@@ -40,7 +40,13 @@ class Statement(NamedTuple):
         return [stand_for.get(value, value) for value in self.values]
 
 
-def _compiled(rows: models.QuerySet[Any]) -> Statement:
+def for_its_owner(rows: models.QuerySet[Any]) -> Statement:
+    """A statement that acts for the owner whose rows it reads."""
+    return compiled(rows.filter(condition(OWNER.id)))
+
+
+def compiled(rows: models.QuerySet[Any]) -> Statement:
+    """What a queryset would execute, placeholders and all."""
     sql, values = rows.query.sql_with_params()
     return Statement(sql, values)
 
@@ -117,7 +123,7 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     view.action, view.detail = "list", False
     if any(name in parameters_of(view.request) for name in plain_parameters(view_class)):
         return None
-    rows = view.filter_queryset(_owned_rows(view))
+    rows = view.filter_queryset(owned_rows(view))
     limit, keys, parts = view.paginator.plan(rows, view.request)
     shown = view_class.serializer_class().fields
     if parameters_of(view.request).unknown:
@@ -127,7 +133,7 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
     for part in parts:
         acting = part.filter(condition(OWNER.id))
         as_json = acting.values_list(row_as_json(view_class.serializer_class), flat=True)
-        read.append(_compiled(as_json[: limit + 1]))
+        read.append(compiled(as_json[: limit + 1]))
     # Without OFFSET the rows would be read once for each column.
     arrays = " || ".join(f"ARRAY({one.sql})" for one in read)
     # The array of JSON is a little larger than the page: its size tells for nothing which page fits.
@@ -166,7 +172,7 @@ def _unseen(model: Any, hidden: list[str]) -> str:
 _kept_list = lru_cache(maxsize=256)(_list_statement)
 
 
-def _owned_rows(view: Any) -> Any:
+def owned_rows(view: Any) -> Any:
     """What `get_queryset` of the ownership mixin answers to the placeholder."""
     rows: Any = GenericAPIView.get_queryset(view)
     return rows.owned_by(OWNER)
@@ -193,10 +199,10 @@ def retrieve(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
 @cache
 def row_statement(view_class: Any, *, as_json: bool) -> Statement:
     """Reads the row with a key: its JSON and its version, or its columns."""
-    rows = _owned_rows(view_class()).filter(condition(OWNER.id), pk=KEY).order_by()
+    rows = owned_rows(view_class()).filter(condition(OWNER.id), pk=KEY).order_by()
     columns = attributes(view_class.queryset.model)
     json_and_version = (row_as_json(view_class.serializer_class), "version")
-    return _compiled(rows.values_list(*(json_and_version if as_json else columns)))
+    return compiled(rows.values_list(*(json_and_version if as_json else columns)))
 
 
 @cache
