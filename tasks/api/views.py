@@ -43,15 +43,17 @@ from tasks.models import (
     Task,
 )
 from tasks.models.subtasks import lock_with_parents
+from tasks.resources.bulk import BulkViewSet
 from tasks.resources.etags import etag, require_match
 from tasks.resources.lists.paging import link_to_next
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parameters_of
-from tasks.resources.viewsets import RecordedViewMixin, RecordedViewSet
+from tasks.resources.moving import PositionedViewSet
+from tasks.resources.viewsets import RecordedViewMixin
 
 COUNT = serializers.IntegerField(min_value=0)
 
 
-class TaskViewSet(RecordedViewSet[Task]):
+class TaskViewSet(BulkViewSet[Task]):
     """The caller's tasks (docs/api.md section 4)."""
 
     queryset = Task.objects.prefetch_related("labels")
@@ -97,14 +99,14 @@ class TaskViewSet(RecordedViewSet[Task]):
         return Response(counts(self))
 
 
-class ProjectViewSet(RecordedViewSet[Project]):
+class ProjectViewSet(PositionedViewSet[Project]):
     queryset = Project.objects.order_by("position")
     serializer_class = ProjectSerializer
     filterset_class = ProjectFilters
     ordering_fields = ["position", "name", "created_at"]
 
 
-class LabelViewSet(RecordedViewSet[Label]):
+class LabelViewSet(PositionedViewSet[Label]):
     queryset = Label.objects.order_by("position")
     serializer_class = LabelSerializer
     ordering_fields = ["position", "name", "created_at"]

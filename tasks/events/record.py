@@ -5,6 +5,8 @@ The record is the truth; the bell only tells that there is something new.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -59,6 +61,10 @@ def record_of_many(given: Mapping[str, Iterable[Change | None]]) -> None:
         for owner in sorted(given)
         if (changes := [change for change in given[owner] if change is not None])
     }
+    if (together := _together.get()) is not None:
+        for owner, changes in by_owner.items():
+            together.setdefault(owner, []).extend(changes)
+        return
     if not by_owner:
         return
     lasts = _append(by_owner)
@@ -66,6 +72,25 @@ def record_of_many(given: Mapping[str, Iterable[Change | None]]) -> None:
         first = lasts[owner] - len(changes) + 1
         for seq, (event_type, at, data) in enumerate(changes, start=first):
             publish(owner, seq, event_type, at, encode(data))
+
+
+# What `recorded_together` collects, by owner.
+_together: ContextVar[dict[str, list[Change]] | None] = ContextVar("together", default=None)
+
+
+@contextmanager
+def recorded_together() -> Iterator[None]:
+    """Put the changes of this part of a transaction on record at its end, all by one statement.
+
+    Until then other rows may be locked. Nothing is recorded where it raises.
+    """
+    token = _together.set({})
+    try:
+        yield
+        changes = _together.get() or {}
+    finally:
+        _together.reset(token)
+    record_of_many(changes)
 
 
 def publish(user_id: str, seq: int, event_type: str, at: datetime, data: str) -> None:

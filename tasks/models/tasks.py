@@ -195,6 +195,9 @@ class Task(PositionedModel):
             trash.put(self, using)
             return super().delete(using=using, keep_parents=keep_parents)
 
+    def siblings(self) -> Any:
+        return super().siblings().filter(parent=self.parent_id)
+
     def derive(self, before: Self | None) -> None:
         """What follows from the columns that people set.
 

@@ -62,7 +62,9 @@ class KeptAnswer(OwnedModel):
     """What one person's key was first answered with. Committed with what it created, or not at all."""
 
     key = models.CharField(max_length=255)
+    path = models.CharField(max_length=255, db_default="")  # "" of answers kept before it was
     request_hash = models.CharField(max_length=64)
+    status = models.SmallIntegerField(db_default=status.HTTP_201_CREATED)
     headers = models.JSONField()
     body = models.TextField()
     created_at = models.DateTimeField(default=timezone.now)
@@ -81,7 +83,7 @@ class KeptAnswer(OwnedModel):
 
 
 def answered_once(view: Any, create: Handler) -> Handler:
-    """A handler that heeds `Idempotency-Key`: of what `create` answers with 201, repeats get a copy.
+    """A handler that heeds `Idempotency-Key`: of what `create` answers with 2xx, repeats get a copy.
 
     The answer is kept in the transaction that creates, so there is never one without the other.
     """
@@ -93,24 +95,26 @@ def answered_once(view: Any, create: Handler) -> Handler:
         key = header.strip(" \t")  # no part of it (RFC 9110 section 5.5)
         if not _KEY.fullmatch(key):
             raise BadKey
-        request_hash = _hash_of(request.data)
+        request_hash, path = _hash_of(request.data), request.path.rstrip("/")
         with _alone(request.user, key):
             kept = KeptAnswer.objects.owned_by(request.user).filter(key=key).first()
             if kept is not None and timezone.now() - kept.created_at < KEPT_FOR:
-                if kept.request_hash != request_hash:
+                if kept.request_hash != request_hash or kept.path not in ("", path):
                     raise KeyOfAnotherBody
-                return HttpResponse(kept.body, status=201, headers=kept.headers)
+                return HttpResponse(kept.body, status=kept.status, headers=kept.headers)
             if kept is not None:
                 kept.delete()
             response = create(request, *args, **kwargs)
-            if response.status_code == status.HTTP_201_CREATED:
+            if status.is_success(response.status_code):
                 # Rendered here and not later, as what is kept is what is sent.
                 response = view.finalize_response(request, response, *args, **kwargs)
                 if isinstance(response, Response):
                     response.render()
                 KeptAnswer.objects.create(
                     key=key,
+                    path=path,
                     request_hash=request_hash,
+                    status=response.status_code,
                     headers={name: response[name] for name in _KEPT_HEADERS if name in response},
                     body=response.content.decode(),
                 )

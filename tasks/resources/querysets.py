@@ -20,6 +20,21 @@ from tasks.rules.moments import now
 Recorded = TypeVar("Recorded", bound=OwnedModel, covariant=True)
 
 
+def as_source(fields: Sequence[Any], rows: Sequence[Any], database: Any) -> tuple[str, str]:
+    """Rows as a source of PostgreSQL's named `given`, with columns c0, c1, …; and its value, JSON."""
+    columns = ", ".join(
+        f"(row ->> {place})::{field.db_type(database)} AS c{place}"
+        for place, field in enumerate(fields)
+    )
+    values = [
+        [field.get_db_prep_save(getattr(row, field.attname), database) for field in fields]
+        for row in rows
+    ]
+    # OFFSET: keys have to be plain columns, or row-level security has the whole table read.
+    source = f"(SELECT {columns} FROM json_array_elements(%s::json) AS row OFFSET 0) AS given"  # noqa: S608
+    return source, json.dumps(values, default=str)
+
+
 class RecordedQuerySet(OwnedQuerySet[Recorded]):
     """Rows of a recorded model: writing many of them records each one's event."""
 
@@ -91,24 +106,15 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         database = connections[self.db]
         table, key = self.model._meta.db_table, self.model._meta.pk
         columns = [key, *fields]
-        given = ", ".join(
-            f"(row ->> {place})::{field.db_type(database)} AS c{place}"
-            for place, field in enumerate(columns)
-        )
+        source, values = as_source(columns, rows, database)
         assignments = ", ".join(
             f'"{field.column}" = given.c{place}' for place, field in enumerate(fields, start=1)
         )
-        values = [
-            [field.get_db_prep_save(getattr(row, field.attname), database) for field in columns]
-            for row in rows
-        ]
-        # OFFSET: keys have to be plain columns, or row-level security has the whole table read.
         with database.cursor() as cursor:
             cursor.execute(
-                f'UPDATE "{table}" SET {assignments} FROM'  # noqa: S608
-                f" (SELECT {given} FROM json_array_elements(%s::json) AS row OFFSET 0) AS given"
+                f'UPDATE "{table}" SET {assignments} FROM {source}'  # noqa: S608  names of the model
                 f' WHERE "{table}"."{key.column}" = given.c0',
-                [json.dumps(values, default=str)],
+                [values],
             )
 
     def _stored(self, rows: Iterable[Any]) -> dict[Any, Any]:

@@ -30,6 +30,7 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
 
     filter_backends = [StrictFilters, StrictOrdering]
     pagination_class = KeysetPagination
+    repeatable: tuple[str, ...] = ("create",)  # actions that heed `Idempotency-Key`
     # Routers look at it; the default would load drf-spectacular into every process that serves.
     schema = AutoSchema()
 
@@ -54,7 +55,7 @@ class RecordedViewMixin(OwnedViewMixin[Recorded], GenericViewSet[Recorded]):
                 response.renderer_context = self.get_renderer_context()
                 return response
 
-        return answered_once(self, chosen) if self.action == "create" else chosen
+        return answered_once(self, chosen) if self.action in self.repeatable else chosen
 
     def _reading(self, handler: Handler) -> Handler:
         """A handler that reads many: parameters that it has not looked up are refused.

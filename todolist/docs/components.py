@@ -93,6 +93,12 @@ COMPONENTS: dict[str, Schema] = {
         seq={"type": "integer", "description": "The number of the newest event"},
         epoch=string(description="The history that this number belongs to"),
     ),
+    "BulkFailed": record(
+        **ERROR,
+        index={"type": "integer", "minimum": 0, "description": "Which operation failed"},
+        status={"type": "integer", "description": "What it would have been answered by itself"},
+        body={"description": "The body of that answer"},
+    ),
     "BadBody": {"anyOf": [ref("FieldErrors"), ref("ApiError")]},
 }
 
@@ -149,6 +155,8 @@ ACTIONS = {
     "retrieve": Action("get", "Show a", {"ETag": ETAG}, [IF_NONE_MATCH]),
     "update": Action("replace", "Replace a", {"ETag": ETAG}, [IF_MATCH]),
     "partial_update": Action("change", "Change a", {"ETag": ETAG}, [IF_MATCH]),
+    "move": Action("move", "Move a", {"ETag": ETAG}, [IF_MATCH]),
+    "bulk": Action("bulk", "Change many", {}, [IDEMPOTENCY_KEY]),
     "destroy": Action("delete", "Delete a", {}, [IF_MATCH]),
 }
 

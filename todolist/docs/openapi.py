@@ -54,7 +54,7 @@ class AutoSchema(openapi.AutoSchema):
         if queryset is None or self.known is None:
             return None
         meta = queryset.model._meta
-        many = self.known.verb == "list"
+        many = self.known.verb in ("list", "bulk")
         name = str(meta.verbose_name_plural if many else meta.verbose_name)
         return self.known.verb + name.title().replace(" ", ""), f"{self.known.words} {name}"
 
@@ -206,6 +206,13 @@ class NewKeyExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyp
         if direction == "response":
             return {"type": "string", "format": "uuid"}
         return {"type": ["string", "null"], "format": "uuid", "pattern": f"^{NEW_KEY}$"}
+
+
+class SiblingExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = "tasks.resources.moving.SiblingField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Schema:
+        return {"type": "string", "format": "uuid"}
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

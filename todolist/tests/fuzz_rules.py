@@ -19,6 +19,10 @@ REFUSALS = {
     ("POST", "/push/subscriptions"): (400, ""),
     # Ahead of the newest event.
     ("GET", "/events"): (410, "These events are not on record"),
+    # An operation upon nothing that there is.
+    ("POST", "/tasks/bulk"): (409, ""),
+    # A sibling that there is not, or two places at once.
+    **{("POST", f"/{kind}/{{id}}/move"): (400, "") for kind in ("tasks", "projects", "labels")},
     # The same key twice, with different bodies.
     ("POST", "/projects"): (422, ""),
     ("POST", "/tasks"): (422, ""),

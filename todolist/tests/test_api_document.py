@@ -145,6 +145,10 @@ def called(api: Any, route: str, notification: Any, content: str, **headers: str
         if path.startswith(kind):
             thing = make(model, ALICE)
             content = '{"name": "Errands"}'
+    if path.endswith("/move"):
+        content = '{"to": "top"}'
+    if path.endswith("/bulk"):
+        content = '{"operations": [{"op": "create", "body": {"text": "Buy milk"}}]}'
     kind = headers.get("Content-Type", "application/json")
     return api.generic(method, path.replace("{id}", str(thing.pk)), content, kind, headers=headers)
 

@@ -183,6 +183,7 @@ def test_every_refusal_has_examples_of_its_own(document):
         ("401", "signed_out"),
         *(("403", "not_yours"), ("404", "not_found"), ("406", "not_acceptable")),
         *(
+            ("409", "bulk_failed"),
             ("409", "id_taken"),
             ("409", "still_running"),
             ("410", "events_gone"),
@@ -203,10 +204,13 @@ def test_what_is_not_found_is_called_what_it_is(document):
     }
     assert said == {
         "/tasks/{id}": "Task not found",
+        "/tasks/{id}/move": "Task not found",
         "/projects/{id}": "Project not found",
+        "/projects/{id}/move": "Project not found",
         "/labels/{id}": "Label not found",
         "/trash/{id}": "Task not found",
         "/trash/{id}/restore": "Task not found",
+        "/labels/{id}/move": "Label not found",
         "/notifications/{id}/read": "Notification not found",
         "/push/subscriptions/{id}": "Push subscription not found",
         "/notes/{id}": "Note not found",

@@ -6,7 +6,7 @@ reads the row, lets the model decide in Python, and writes row and event by one 
 still has the version that was read (compare-and-swap).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,8 +14,8 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from accounts.owned.databases import on_postgresql
-from tasks.resources.fast import reading, writing
-from tasks.resources.fast.hooks import HOOKS_OF_INSTANCES, fast_of, may_write
+from tasks.resources.fast import bulk, reading, writing
+from tasks.resources.fast.hooks import HOOKS_OF_INSTANCES, Fast, fast_of, may_write
 
 _READS = {"list": reading.list_page, "retrieve": reading.retrieve}
 _WRITES = {
@@ -31,10 +31,21 @@ def way_of(view: Any, base: Any) -> Callable[[Request], HttpResponse | None] | N
     `None` from it leaves the answer to the plain way after all.
     """
     action: Any = _READS.get(view.action) or _WRITES.get(view.action)
-    if action is None or not on_postgresql() or not HOOKS_OF_INSTANCES.isdisjoint(vars(view)):
+    fast = None if action is None else _fast_of(view, base, writes=view.action in _WRITES)
+    return None if fast is None else partial(action, view, fast)
+
+
+def write_all(
+    view: Any, base: Any, request: Request, operations: Sequence[Mapping[str, Any]]
+) -> HttpResponse | None:
+    """The answer to operations of `bulk` that the fast way has done; `None` where it has done nothing."""
+    fast = _fast_of(view, base, writes=True)
+    return None if fast is None else bulk.write_all(fast, request, operations)
+
+
+def _fast_of(view: Any, base: Any, *, writes: bool) -> Fast | None:
+    if not on_postgresql() or not HOOKS_OF_INSTANCES.isdisjoint(vars(view)):
         return None
     view_class: Any = type(view)
     fast = fast_of(view_class, base)
-    if fast is None or (view.action in _WRITES and not may_write(fast)):
-        return None
-    return partial(action, view, fast)
+    return None if fast is None or (writes and not may_write(fast)) else fast

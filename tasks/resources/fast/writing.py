@@ -28,9 +28,9 @@ TRIES = 3  # for a change that others come before; then it waits for them, in th
 
 
 def create(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
-    if _refers(fast, request.data, new=True):
+    if refers(fast, request.data, new=True):
         return None
-    given = _validated(fast.new, request.data)
+    given = validated(fast.new, request.data)
     row = fast.model(user_id=owner_id(request.user), **given)
     row.stamp(None)
     if row.follow_up(None):
@@ -46,7 +46,7 @@ def create(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
 
 def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpResponse | None:
     key, owner = key_of(view), owner_id(request.user)
-    if key is None or _refers(fast, request.data, whole=whole):
+    if key is None or refers(fast, request.data, whole=whole):
         return None
     view_class: Any = type(view)
     statement = row_statement(view_class, as_json=False)
@@ -62,7 +62,7 @@ def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpRespo
             raise PermissionDenied(IsOwner.message, IsOwner.code)
         require_match(request, etag(before.version))
         form = fast.whole if whole else fast.part
-        for name, value in _validated(form, request.data).items():
+        for name, value in validated(form, request.data).items():
             setattr(after, name, value)
         after.stamp(before)
         if after.follow_up(before):
@@ -74,7 +74,7 @@ def change(view: Any, fast: Fast, request: Request, *, whole: bool) -> HttpRespo
     return None
 
 
-def _refers(fast: Fast, body: Any, *, new: bool = False, whole: bool = False) -> bool:
+def refers(fast: Fast, body: Any, *, new: bool = False, whole: bool = False) -> bool:
     """Whether a body refers to other rows, which are looked for, and locked, in the plain way.
 
     It does so too where it takes such references off: by an empty list, or by leaving them out of PUT.
@@ -88,7 +88,7 @@ def _refers(fast: Fast, body: Any, *, new: bool = False, whole: bool = False) ->
     return many or any(body.get(name) for name in fast.references)
 
 
-def _validated(form: Any, body: Any) -> dict[str, Any]:
+def validated(form: Any, body: Any) -> dict[str, Any]:
     """The values in a body. Raises `ValidationError` (400), by the names of the fields."""
     if body is None:
         raise serializers.ValidationError({"non_field_errors": ["No data provided"]})

@@ -1,0 +1,182 @@
+"""`POST …/bulk`: many operations in one transaction, all of them or none (docs/api.md section 4)."""
+
+from copy import copy
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.owned.views import described
+from accounts.owned.viewsets import UUID_TEXT
+from tasks.events.record import recorded_together
+from tasks.resources import fast
+from tasks.resources.etags import PreconditionFailed, etag
+from tasks.resources.fields import TextField, WholeNumberField
+from tasks.resources.moving import PositionedViewSet
+from tasks.resources.viewsets import Recorded, RecordedViewSet
+
+MAX_OPERATIONS = 100
+PLACES = ("after", "before", "to")  # of a move
+# The method and the action that each operation stands for.
+ACTIONS = {
+    "create": ("POST", "create"),
+    "update": ("PATCH", "partial_update"),
+    "delete": ("DELETE", "destroy"),
+    "move": ("POST", "move"),
+}
+NEEDED = {"create": ("body",), "update": ("id", "body"), "delete": ("id",), "move": ("id",)}
+
+
+class BulkFailed(APIException):
+    """An operation that was refused: the answer tells which one, and what it would have been answered."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "An operation failed, so nothing was changed"
+    default_code = "bulk_failed"
+    example = {
+        "detail": default_detail,
+        "code": default_code,
+        "index": 0,
+        "status": 412,
+        "body": {
+            "detail": PreconditionFailed.default_detail,
+            "code": PreconditionFailed.default_code,
+        },
+    }
+
+    def __init__(self, index: int, status: int, body: Any) -> None:
+        super().__init__()
+        self.members = {"index": index, "status": status, "body": body}
+
+
+class OperationSerializer(serializers.Serializer[Any]):
+    """What is done to one thing; what is in `body` and the place to move it to, its own serializers judge."""
+
+    op = serializers.ChoiceField([*NEEDED])
+    id = TextField(required=False)
+    body = serializers.JSONField(required=False)
+    if_version = WholeNumberField(min_value=1, required=False)
+    after = serializers.JSONField(required=False)
+    before = serializers.JSONField(required=False)
+    to = serializers.JSONField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name in NEEDED[attrs["op"]]:
+            if name not in attrs:
+                raise serializers.ValidationError(
+                    {name: self.fields[name].error_messages["required"]}
+                )
+        return attrs
+
+
+_operation = OperationSerializer()  # validates all of them
+
+
+class BulkSerializer(serializers.Serializer[Any]):
+    operations = serializers.ListField(
+        child=serializers.JSONField(allow_null=True), allow_empty=False, max_length=MAX_OPERATIONS
+    )
+
+    class Meta:
+        example = {"operations": [{"op": "create", "body": {"text": "Water the plants"}}]}
+
+
+class BulkResultSerializer(serializers.Serializer[Any]):
+    status = serializers.IntegerField()
+    body = serializers.JSONField(allow_null=True)
+
+
+class BulkAnswerSerializer(serializers.Serializer[Any]):
+    results = BulkResultSerializer(many=True)
+
+
+class Part:
+    """A request that is part of another one: with a method, a body and a condition of its own."""
+
+    def __init__(self, whole: Request, method: str, data: Any, version: int | None) -> None:
+        self._whole = whole
+        self.method = method
+        self.data = data
+        self.META = {**whole.META}
+        if version is not None:
+            self.META["HTTP_IF_MATCH"] = etag(version)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+
+class BulkViewSet(PositionedViewSet[Recorded]):
+    """A viewset whose actions can be run many at once."""
+
+    repeatable = ("create", "bulk")
+
+    @described(
+        request=BulkSerializer,
+        responses={
+            200: BulkAnswerSerializer,
+            409: OpenApiResponse(
+                {
+                    "anyOf": [
+                        {"$ref": f"#/components/schemas/{name}"}
+                        for name in ("BulkFailed", "ApiError")
+                    ]
+                },
+                "An operation failed and nothing was changed, or the first request with this key is still running",
+                [OpenApiExample(BulkFailed.default_code, BulkFailed.example)],
+            ),
+        },
+        filters=False,
+    )
+    @action(detail=False, methods=["post"])
+    def bulk(self, request: Request) -> HttpResponse:
+        form = BulkSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        operations = form.validated_data["operations"]
+        try:
+            understood = [operation_of(given) for given in operations]
+        except serializers.ValidationError:
+            understood = None  # those before it come first
+        if understood and (quick := fast.write_all(self, RecordedViewSet, request, understood)):
+            return quick
+        self._lock(operations)
+        with recorded_together():
+            results = [self._run(*each) for each in enumerate(operations)]
+        return Response({"results": results})
+
+    def _lock(self, operations: list[Any]) -> None:
+        """Lock what the operations name, in the order in which everybody locks rows."""
+        named = (each.get("id") for each in operations if isinstance(each, dict))
+        keys = [key for key in named if isinstance(key, str) and UUID_TEXT.fullmatch(key)]
+        rows: Any = self.get_queryset()
+        rows.filter(pk__in=keys).locked()
+
+    def _run(self, index: int, given: Any) -> dict[str, Any]:
+        """Do one operation as a request of its own would. Raises `BulkFailed` where it is refused."""
+        try:
+            operation = operation_of(given)
+            method, name = ACTIONS[operation["op"]]
+            data: Any = operation.get("body")
+            if name == "move":
+                data = {key: operation[key] for key in PLACES if key in operation}
+            view: Any = copy(self)
+            view.action = name
+            view.kwargs = {self.lookup_url_kwarg or self.lookup_field: operation.get("id")}
+            view.request = Part(self.request, method, data, operation.get("if_version"))
+            response = getattr(view, name)(view.request)
+        except Exception as error:
+            handler, context = self.get_exception_handler(), self.get_exception_handler_context()
+            refused: Any = handler(error, context)
+            if refused is None or refused.status_code >= 500:
+                raise
+            raise BulkFailed(index, refused.status_code, refused.data) from None
+        return {"status": response.status_code, "body": response.data}
+
+
+def operation_of(given: Any) -> dict[str, Any]:
+    """An operation as it was sent. Raises `ValidationError` for what is none."""
+    return dict(_operation.run_validation(given))
