@@ -9,6 +9,7 @@ never fails for chance; `ISOLATION_EXAMPLES=1000` makes as many, and new ones ea
 
 import os
 import unicodedata
+from collections.abc import Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple
@@ -82,7 +83,9 @@ DEFAULTS: Json = {
     "deadline": None,
     "order": 0,
     "parent_id": None,
+    "recurrence": "",
 }
+YEARLY = "FREQ=YEARLY"  # all deadlines are at the beginning of a year
 WRITABLE = ("text", *DEFAULTS)
 
 
@@ -165,6 +168,7 @@ class Person:
         self.tasks: dict[str, Json] = {}
         self.notifications: dict[tuple[str, str], Json] = {}  # by task and deadline
         self.trash: dict[str, tuple[Json, str | None]] = {}  # with the task that it went with
+        self.kept: dict[str, tuple[str, str | None]] = {}  # rules of completed tasks, and the next
         self.events: list[tuple[str, Json]] = []
         self.rows: dict[Any, dict[str, Json]] = {resource.model: {} for resource in RESOURCES}
         self.rows[Task] = self.tasks
@@ -183,6 +187,7 @@ class Person:
             holds = not task["completed"] and task["deadline"] == key[1]
             if key[0] == task["id"] and notification["read_at"] is None and not holds:
                 del self.notifications[key]
+                self.events.append(("notification.withdrawn", {"id": notification["id"]}))
 
     def pages(self, url: str, parameters: Json) -> list[Json]:
         """A list, followed page by page."""
@@ -264,23 +269,86 @@ class Isolation(RuleBasedStateMachine):
             self.refused(response)
             return
         assert response.status_code == 200, response.content
-        if response.json()["completed"] and not task["completed"]:
-            self.complete_subtasks(person, task["id"])
+        after = dict(after)
+        if after["deadline"] is None:
+            after["recurrence"] = ""
+        if after["completed"] and not task["completed"]:
+            self.complete(person, task, after)
+        elif task["completed"] and not after["completed"]:
+            self.reopen(person, task, after)
         self.learn(person, response.json(), after, "task.updated")
 
-    def complete_subtasks(self, person: Person, parent: str) -> None:
-        """Those that are open are completed with it: each is an event before that of their parent."""
-        open_ones = [
-            task
-            for task in person.tasks.values()
-            if task["parent_id"] == parent and not task["completed"]
-        ]
-        shown = person.api.get("/events", {"since": len(person.events)}).json()
+    def complete(self, person: Person, task: Json, after: Json) -> None:
+        """Open subtasks are completed with it, and one that repeats has a next one.
+
+        Each is an event before its own, and before those is what is withdrawn of them.
+        """
+        shown = person.pages("/events", {"since": len(person.events), "limit": 1000})
         changed = [event["data"] for event in shown if event["type"] == "task.updated"][:-1]
-        assert {row["id"] for row in changed} == {task["id"] for task in open_ones}
+        made = [event["data"] for event in shown if event["type"] == "task.created"]
+        below = [each for each in person.tasks.values() if each["parent_id"] == task["id"]]
+        open_ones = {each["id"] for each in below if not each["completed"]}
+        assert {row["id"] for row in changed} == open_ones
+        for row in changed:
+            person.holds(row)
         for row in changed:
             before = {name: person.tasks[row["id"]][name] for name in WRITABLE}
-            self.learn(person, row, {**before, "completed": True}, "task.updated")
+            person.kept[row["id"]] = before["recurrence"], None
+            done = {**before, "completed": True, "recurrence": ""}
+            self.learn(person, row, done, "task.updated")
+        assert len(made) == (1 + len(below) if after["recurrence"] else 0)
+        if made:
+            later, *copies = made
+            assert (later["previous_id"], later["version"]) == (task["id"], 1)
+            year = max(int(after["deadline"][:4]), datetime.now(UTC).year) + 1
+            expected = {**after, "completed": False, "deadline": f"{year}-01-01T00:00:00Z"}
+            self.learn(person, later, expected, "task.created")
+            for copy, each in zip(
+                copies, sorted(below, key=lambda row: row["created_at"]), strict=True
+            ):
+                plain = {"completed": False, "deadline": None, "recurrence": ""}
+                expected = {**each, **plain, "parent_id": later["id"]}
+                self.learn(person, copy, expected, "task.created")
+            person.kept[task["id"]] = after["recurrence"], later["id"]
+            after["recurrence"] = ""
+
+    def reopen(self, person: Person, task: Json, after: Json) -> None:
+        """It has its rule again where it had one, and the next one goes unless it has been changed."""
+        rule, following = person.kept.pop(task["id"], ("", None))
+        later = person.tasks.get(following or "")
+        if following and (later is None or later["version"] > 1):
+            return
+        if after["deadline"] is None:
+            return
+        after["recurrence"] = after["recurrence"] or rule
+        if later is not None:
+            gone = [id for id, each in person.tasks.items() if each["parent_id"] == later["id"]]
+            self.forget(person, later["id"], *gone, but_one=True)
+
+    @rule(who=WHO, which=WHICH, deadline=st.sampled_from(DEADLINES[1:]))
+    def repeat(self, who: int, which: int, deadline: str) -> None:
+        fields = {"recurrence": YEARLY, "deadline": deadline}
+        found = self.task(which)
+        if found is not None:
+            before = {field: found[1][field] for field in WRITABLE}
+            self.write(self.person(who), which, "patch", {**before, **fields}, fields)
+
+    @rule(which=WHICH, completed=st.booleans())
+    def toggle(self, which: int, completed: bool) -> None:
+        """Its owner does something to a task that repeats, or has repeated."""
+        every = [
+            id
+            for person in self.people
+            for id, task in person.tasks.items()
+            if task["recurrence"] or id in person.kept
+        ]
+        if every:
+            ids = [task["id"] for person in self.people for task in person.tasks.values()]
+            at = ids.index(every[which % len(every)])
+            owner, task = self.task(at) or (self.people[0], {})
+            before = {field: task[field] for field in WRITABLE}
+            change = {"completed": completed}
+            self.write(owner, at, "patch", {**before, **change}, change)
 
     @rule(who=WHO, which=WHICH, other=WHICH, new=st.booleans())
     def put_below(self, who: int, which: int, other: int, new: bool) -> None:
@@ -319,8 +387,8 @@ class Isolation(RuleBasedStateMachine):
         assert (before is again) is (event == "task.created")
         assert before is None or before["created_at"] == shown["created_at"]
         person.tasks[shown["id"]] = shown
-        person.events.append((event, shown))
         person.holds(shown)
+        person.events.append((event, shown))
 
     @rule(who=WHO, which=WHICH)
     def delete(self, who: int, which: int) -> None:
@@ -335,10 +403,17 @@ class Isolation(RuleBasedStateMachine):
         assert response.status_code == 204
         gone = [each["id"] for each in person.tasks.values() if each["parent_id"] == task["id"]]
         for id in (task["id"], *gone):
-            person.trash[id] = person.tasks.pop(id), task["id"] if id in gone else None
-        for key in [key for key in person.notifications if key[0] in (task["id"], *gone)]:
-            del person.notifications[key]
-        self.let_go(person, Task, task["id"], *gone)
+            person.trash[id] = person.tasks[id], task["id"] if id in gone else None
+        self.forget(person, task["id"], *gone)
+
+    def forget(self, person: Person, *ids: str, but_one: bool = False) -> None:
+        """Tasks are gone, and what they were told of: each is an event."""
+        lost = [key for key in person.notifications if key[0] in ids]
+        withdrawn = [person.notifications.pop(key)["id"] for key in lost]
+        for id in ids:
+            del person.tasks[id]
+        also = [("notification.withdrawn", id) for id in withdrawn]
+        self.let_go(person, Task, *ids, also=also, but_one=but_one)
 
     def trashed(self, which: int) -> tuple[Person, str] | None:
         every = [(person, id) for person in self.people for id in person.trash]
@@ -533,9 +608,19 @@ class Isolation(RuleBasedStateMachine):
         person.rows[resource.model][shown["id"]] = deepcopy(shown)
         return True
 
-    def let_go(self, person: Person, model: Any, *ids: str) -> None:
-        """What follows from deletions for what refers to it: each is an event, in whatever order."""
-        expected = [(f"{model._meta.model_name}.deleted", id) for id in ids]
+    def let_go(
+        self,
+        person: Person,
+        model: Any,
+        *ids: str,
+        also: Sequence[tuple[str, str]] = (),
+        but_one: bool = False,
+    ) -> None:
+        """What follows from deletions for what refers to it: each is an event, in whatever order.
+
+        `but_one` is for the event of the change that they are part of, which comes last.
+        """
+        expected = [*also, *((f"{model._meta.model_name}.deleted", id) for id in ids)]
         gone = [(model, id) for id in ids]
         for lost, lost_id in gone:
             for resource in RESOURCES:
@@ -558,6 +643,8 @@ class Isolation(RuleBasedStateMachine):
                             gone.append((resource.model, row["id"]))
                             del person.rows[resource.model][row["id"]]
         events = person.pages("/events", {"since": len(person.events), "limit": 1000})
+        if but_one:
+            events = events[: len(expected)]
         assert sorted((event["type"], event["data"]["id"]) for event in events) == sorted(expected)
         for event in events:
             person.events.append((event["type"], event["data"]))
