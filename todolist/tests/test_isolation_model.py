@@ -325,17 +325,17 @@ class Isolation(RuleBasedStateMachine):
             gone = [id for id, each in person.tasks.items() if each["parent_id"] == later["id"]]
             self.forget(person, later["id"], *gone, but_one=True)
 
-    @rule(who=WHO, which=WHICH, deadline=st.sampled_from(DEADLINES[1:]))
-    def repeat(self, who: int, which: int, deadline: str) -> None:
+    @rule(which=WHICH, deadline=st.sampled_from(DEADLINES[1:]))
+    def repeat(self, which: int, deadline: str) -> None:
         fields = {"recurrence": YEARLY, "deadline": deadline}
         found = self.task(which)
         if found is not None:
             before = {field: found[1][field] for field in WRITABLE}
-            self.write(self.person(who), which, "patch", {**before, **fields}, fields)
+            self.write(found[0], which, "patch", {**before, **fields}, fields)
 
-    @rule(which=WHICH, completed=st.booleans())
-    def toggle(self, which: int, completed: bool) -> None:
-        """Its owner does something to a task that repeats, or has repeated."""
+    @rule(which=WHICH)
+    def toggle(self, which: int) -> None:
+        """Its owner completes a task that repeats, or reopens one that has repeated."""
         every = [
             id
             for person in self.people
@@ -347,7 +347,7 @@ class Isolation(RuleBasedStateMachine):
             at = ids.index(every[which % len(every)])
             owner, task = self.task(at) or (self.people[0], {})
             before = {field: task[field] for field in WRITABLE}
-            change = {"completed": completed}
+            change = {"completed": not task["completed"]}
             self.write(owner, at, "patch", {**before, **change}, change)
 
     @rule(who=WHO, which=WHICH, other=WHICH, new=st.booleans())
