@@ -1,4 +1,4 @@
-"""What is kept about people at all: nothing but when somebody was signed out."""
+"""What is kept about people at all: when somebody was signed out, and when erased."""
 
 from django.db import models
 
@@ -15,6 +15,23 @@ class SignOut(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["moment"], name="sign_out_moment")]
+
+    def __str__(self) -> str:
+        return self.person
+
+
+class Erasure(models.Model):
+    """Somebody's data were erased, and their events have another epoch since (`accounts.erasures`).
+
+    Staff's own, as the above. It keeps who came back from taking events of one history for those of another.
+    """
+
+    person = models.CharField(max_length=32, primary_key=True)  # `digests_of`, in hexadecimal
+    epoch = models.CharField(max_length=32)
+    moment = models.BigIntegerField()  # seconds since the epoch of clocks
+
+    class Meta:
+        indexes = [models.Index(fields=["moment"], name="erasure_moment")]
 
     def __str__(self) -> str:
         return self.person

@@ -1,6 +1,7 @@
 """Who is asking: the person a verified token speaks for."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar
 
 from django.conf import settings
@@ -37,7 +38,11 @@ def digests_of(user_id: str) -> tuple[bytes, ...]:
 
     The first is to be kept; the others, of `SECRET_KEY_FALLBACKS`, are those kept before it was changed.
     """
-    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return _digests(user_id, settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+
+
+@lru_cache(maxsize=10_000)
+def _digests(user_id: str, *keys: str) -> tuple[bytes, ...]:
     salted = (
         salted_hmac("accounts.digests_of", user_id, secret=key, algorithm="sha256") for key in keys
     )

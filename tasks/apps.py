@@ -11,6 +11,7 @@ class TasksConfig(AppConfig):
     name = "tasks"
 
     def ready(self) -> None:
+        from accounts.erasures import erased
         from accounts.signout import signed_out
         from tasks.api import push, serializers  # noqa: F401  declare how rows are shown
         from tasks.events.bell import bell
@@ -18,6 +19,7 @@ class TasksConfig(AppConfig):
 
         post_migrate.connect(make_epoch, sender=self)
         signed_out.connect(bell.ring_for_sign_out)
+        erased.connect(bell.ring_for_erasure)
 
 
 def make_epoch(

@@ -4,7 +4,6 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import path, re_path
 
-import accounts.urls
 import tasks.api.urls
 from todolist.docs.views import DocsView, SchemaView
 from todolist.health.views import LiveView, ReadyView
@@ -13,7 +12,6 @@ from todolist.rest import errors
 urlpatterns = [
     # Not by `include`, whose every level would be a search of its own for each request.
     *tasks.api.urls.urlpatterns,
-    *accounts.urls.urlpatterns,
     re_path(r"^health/live/?$", LiveView.as_view(), name="health-live"),
     re_path(r"^health/ready/?$", ReadyView.as_view(), name="health-ready"),
     re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),

@@ -27,6 +27,7 @@ RETRY_INTERVAL = 0.25  # seconds before one that failed is tried again
 FLUSH_TIMEOUT = 2.0  # seconds that the end of a process may take
 
 Deliver = Callable[[str, int, str], None]  # owner, number, and the text that a socket receives
+Look = Callable[[], object]
 
 
 def shared_layer() -> Any:
@@ -39,11 +40,13 @@ class Bell:
     """The bell of this process. `ring` and `flush` may be called from any thread."""
 
     def __init__(self) -> None:
-        self._hub: tuple[asyncio.AbstractEventLoop, Container[str], Deliver] | None = None
+        self._hub: tuple[asyncio.AbstractEventLoop, Container[str], Deliver, Look] | None = None
         self._lock = threading.Lock()  # guards the five below
         self._waiting: deque[tuple[str, int, str]] = deque(maxlen=EVENTS_AT_MOST)
         self._signed_out = False  # whether others are to hear of somebody
-        self._lost = False  # whether others are to hear that they did not hear of something
+        self._lost = (
+            False  # whether others are to compare with the record: they were not told of all
+        )
         self._sender: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # that sends
         self._outage = Outage(
@@ -53,9 +56,12 @@ class Bell:
             until_over=True,
         )
 
-    def listen(self, people: Container[str], deliver: Deliver) -> None:
-        """Call `deliver`, on the event loop that is running, with each event of these people."""
-        self._hub = asyncio.get_running_loop(), people, deliver
+    def listen(self, people: Container[str], deliver: Deliver, look: Look) -> None:
+        """Call `deliver`, on the event loop that is running, with each event of these people.
+
+        And `look` when the record has changed in another way than by an event.
+        """
+        self._hub = asyncio.get_running_loop(), people, deliver, look
 
     def serve_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Send to the channel layer from this loop, which runs as long as requests are served."""
@@ -64,7 +70,7 @@ class Bell:
     def ring(self, user_id: str, seq: int, text: str) -> None:
         """Tell the owner's sockets of an event that is committed. Returns at once."""
         if self._hub is not None:
-            loop, people, deliver = self._hub
+            loop, people, deliver, _ = self._hub
             # A socket that joins after this question reads the record after the commit.
             if user_id in people:
                 call_soon(loop, deliver, user_id, seq, text)
@@ -80,6 +86,17 @@ class Bell:
             return
         with self._lock:
             self._signed_out = True
+            self._start_to_send()
+
+    def ring_for_erasure(self, **kwargs: Any) -> None:
+        """Let all processes compare with the record, as somebody was erased: a receiver of that signal."""
+        if self._hub is not None:
+            loop, _, _, look = self._hub
+            call_soon(loop, look)
+        if shared_layer() is None:
+            return
+        with self._lock:
+            self._lost = True
             self._start_to_send()
 
     def _start_to_send(self) -> None:

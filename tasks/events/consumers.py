@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
+from accounts import erasures
 from accounts.counted import counted
 from accounts.outages import DATABASE_ERRORS, database
 from accounts.signin.errors import (
@@ -29,6 +31,7 @@ from accounts.signin.refusals import log_refused_socket
 from accounts.signin.tokens import VerifiedToken
 from accounts.signin.websocket import (
     CLOSE_TRY_AGAIN_LATER,
+    CLOSE_UNAUTHORIZED,
     Receive,
     Send,
     chosen_subprotocol,
@@ -67,6 +70,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
     scope: Any  # the stubs know nothing of what middleware adds
     token: VerifiedToken
     closed = False
+    erasure: str | None = None  # what names the last one before this was opened, once it is known
     warning = ""  # that the token expires soon, once it is due
     expiry: asyncio.TimerHandle | None = None
     sender: asyncio.Task[None] | None = None
@@ -101,6 +105,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         # Before the record is asked: of whatever is written after the answer the hub tells.
         self.hub.join(self.user_id, self)
         newest, epoch = await self.hub.position(self.user_id)
+        self.erasure = erasures.part_of(epoch)
         query = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         since = query.get("since", [str(newest)])[-1]
         is_number = re.fullmatch("[0-9]{1,18}", since) is not None
@@ -240,6 +245,14 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         """Close where the token is from before its person was signed out. Called by the hub as well."""
         if not self.closed and sign_outs.include(self.token):
             self.refuse(SignedOut())
+
+    def watch_erasures(self, epochs: Mapping[bytes, str]) -> None:
+        """Close where its person was erased since it was opened. Called by the hub."""
+        known = self.erasure
+        if self.closed or known is None:
+            return
+        if any(epochs.get(digest, known) != known for digest in self.token.digests):
+            self.closing = asyncio.create_task(self.close(CLOSE_UNAUTHORIZED, "Erased"))
 
     def refuse(self, error: TokenError) -> None:
         """Close for what the token is no longer good for, in a task of its own."""

@@ -6,7 +6,8 @@ sockets here with the record every few seconds; all the time while the layer bri
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context
@@ -17,14 +18,22 @@ from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 
+from accounts import erasures
 from accounts.counted import counted
 from accounts.outages import DATABASE_ERRORS, database
 from accounts.owned.acting import act_for_nobody
 from accounts.owned.databases import again
-from accounts.signout import sign_outs
+from accounts.signout import OVERLAP, sign_outs
 from tasks.events.bell import bell, call_soon, shared_layer
 from tasks.events.follower import LayerFollower
-from tasks.events.record import Position, Replay, epoch_of, newest_seqs, positions_of, replay
+from tasks.events.record import (
+    Position,
+    Replay,
+    epoch_of_database,
+    newest_seqs,
+    positions_of,
+    replay,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +58,9 @@ class Socket(Protocol):
     def watch_sign_out(self) -> None:
         """Somebody was signed out, and it may be this one's person."""
 
+    def watch_erasures(self, epochs: Mapping[bytes, str]) -> None:
+        """These people were erased, and what epochs they have since."""
+
 
 class Hub:
     """The sockets of one event loop, by the id of their owner. Lives as long as the loop."""
@@ -70,7 +82,7 @@ class Hub:
     def join(self, user_id: str, socket: Socket) -> None:
         """Push every event of `user_id` to `socket` from now on."""
         if not self._tasks:
-            bell.listen(self._sockets, self.deliver)
+            bell.listen(self._sockets, self.deliver, self._look_requested.set)
             loop = asyncio.get_running_loop()
             sign_outs.on_change = partial(call_soon, loop, self.watch_sign_outs)
             # Each in a context of its own: what they log is not about who came first.
@@ -129,7 +141,8 @@ class Hub:
         async with self._asking:
             self._next = None
             positions = await self._read(positions_of, people)
-        self._epoch = self._epoch or positions[people[0]].epoch
+        of_erasure = erasures.part_of(epoch := positions[people[0]].epoch)
+        self._epoch = self._epoch or epoch.removesuffix(of_erasure)
         return positions
 
     async def _compare(self) -> None:
@@ -143,6 +156,7 @@ class Hub:
             people = list(self._sockets)
             try:
                 await self._see_another_epoch(people)
+                await self._see_erasures()
                 for start in range(0, len(people), POLL_BATCH):
                     batch = people[start : start + POLL_BATCH]
                     for user_id, seq in (await self._read(newest_seqs, batch)).items():
@@ -158,11 +172,19 @@ class Hub:
         """Let all sockets look again where the record has become another one, as after a restore."""
         if not people:
             return
-        before, self._epoch = self._epoch, await self._read(epoch_of, people[0])
+        before, self._epoch = self._epoch, await self._read(epoch_of_database)
         if before not in ("", self._epoch):
             for user_id in people:
                 for socket in list(self._sockets.get(user_id, ())):
                     socket.doubt()
+
+    async def _see_erasures(self) -> None:
+        """Let sockets close whose people were erased: of all of late, as clocks of machines differ."""
+        if self._sockets and (
+            epochs := await self._read(erasures.epochs_since, time.time() - OVERLAP)
+        ):
+            for socket in list(chain.from_iterable(self._sockets.values())):
+                socket.watch_erasures(epochs)
 
     def _hear(self, message: dict[str, Any]) -> None:
         """Take what the bell of another process has sent."""

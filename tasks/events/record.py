@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.http import HttpResponse
 
+from accounts import erasures
 from accounts.owned.acting import ACTING, acting_as, acting_as_everyone
 from accounts.owned.databases import fetch, on_postgresql
 from accounts.users import CurrentUser
@@ -156,11 +157,13 @@ def _append_to(user_id: str, changes: Sequence[Change]) -> int:
     return int(stream.last_seq)
 
 
-# The epoch of a person's numbers, in SQL: so far that of the database is everybody's.
-EPOCH = "coalesce((SELECT value FROM tasks_epoch), '')"
+# The epoch of a person's numbers, in SQL: that of the database, and that of their own where they were
+# erased. Takes `erasures.names_of` them.
+_EPOCH = "coalesce((SELECT value FROM tasks_epoch), '')"
+EPOCH = f"{_EPOCH} || coalesce({erasures.EPOCH}, '')"
 
 # Newest number and epoch of a person, as columns of a statement of PostgreSQL's that acts for them.
-# Takes the person's id twice.
+# Takes the person's id twice, and `erasures.names_of` them.
 _SEQ = "coalesce((SELECT last_seq FROM tasks_stream WHERE {} AND user_id = %s), 0)"
 POSITION = f"{_SEQ.format(ACTING)}, {EPOCH}"
 
@@ -179,20 +182,29 @@ class Position(NamedTuple):
 
 def epoch_of(user_id: str) -> str:
     """The epoch of somebody's numbers: whoever comes with another one knows another history."""
-    return str(fetch(f"SELECT {EPOCH}", [])[0][0])
+    return str(fetch(f"SELECT {EPOCH}", [erasures.names_of(user_id)])[0][0])
+
+
+def epoch_of_database() -> str:
+    """What everybody's epoch begins with."""
+    return str(fetch(f"SELECT {_EPOCH}", [])[0][0])
 
 
 def position_of(user_id: str) -> Position:
     """Where somebody's record of events stands."""
     with acting_as(CurrentUser(user_id)):
-        return Position(*fetch(f"SELECT {_SEQ.format('true')}, {EPOCH}", [user_id])[0])
+        values = [user_id, erasures.names_of(user_id)]
+        return Position(*fetch(f"SELECT {_SEQ.format('true')}, {EPOCH}", values)[0])
 
 
 def positions_of(user_ids: list[str]) -> dict[str, Position]:
     """Where the records of these people stand, asked at once."""
     seqs = newest_seqs(user_ids)
-    epoch = epoch_of(user_ids[0])
-    return {user_id: Position(seqs.get(user_id, 0), epoch) for user_id in user_ids}
+    epoch, erased = epoch_of_database(), erasures.epochs_of(user_ids)
+    return {
+        user_id: Position(seqs.get(user_id, 0), epoch + erased.get(user_id, ""))
+        for user_id in user_ids
+    }
 
 
 def newest_seqs(user_ids: list[str]) -> dict[str, int]:

@@ -19,7 +19,7 @@ MARGIN = 1024  # characters, more than a password in a URL has
 
 # Strangers write most of what is searched, so no quantifier gives back what it took to look again: it is
 # possessive, or nothing that follows can be a part of what it takes.
-NAMES = r"(?:token|secret|password|authorization|cookie|sessionid)"
+NAMES = r"(?:token|secret|password|authorization|cookie|sessionid|confirm)"  # confirm: an id of who is gone
 _ITEM = rf"[\"'][\w-]*{NAMES}[\"']\s*+[:,]\s*+(?:[\[(]\s*+)?+b?"
 _SHAPES = re.compile(
     rf"({NAMES}(?:=|%3D))[^&\s\"'#<>]++"  # ?token=… in access logs

@@ -94,7 +94,7 @@ class OneHopHandler(ASGIHandler):
         request_ids.begin_scope(scope)
         if self._observed:
             scope[BEGAN] = time.perf_counter()
-        if CROWDED in scope and path not in self._at_once:
+        if CROWDED in scope and not self._is_answered_at_once(scope, path):
             await self._respond(scope, receive, send, path, "", b"", ServerBusy(), close=True)
             return
         # Whoever waits for published keys waits here, and keeps no thread from anybody else.
@@ -151,7 +151,7 @@ class OneHopHandler(ASGIHandler):
         """
         if refusal is not None:
             answer = self._refuse(scope, refusal)
-        elif path in self._at_once:
+        elif self._is_answered_at_once(scope, path):
             if (find_out := self._at_once[path]) is not None:
                 await find_out(scope)
             answer = self._answer(scope, body)
@@ -187,6 +187,9 @@ class OneHopHandler(ASGIHandler):
             await drain(receive)
             content = b""
         await send({"type": "http.response.body", "body": content})
+
+    def _is_answered_at_once(self, scope: dict[str, Any], path: str) -> bool:
+        return path in self._at_once and scope["method"] in SAFE_METHODS
 
     def _limit_for_strangers(self, method: str, path: str) -> int:
         """Up to which size a body is read of somebody without a good token: in bytes, 0 for not at all.

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from accounts import signout
+from accounts import erasures, signout
 from tasks.events.record import KEPT_DAYS, prune
 from tasks.models import trash
 from tasks.resources import idempotency
@@ -24,3 +24,5 @@ class Command(BaseCommand):
             self.stdout.write(f"{dropped} answers of Idempotency-Keys dropped")
         if dropped := signout.prune(now=timezone.now().timestamp()):
             self.stdout.write(f"{dropped} sign-outs dropped, older than any token")
+        if dropped := erasures.prune(now=timezone.now().timestamp()):
+            self.stdout.write(f"{dropped} erasures dropped, older than any token")

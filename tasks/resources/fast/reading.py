@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
+from accounts import erasures
 from accounts.owned.acting import condition, fetch_acting
 from accounts.owned.databases import fetch_again
 from accounts.owned.viewsets import UUID_TEXT
@@ -69,7 +70,7 @@ class ListStatement(NamedTuple):
 
     The first reads the rows as JSON with commas between them (`None`: too large), whether more follow,
     the last one, what it is sorted by beside what it shows, and the position of the record at that
-    moment, for which there are two values before those of the rows. The second reads, row by row, as
+    moment, which takes its values (`POSITION`) before those of the rows. The second reads, row by row, as
     many as fit, each with the number of all rows.
     """
 
@@ -90,6 +91,7 @@ def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
         return None
     owner = owner_id(request.user)
     values = found.statement.for_owner(owner)
+    values[:0] = [owner, owner, erasures.names_of(owner)]  # of the position
     ((*position, text, more, last, unseen),) = fetch_acting(
         owner, found.statement.sql, values, fetch_again
     )
@@ -99,7 +101,7 @@ def list_page(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     ):  # the escapes made it larger
         if found.hidden:
             return None
-        rows = fetch_acting(owner, found.cut_short, values[2:], fetch_again)
+        rows = fetch_acting(owner, found.cut_short, values[3:], fetch_again)
         more, last = rows[0][1] > len(rows), rows[-1][0]
         response = answer(f"[{','.join(text for text, _ in rows)}]")
     Position(*position).tell(response)
@@ -150,8 +152,7 @@ def _list_statement(view_class: Any, query: str) -> ListStatement | None:
         f" FROM unnest({arrays}) WITH ORDINALITY AS own(text, place)) AS sized"
         f" WHERE place = 1 OR (place <= {limit} AND size < {settings.MAX_PAGE_SIZE}) ORDER BY place"
     )
-    values = [OWNER.id, OWNER.id, *(value for one in read for value in one.values)]
-    statement = Statement(sql, tuple(values))
+    statement = Statement(sql, tuple(value for one in read for value in one.values))
     names = [key.name for key in keys]
     return ListStatement(statement, cut_short, ordering_of(keys), names, bool(hidden))
 
