@@ -1,15 +1,33 @@
 """The REST door to all that is one's own at once (docs/api.md section 8)."""
 
-from drf_spectacular.utils import OpenApiParameter
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+from django.http import FileResponse
+from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
+from accounts.owned.permissions import IsSignedIn
 from accounts.owned.views import described
 from accounts.users import owner_id
 from accounts.views import MeView
+from tasks.api.serializers import (
+    LabelSerializer,
+    NotificationSerializer,
+    PreferencesSerializer,
+    ProjectSerializer,
+    TaskSerializer,
+    TrashedTaskSerializer,
+)
 from tasks.own.erasing import erase
+from tasks.own.export import FORMAT, VERSION, write_document
+from tasks.resources.fields import TimestampField
 from tasks.resources.lists.query import BadParameter, parameter, parameters_of
+
+IN_MEMORY = 1024 * 1024  # bytes of a document; what is larger is written to a file first
 
 
 class OwnView(MeView):
@@ -32,3 +50,41 @@ class OwnView(MeView):
             raise BadParameter("confirm: Give your own id, to say that you mean it.")
         erase(owner)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ExportView(APIView):
+    """`GET /export`: all that is the caller's, to take along."""
+
+    permission_classes = [IsSignedIn]
+
+    @described(
+        operation_id="exportMine",
+        summary="Take along everything of one's own",
+        description="As of one moment. `POST /import` takes such a document.",
+        responses=inline_serializer(
+            "Export",
+            {
+                "format": serializers.ChoiceField([FORMAT]),
+                "version": serializers.IntegerField(min_value=VERSION),
+                "exported_at": TimestampField(),
+                "preferences": PreferencesSerializer(),
+                "projects": ProjectSerializer(many=True),
+                "labels": LabelSerializer(many=True),
+                "tasks": TaskSerializer(many=True),
+                "trash": TrashedTaskSerializer(many=True),
+                "notifications": NotificationSerializer(many=True),
+            },
+        ),
+    )
+    def get(self, request: Request) -> FileResponse:
+        # Through a file: whoever reads it slowly keeps neither a thread nor a transaction, and where
+        # something goes wrong, it is an error, and not a document that ends in the middle.
+        document: Any = SpooledTemporaryFile(IN_MEMORY, "w+b")  # noqa: SIM115  closed by the response
+        write_document(owner_id(request.user), lambda text: document.write(text.encode()))
+        document.seek(0)
+        return FileResponse(
+            document,
+            as_attachment=True,
+            filename=f"{FORMAT}.json",
+            content_type="application/json",
+        )

@@ -168,6 +168,7 @@ def test_every_route_answers_as_it_says(row, alice_api, anonymous_api):
     )
     assert response.status_code == int(status)
     assert {"ETag", "Location"} & set(response.headers) == set(words(headers))
+    response.getvalue()  # which closes a file
 
 
 def test_routes_and_parameters_are_those_of_the_schema(settings):

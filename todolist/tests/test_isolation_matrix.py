@@ -138,7 +138,7 @@ class World:
             raise RuntimeError(f"{response.status_code} for {method} {url} by {caller.name}")
         headers = dict(response.items())
         headers.pop("X-Request-ID", None)  # another one for every request
-        return Answer(url, response.status_code, response.content, headers, changed)
+        return Answer(url, response.status_code, response.getvalue(), headers, changed)
 
     def send(self, caller: Caller, method: str, url: str) -> Any:
         """Its body would be good for creating or changing anything, and tries to give it away."""
