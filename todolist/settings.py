@@ -109,7 +109,8 @@ SPECTACULAR_SETTINGS = {
 }
 # Open at once in one server process
 SOCKETS_PER_USER = env.whole_number("SOCKETS_PER_USER", 20, at_least=1, at_most=10_000)
-MAX_BODY_SIZE = 1024 * 1024  # bytes (docs/api.md section 3)
+MAX_BODY_SIZE = 1024 * 1024  # bytes (docs/api.md section 3); a view may say `max_body_size`
+MAX_IMPORT_SIZE = 16 * MAX_BODY_SIZE
 MAX_PAGE_SIZE = 1024 * 1024  # bytes of a list, whatever `limit` says; one row may be larger
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_SIZE  # the same for forms of the admin
 

@@ -1,6 +1,8 @@
 """PostgreSQL's row-level security for the tables of owned models."""
 
+from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from django.db import models
 from django.db.models.constraints import BaseConstraint
@@ -47,6 +49,18 @@ def exists(model: type[models.Model], pk: Any) -> bool:
     if on_postgresql():  # where the policy hides the row
         return bool(fetch_again(f'SELECT "{model._meta.db_table}_exists"(%s)', [pk])[0][0])
     return model._base_manager.filter(pk=pk).exists()
+
+
+def existing(model: type[models.Model], keys: Collection[UUID]) -> set[UUID]:
+    """Those of many keys that anybody owns a row with, and nothing else of them."""
+    if not keys:
+        return set()
+    if on_postgresql():
+        table = model._meta.db_table
+        given = "unnest(string_to_array(%s, ',')::uuid[]) AS given (key)"
+        sql = f'SELECT key::text FROM {given} WHERE "{table}_exists"(key)'  # noqa: S608
+        return {UUID(key) for (key,) in fetch_again(sql, [",".join(map(str, keys))])}
+    return {*model._base_manager.filter(pk__in=keys).values_list("pk", flat=True)}
 
 
 def policy_sql(table: str, schema_editor: Any, *, tells_existence: bool) -> str:

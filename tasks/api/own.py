@@ -1,18 +1,20 @@
 """The REST door to all that is one's own at once (docs/api.md section 8)."""
 
 from tempfile import SpooledTemporaryFile
-from typing import Any
+from typing import Any, cast
 
-from django.http import FileResponse
+from django.conf import settings
+from django.http import FileResponse, HttpResponse
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.owned.acting import acting_as
 from accounts.owned.permissions import IsSignedIn
-from accounts.owned.views import described
-from accounts.users import owner_id
+from accounts.owned.views import LeanView, described
+from accounts.users import CurrentUser, owner_id
 from accounts.views import MeView
 from tasks.api.serializers import (
     LabelSerializer,
@@ -24,9 +26,13 @@ from tasks.api.serializers import (
 )
 from tasks.own.erasing import erase
 from tasks.own.export import FORMAT, VERSION, write_document
+from tasks.own.forms import ImportSerializer
+from tasks.own.importing import import_document
 from tasks.resources.fields import TimestampField
+from tasks.resources.idempotency import answered_once
 from tasks.resources.lists.query import BadParameter, parameter, parameters_of
 
+COUNT = serializers.IntegerField(min_value=0)
 IN_MEMORY = 1024 * 1024  # bytes of a document; what is larger is written to a file first
 
 
@@ -88,3 +94,31 @@ class ExportView(APIView):
             filename=f"{FORMAT}.json",
             content_type="application/json",
         )
+
+
+class ImportView(LeanView):
+    """`POST /import`: projects, labels and tasks of a document, all or none."""
+
+    permission_classes = [IsSignedIn]
+    max_body_size = settings.MAX_IMPORT_SIZE
+
+    @described(
+        operation_id="importMine",
+        summary="Bring projects, labels and tasks",
+        description="Of a document as `GET /export` makes one, or of a part of it; all or nothing.",
+        request=ImportSerializer,
+        responses=inline_serializer(
+            "Imported",
+            {
+                **dict.fromkeys(("projects", "labels", "tasks"), COUNT),
+                "ids": serializers.DictField(child=serializers.UUIDField()),
+            },
+        ),
+    )
+    def post(self, request: Request) -> HttpResponse:
+        return answered_once(self, self._import)(request)
+
+    def _import(self, request: Request) -> Response:
+        user = cast("CurrentUser", request.user)
+        with acting_as(user, atomic=True):
+            return Response(import_document(user, request.data))

@@ -1,5 +1,8 @@
 """What a person wants of days and reminders (docs/api.md section 7)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, Self, cast
 
 from django.apps import apps
@@ -55,11 +58,23 @@ class Preferences(RecordedModel):
 
         Inside a transaction they stay so until its end, as what follows from them is written in it.
         """
+        if (held := _held.get()) is not None and held.user_id == user_id:
+            return cast("Self", held)
         rows: Any = cls.objects.filter(user_id=user_id)
         if not connection.in_atomic_block:
             return rows.first() or cls(user_id=user_id)
         rows.get_or_create(defaults={"user_id": user_id})
         return cast("Self", rows.select_for_update(no_key=True).get())
+
+    @classmethod
+    @contextmanager
+    def held(cls, user_id: str) -> Iterator[None]:
+        """In a part of a transaction, ask for them once: nobody changes them until its end."""
+        token = _held.set(cls.of(user_id))
+        try:
+            yield
+        finally:
+            _held.reset(token)
 
     @classmethod
     def to_change(cls, user_id: str) -> Self:
@@ -91,6 +106,9 @@ class Preferences(RecordedModel):
                 at = end_of_day(day, self.time_zone)
                 theirs.filter(due_on=day).update_unrecorded(due_at=at)
         theirs.arm_again()
+
+
+_held: ContextVar[Preferences | None] = ContextVar("held", default=None)
 
 
 def _tasks_of(user_id: str) -> Any:

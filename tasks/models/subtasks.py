@@ -5,7 +5,9 @@ task that has no subtasks looks for none. Locks of tasks are taken in one order,
 subtasks, else by key (`Task.lock_order`).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -53,10 +55,25 @@ def _is_placed(task: "Task", before: "Task | None") -> bool:
 
 def _parent_of(task: "Task") -> "Task":
     """The parent; locked until the transaction ends, as it may neither go nor become a subtask."""
+    if (known := _at_hand.get().get(task.parent_id)) is not None:
+        return known
     rows: Any = type(task)._base_manager.all()
     if connection.in_atomic_block:
         rows = rows.select_for_update(no_key=True)
     return rows.get(pk=task.parent_id)  # type: ignore[no-any-return]
+
+
+_at_hand: ContextVar[Mapping[Any, "Task"]] = ContextVar("at_hand", default={})  # noqa: B039  never changed
+
+
+@contextmanager
+def parents_at_hand(parents: Mapping[UUID, "Task"]) -> Iterator[None]:
+    """For many new subtasks: these are locked, or new themselves, and their rows say that they are parents."""
+    token = _at_hand.set(parents)
+    try:
+        yield
+    finally:
+        _at_hand.reset(token)
 
 
 def follows(task: "Task", before: "Task | None") -> bool:
@@ -81,7 +98,7 @@ def _is_completed(task: "Task", before: "Task") -> bool:
 def follow(task: "Task", before: "Task | None") -> None:
     """Tell a parent that it is one; complete and move subtasks with their parent."""
     everyones: Any = type(task)._base_manager.all()
-    if _is_placed(task, before):
+    if _is_placed(task, before) and task.parent_id not in _at_hand.get():
         parents = everyones.filter(pk=task.parent_id, may_have_subtasks=False)
         parents.update_unrecorded(may_have_subtasks=True)
     if before is None or not before.may_have_subtasks or not follows(task, before):

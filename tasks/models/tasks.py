@@ -1,6 +1,7 @@
 """Tasks: what they hold, and what is true of every one of them."""
 
 import re
+from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
 from django.core.exceptions import ValidationError
@@ -10,7 +11,7 @@ from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
 from accounts.owned.models import OwnedModel
-from accounts.owned.row_security import exists
+from accounts.owned.row_security import existing, exists
 from tasks.models import repeating, subtasks, trash
 from tasks.models.agenda import AgendaQuerySet
 from tasks.models.lists import Label, Project
@@ -186,6 +187,10 @@ class Task(PositionedModel):
     def is_taken(cls, key: Any) -> bool:
         """Whether anybody has, or had, a task with this key."""
         return super().is_taken(key) or exists(trash.TrashedTask, key)
+
+    @classmethod
+    def taken(cls, keys: Collection[Any]) -> set[Any]:
+        return super().taken(keys) | existing(trash.TrashedTask, keys)
 
     def delete(
         self, using: str | None = None, keep_parents: bool = False

@@ -17,7 +17,7 @@ from django.db.models.signals import class_prepared, m2m_changed, post_delete
 from django.dispatch import receiver
 
 from accounts.owned.models import OwnedModel
-from accounts.owned.row_security import exists
+from accounts.owned.row_security import existing, exists
 from tasks.events.record import Change, record_all
 from tasks.resources.limits import fault, require_limits
 from tasks.resources.querysets import RecordedQuerySet
@@ -83,6 +83,11 @@ class RecordedModel(OwnedModel):
     def is_taken(cls, key: Any) -> bool:
         """Whether anybody has a row with this key."""
         return exists(cls, key)
+
+    @classmethod
+    def taken(cls, keys: Collection[Any]) -> set[Any]:
+        """Those of many keys that anybody has a row with."""
+        return existing(cls, keys)
 
     @classmethod
     def event_type(cls, what: str) -> str:

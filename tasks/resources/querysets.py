@@ -8,6 +8,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db import connections, models, transaction
 from django.db.models.signals import post_save, pre_save
 
@@ -33,6 +34,24 @@ def as_source(fields: Sequence[Any], rows: Sequence[Any], database: Any) -> tupl
     # OFFSET: keys have to be plain columns, or row-level security has the whole table read.
     source = f"(SELECT {columns} FROM json_array_elements(%s::json) AS row OFFSET 0) AS given"  # noqa: S608
     return source, json.dumps(values, default=str)
+
+
+def links_of(
+    model: Any, name: str, rows: Sequence[Any], keys: Mapping[Any, Sequence[Any]]
+) -> list[Any]:
+    """Rows between new rows and what they are to have at the other end of a many-to-many relation."""
+    relation = model._meta.get_field(name)
+    between = relation.remote_field.through
+    own, other = (
+        between._meta.get_field(end).attname
+        for end in (relation.m2m_field_name(), relation.m2m_reverse_field_name())
+    )
+    owned = issubclass(between, OwnedModel)
+    return [
+        between(**{own: row.pk, other: key}, **({"user_id": row.user_id} if owned else {}))
+        for row in rows
+        for key in keys.get(row.pk, ())
+    ]
 
 
 class RecordedQuerySet(OwnedQuerySet[Recorded]):
@@ -138,12 +157,19 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         self.write(rows, {row.pk: copy(row) for row in rows}, ())
 
     def bulk_create(
-        self, objs: Iterable[Any], batch_size: int | None = None, *conflicts: Any, **named: Any
+        self,
+        objs: Iterable[Any],
+        batch_size: int | None = None,
+        *conflicts: Any,
+        relations: Mapping[str, Mapping[Any, Sequence[Any]]] | None = None,
+        **named: Any,
     ) -> list[Any]:
         """Insert new rows by few statements, and record their events, each owner's in the order given.
 
-        In that order they are listed by creation, too: no two share a moment, whatever the clock does.
-        Raises `NotImplementedError` for conflicts: nobody could say which rows were written.
+        In that order they are listed by creation, too: no two share a moment, whatever the clock does,
+        but for rows that are brought back (`last_version`). `relations` are many-to-many relations by
+        their names: the keys of what each row is to have, by its own key. A `ValidationError` says which
+        `row` it is about. Raises `NotImplementedError` for conflicts: nobody could say which rows were written.
         """
         if any(conflicts) or any(named.values()):
             self._refuse("bulk_create() with conflicts")
@@ -152,13 +178,22 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         for row in rows:
             row.require_owner()
             row.stamp(None)
-            if last is not None and row.created_at <= last:
-                row.created_at = row.updated_at = now(after=last)
-            last = row.created_at
-            require_limits(row)
-            row.derive_as_saved(None, None)
+            if row.last_version is None:
+                if last is not None and row.created_at <= last:
+                    row.created_at = row.updated_at = now(after=last)
+                last = row.created_at
+            try:
+                require_limits(row)
+                row.derive_as_saved(None, None)
+            except ValidationError as error:
+                error.row = row  # type: ignore[attr-defined]
+                raise
         with transaction.atomic(using=self.db):
             super().bulk_create(rows, batch_size)
+            for name, keys in (relations or {}).items():
+                links = links_of(self.model, name, rows, keys)
+                if links:
+                    type(links[0])._base_manager.bulk_create(links)
             stored = self._stored(rows)
             by_owner = sorted(rows, key=attrgetter("user_id"))
             self._settle((row, stored[row.pk], None) for row in by_owner)

@@ -188,7 +188,7 @@ REFUSALS = {
         IdTaken(),
     ),
     "412": refused("`If-Match` names another version; nothing was changed", PreconditionFailed()),
-    "413": refused("The body is larger than 1 MiB", BodyTooLarge()),
+    "413": refused("The body is larger than 1 MiB (of an import: 16 MiB)", BodyTooLarge()),
     "415": refused(
         "The body is not `application/json`, or not as it is",
         UnsupportedMediaType("text/plain"),

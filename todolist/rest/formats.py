@@ -31,6 +31,16 @@ class BodyTooLarge(APIException):
     default_detail = "Request body is larger than 1 MiB"
     default_code = "body_too_large"
 
+    def __init__(self, limit: int | None = None) -> None:
+        megabytes = (limit or settings.MAX_BODY_SIZE) // 1024**2
+        super().__init__(f"Request body is larger than {megabytes} MiB")
+
+
+def body_limit(view: Any) -> int:
+    """How many bytes a view, or a class of views, takes."""
+    limit: int = getattr(view, "max_body_size", settings.MAX_BODY_SIZE)
+    return limit
+
 
 class EncodedBody(APIException):
     status_code = 415
@@ -39,7 +49,7 @@ class EncodedBody(APIException):
 
 
 class LimitedJSONParser(BaseParser):
-    """JSON as RFC 8259 has it: UTF-8 whatever `charset` says, no NaN, at most `MAX_BODY_SIZE`.
+    """JSON as RFC 8259 has it: UTF-8 whatever `charset` says, no NaN, no more than the view takes.
 
     A byte order mark is passed over; of a name that stands twice in an object the last counts.
     """
@@ -53,15 +63,16 @@ class LimitedJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         request = (parser_context or {}).get("request")
+        limit = body_limit((parser_context or {}).get("view"))
         declared = str(request.META.get("CONTENT_LENGTH")) if request is not None else ""
-        if declared.isdecimal() and float(declared) > settings.MAX_BODY_SIZE:
-            raise BodyTooLarge  # a server need not have read it
+        if declared.isdecimal() and float(declared) > limit:
+            raise BodyTooLarge(limit)  # a server need not have read it
         codings = request.META.get("HTTP_CONTENT_ENCODING") if request is not None else ""
         if codings and not _is_identity(codings):
             raise EncodedBody
-        body = stream.read(settings.MAX_BODY_SIZE + 1)
-        if len(body) > settings.MAX_BODY_SIZE:
-            raise BodyTooLarge
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise BodyTooLarge(limit)
         try:
             return _decode(body.removeprefix(BOM_UTF8).decode("utf-8"))
         except (ValueError, RecursionError) as error:

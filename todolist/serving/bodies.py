@@ -10,7 +10,8 @@ from django.http import FileResponse
 
 from todolist.serving.jobs import Receive, Send
 
-EACH = 4 * 1024 * 1024  # bytes of one person's bodies at a time; the others wait, unread
+# Bytes of one person's bodies at a time; the others wait, unread. A larger one comes alone.
+EACH = 4 * 1024 * 1024
 DIGITS = 20  # of a length, at most; servers refuse longer ones, and Python takes long over them
 FILE_BLOCK = 64 * 1024  # bytes of a file that are read, and kept for a client, at a time
 DRAIN_AT_MOST = 32 * 1024 * 1024  # bytes of a body that nobody wants, read so that it is answered
@@ -47,7 +48,7 @@ class Rooms:
         """Wait for room for a body that may become as large as this; to be left again."""
         if not size:
             return
-        if person in self._waiting or self._taken.get(person, 0) + size > EACH:
+        if person in self._waiting or not _fits(self._taken.get(person, 0), size):
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(person, deque()).append((size, turn))
             try:
@@ -64,7 +65,7 @@ class Rooms:
             return
         taken = self._taken.pop(person) - size
         theirs = self._waiting.get(person, ())
-        while theirs and (theirs[0][1].done() or taken + theirs[0][0] <= EACH):
+        while theirs and (theirs[0][1].done() or _fits(taken, theirs[0][0])):
             size, turn = theirs.popleft()
             if not turn.done():  # else cancelled
                 taken += size
@@ -73,6 +74,10 @@ class Rooms:
             self._waiting.pop(person, None)
         if taken:
             self._taken[person] = taken
+
+
+def _fits(taken: int, size: int) -> bool:
+    return taken + size <= EACH or not taken
 
 
 async def read_body(receive: Receive, at_most: int) -> bytes | None:

@@ -29,7 +29,7 @@ from accounts.signin.authentication import BearerAuthentication, who_asks
 from todolist.logs import request_ids
 from todolist.observing.middleware import BEGAN
 from todolist.rest.errors import REFUSAL, ServerBusy, not_found, refused
-from todolist.rest.formats import BodyTooLarge
+from todolist.rest.formats import BodyTooLarge, body_limit
 from todolist.serving.bodies import Rooms, drain, framing, read_body, send_file
 from todolist.serving.connections import CROWDED
 from todolist.serving.content_type import with_plain_content_type
@@ -81,6 +81,12 @@ class OneHopHandler(ASGIHandler):
             for path, view in views
             if getattr(view, "answers_at_once", False)
         }
+        # Paths whose views take larger bodies, or smaller ones, than others.
+        self._limits = {
+            path: body_limit(view)
+            for path, match in self._matches.items()
+            if hasattr(view := getattr(match.func, "cls", None), "max_body_size")
+        }
         # Paths that are open to everybody: a token there, good or not, is nobody's business.
         routes = self._matches.items()
         self._open = {path for path, match in routes if why_open(match.func) is not None}
@@ -100,7 +106,7 @@ class OneHopHandler(ASGIHandler):
         # Whoever waits for published keys waits here, and keeps no thread from anybody else.
         user = None if path in self._open else await who_asks(scope)
         if user is not None:
-            person, limit = user.id, settings.MAX_BODY_SIZE
+            person, limit = user.id, self._limits.get(path, settings.MAX_BODY_SIZE)
         else:
             # Told from ids, which hold no control characters.
             person, limit = f"\0{(scope.get('client') or ('',))[0]}", 0
@@ -112,7 +118,7 @@ class OneHopHandler(ASGIHandler):
             limit = self._limit_for_strangers(scope["method"], path)
         if limit == 0 or (length is not None and length > limit):
             # Nobody reads it. Whoever is signed in hears of its length from the view, in its turn.
-            refusal = BodyTooLarge() if limit and user is None else None
+            refusal = BodyTooLarge(limit) if limit and user is None else None
             await self._respond(
                 *(scope, receive, send, path, person, b"", refusal),
                 unread=True,
@@ -125,7 +131,7 @@ class OneHopHandler(ASGIHandler):
             body = await read_body(receive, limit)
             if body is not None:  # else the client went away
                 too_large = len(body) > limit
-                refusal = BodyTooLarge() if too_large and user is None else None
+                refusal = BodyTooLarge(limit) if too_large and user is None else None
                 await self._respond(
                     scope, receive, send, path, person, body, refusal, unread=too_large
                 )

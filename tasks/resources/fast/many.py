@@ -1,17 +1,20 @@
-"""Many new rows and their events by one statement: what `RecordedQuerySet.bulk_create` does in several."""
+"""Many new rows and their events by few statements: what `RecordedQuerySet.bulk_create` does in more."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
+from django.db.models import AutoField
 
 from accounts.owned.databases import fetch, on_postgresql
 from tasks.events.record import publish
 from tasks.resources.fast.hooks import MODEL_HOOKS, unchanged
 from tasks.resources.models import RecordedModel
+from tasks.resources.querysets import links_of
 from tasks.resources.wire import form_of, row_as_json
 from tasks.rules.moments import now
 
@@ -30,20 +33,74 @@ def insert_many(model: type[RecordedModel], rows: Sequence[Any]) -> None:
         return
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
+    _prepare(rows)
+    _tell(_created(model), fetch(sql, [_values(model, rows), _created(model)]))
+
+
+def insert_with_relations(
+    model: type[RecordedModel],
+    rows: Sequence[Any],
+    relations: Mapping[str, Mapping[Any, Sequence[Any]]],
+) -> None:
+    """The same as `bulk_create` with relations, of rows from which nothing else follows.
+
+    By a statement for the rows, one for each relation, and one for the events. Raises `ValidationError`
+    as `bulk_create` does.
+    """
+    if not rows:
+        return
+    if not on_postgresql() or not _is_plain(model):
+        model.objects.bulk_create(rows, relations=relations)
+        return
+    _prepare(rows)
+    insertion, recording = _insertion_alone(model)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(insertion, [_values(model, rows)])
+        for name, keys in relations.items():
+            links = links_of(model, name, rows, keys)
+            if links:
+                between = type(links[0])
+                cursor.execute(_insert(between), [_values(between, links)])
+        own = ",".join(str(row.pk) for row in rows)
+        _tell(_created(model), fetch(recording, [own, _created(model)]))
+
+
+def _prepare(rows: Sequence[Any]) -> None:
+    """Set what is the server's. No two rows share a moment, which tells them apart."""
     last: datetime | None = None
     for row in rows:
         row.require_owner()
         row.stamp(None)
-        if last is not None and row.created_at <= last:  # which they are told apart by
-            row.created_at = row.updated_at = now(after=last)
-        last = row.created_at
-        row.derive(None)
+        if last is not None and row.updated_at <= last:
+            row.updated_at = now(after=last)
+        last = row.updated_at
+        if row.last_version is None:
+            row.created_at = last
+        try:
+            row.derive(None)
+        except ValidationError as error:
+            error.row = row  # type: ignore[attr-defined]
+            raise
         row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
-    names = [field.attname for field in model._meta.concrete_fields]
-    values = [[getattr(row, name) for name in names] for row in rows]
-    event_type = rows[0].event_type("created")
-    for owner, seq, at, text in fetch(sql, [json.dumps(values, default=str), event_type]):
+
+
+def _created(model: type[RecordedModel]) -> str:
+    return model.event_type("created")
+
+
+def _tell(event_type: str, written: Sequence[Sequence[Any]]) -> None:
+    for owner, seq, at, text in written:
         publish(owner, seq, event_type, at, text)
+
+
+def _values(model: Any, rows: Sequence[Any]) -> str:
+    names = [field.attname for field in _columns(model)]
+    return json.dumps([[getattr(row, name) for name in names] for row in rows], default=str)
+
+
+def _columns(model: Any) -> list[Any]:
+    """Those that are given a value: not what the database counts up by itself."""
+    return [field for field in model._meta.concrete_fields if not isinstance(field, AutoField)]
 
 
 @cache
@@ -52,24 +109,54 @@ def _insertion(model: type[RecordedModel]) -> str | None:
 
     `None` where more follows from a new row than its event, or only Python can show it.
     """
-    form = form_of(model)
-    as_json = None if form is None else row_as_json(form)
-    if (
-        as_json is None
-        or "created" not in model.event_names
-        or model._meta.many_to_many
-        or not unchanged(model, RecordedModel, (*MODEL_HOOKS, "settle_unrecorded", "change"))
-    ):
+    if model._meta.many_to_many or not _is_plain(model):
         return None
-    table, fields = model._meta.db_table, model._meta.concrete_fields
+    return _recording(f"{_insert(model)} RETURNING {_told(model)}")
+
+
+@cache
+def _insertion_alone(model: type[RecordedModel]) -> tuple[str, str]:
+    """The same by two statements, for what stands between them: the second takes keys, with commas."""
+    table, key = model._meta.db_table, model._meta.pk.column
+    chosen = f"\"{key}\" = ANY(string_to_array(%s, ',')::uuid[])"
+    return _insert(model), _recording(f'SELECT {_told(model)} FROM "{table}" WHERE {chosen}')  # noqa: S608
+
+
+@cache
+def _is_plain(model: type[RecordedModel]) -> bool:
+    """Whether nothing follows from a new row but its event, and the database can write that."""
+    form = form_of(model)
+    return (
+        form is not None
+        and row_as_json(form) is not None
+        and "created" in model.event_names
+        and unchanged(model, RecordedModel, (*MODEL_HOOKS, "settle_unrecorded", "change"))
+    )
+
+
+def _insert(model: Any) -> str:
+    fields = _columns(model)
     columns = ", ".join(f'"{field.column}"' for field in fields)
     values = ", ".join(
         f"(row ->> {place})::{field.db_type(connection)}" for place, field in enumerate(fields)
     )
+    return (
+        f'INSERT INTO "{model._meta.db_table}" ({columns})'  # noqa: S608  names of the model
+        f" SELECT {values} FROM json_array_elements(%s::json) AS row"
+    )
+
+
+def _told(model: type[RecordedModel]) -> str:
+    """What an event is made of, as columns."""
+    table, form = model._meta.db_table, form_of(model)
+    as_json: Any = None if form is None else row_as_json(form)
+    return f'"{table}"."user_id", "{table}"."updated_at" AS at, {as_json.sql} AS text'
+
+
+def _recording(written: str) -> str:
     return f"""
         WITH written AS (
-            INSERT INTO "{table}" ({columns}) SELECT {values} FROM json_array_elements(%s::json) AS row
-            RETURNING "{table}"."user_id", "{table}"."created_at" AS at, {as_json.sql} AS text
+            {written}
         ), next AS (
             INSERT INTO tasks_stream (user_id, last_seq, pruned_seq)
             SELECT user_id, count(*), 0 FROM written GROUP BY user_id ORDER BY user_id COLLATE "C"
