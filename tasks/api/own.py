@@ -14,6 +14,9 @@ from rest_framework.views import APIView
 from accounts.owned.acting import acting_as
 from accounts.owned.permissions import IsSignedIn
 from accounts.owned.views import LeanView, described
+from accounts.signin.authentication import TryAgainLater
+from accounts.signin.errors import KeysUnavailable, TokenError
+from accounts.signin.guests import guest_of
 from accounts.users import CurrentUser, owner_id
 from accounts.views import MeView
 from tasks.api.serializers import (
@@ -24,11 +27,12 @@ from tasks.api.serializers import (
     TaskSerializer,
     TrashedTaskSerializer,
 )
+from tasks.own.adopting import adopt
 from tasks.own.erasing import erase
 from tasks.own.export import FORMAT, VERSION, write_document
 from tasks.own.forms import ImportSerializer
 from tasks.own.importing import import_document
-from tasks.resources.fields import TimestampField
+from tasks.resources.fields import TextField, TimestampField
 from tasks.resources.idempotency import answered_once
 from tasks.resources.lists.query import BadParameter, parameter, parameters_of
 
@@ -122,3 +126,39 @@ class ImportView(LeanView):
         user = cast("CurrentUser", request.user)
         with acting_as(user, atomic=True):
             return Response(import_document(user, request.data))
+
+
+class AdoptSerializer(serializers.Serializer[Any]):
+    token = TextField(help_text="A good token of a guest's: it says `isAnonymous: true`.")
+
+    class Meta:
+        example = {"token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJndWVzdCJ9.c2lnbmF0dXJl"}
+
+
+class AdoptView(LeanView):
+    """`POST /me/adopt`: what a guest has becomes the caller's."""
+
+    permission_classes = [IsSignedIn]
+
+    @described(
+        operation_id="adoptGuest",
+        summary="Take over what a guest has",
+        description="Better Auth's anonymous plugin lets guests in, who sign up later, under another id.",
+        request=AdoptSerializer,
+        responses=inline_serializer(
+            "Adopted", dict.fromkeys(("projects", "labels", "tasks"), COUNT)
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        form = AdoptSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        user = cast("CurrentUser", request.user)
+        try:
+            guest = guest_of(form.validated_data["token"])
+        except KeysUnavailable as error:
+            raise TryAgainLater(error) from error
+        except TokenError as error:
+            raise serializers.ValidationError({"token": [str(error)]}) from None
+        if guest == user:
+            raise serializers.ValidationError({"token": ["This is your own."]})
+        return Response(adopt(guest, user))

@@ -86,7 +86,6 @@ class RecordedModel(OwnedModel):
 
     @classmethod
     def taken(cls, keys: Collection[Any]) -> set[Any]:
-        """Those of many keys that anybody has a row with."""
         return existing(cls, keys)
 
     @classmethod

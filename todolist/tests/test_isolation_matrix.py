@@ -217,7 +217,7 @@ def bearer(sub: str = ALICE, **claims: Any) -> dict[str, str]:
 Judge = Callable[[Route, World], Iterator[str]]
 
 # Routes of which it cannot be told by itself what to expect of whom, by how they are written.
-DECLARED: dict[str, Judge] = {}
+DECLARED: dict[str, Judge] = {"/me/adopt": lambda route, world: judge_refusing(route, world)}
 
 
 def judge_of(route: Route) -> Judge:
@@ -312,6 +312,22 @@ def judge_own(route: Route, world: World) -> Iterator[str]:
                 succeeded += answer.status < 300 and method != "OPTIONS"
             yield f"{method} {url} {caller.name}"
         assert bool(succeeded) is (caller.person is not None), "a route that nobody gets to use"
+
+
+def judge_refusing(route: Route, world: World) -> Iterator[str]:
+    """One that does nothing without what nobody here has: another good token."""
+    for caller in world.callers:
+        for method in METHODS:
+            answer = world.call(caller, method, route.path())
+            assert answer.shows(world.marks(but=caller.person)) == []
+            assert answer.changed == []
+            if caller.person is None:
+                assert_unauthorized(answer, method, caller)
+            elif method not in allowed(route):
+                assert_refused(answer, method, 405, "Method ")
+            else:
+                assert answer.status == (400 if method == "POST" else 200)
+            yield f"{method} {route} {caller.name}"
 
 
 def assert_touches_only(answer: Answer, person: str) -> None:

@@ -1,6 +1,7 @@
 """Many new rows and their events by few statements: what `RecordedQuerySet.bulk_create` does in more."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -11,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from django.db.models import AutoField
 
 from accounts.owned.databases import fetch, on_postgresql
-from tasks.events.record import publish
+from tasks.events.record import publish, record_of_many
 from tasks.resources.fast.hooks import MODEL_HOOKS, unchanged
 from tasks.resources.models import RecordedModel
 from tasks.resources.querysets import links_of
@@ -63,6 +64,20 @@ def insert_with_relations(
                 cursor.execute(_insert(between), [_values(between, links)])
         own = ",".join(str(row.pk) for row in rows)
         _tell(_created(model), fetch(recording, [own, _created(model)]))
+
+
+def record_created(model: type[RecordedModel], keys: Sequence[Any]) -> None:
+    """Record that rows were created which are there: to their owner they are new."""
+    if on_postgresql() and _is_plain(model):
+        _, recording = _insertion_alone(model)
+        _tell(_created(model), fetch(recording, [",".join(map(str, keys)), _created(model)]))
+        return
+    many = [field.name for field in model._meta.many_to_many]
+    rows = model._base_manager.filter(pk__in=keys).order_by("created_at", "pk")
+    changes: dict[str, list[Any]] = defaultdict(list)
+    for row in rows.prefetch_related(*many):
+        changes[row.user_id].append(row.change("created"))
+    record_of_many(changes)
 
 
 def _prepare(rows: Sequence[Any]) -> None:
