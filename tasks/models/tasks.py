@@ -18,7 +18,6 @@ from tasks.models.lists import Label, Project
 from tasks.models.preferences import Preferences
 from tasks.resources.limits import InCalendar
 from tasks.resources.positioned import PositionedModel
-from tasks.resources.querysets import RecordedQuerySet
 from tasks.rules.days import FIRST, end_of_day
 from tasks.rules.recurrence_rule import MAX_LENGTH
 from tasks.rules.reminders import AHEAD, first_look
@@ -52,11 +51,9 @@ class TaskQuerySet(AgendaQuerySet["Task"]):
         super().write(rows, before, *names)
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """One by one; all subtasks that go with them are locked before the first goes."""
+        """Into the trash, and their subtasks with them."""
         with transaction.atomic(using=self.db):
-            rows = [row.pk for row in self.locked()]
-            everyones: Any = RecordedQuerySet(self.model, using=self.db)
-            everyones.filter(Q(pk__in=rows) | Q(parent__in=rows)).locked()
+            trash.put(self, self.db)
             return super().delete()
 
     delete.alters_data = True  # type: ignore[attr-defined]
@@ -197,7 +194,7 @@ class Task(PositionedModel):
     ) -> tuple[int, dict[str, int]]:
         """Into the trash, and its subtasks with it."""
         with transaction.atomic(using=using, savepoint=False):
-            trash.put(self, using)
+            trash.put(type(self)._base_manager.filter(pk=self.pk), using or self._state.db)
             return super().delete(using=using, keep_parents=keep_parents)
 
     def siblings(self) -> Any:

@@ -126,22 +126,23 @@ def _still_there(model: Any, rows: list[TrashedTask]) -> dict[str, Any]:
     return {str(row.pk): row for row in theirs.select_for_update(no_key=True)} if keys else {}
 
 
-def put(task: "Task", using: str | None) -> None:
-    """Put a task that is about to be deleted into the trash, and its subtasks with it.
+def put(tasks: Any, using: str | None) -> None:
+    """Put tasks that are about to be deleted into the trash, and their subtasks with them.
 
-    Nothing where it is gone. Locks are taken in the order of everybody: it, then its subtasks.
+    Locks are taken in the order of everybody: they, then their subtasks.
     """
-    everyones: Any = type(task)._base_manager.using(using or task._state.db)
-    rows = everyones.filter(pk=task.pk).locked()
-    if rows and rows[0].may_have_subtasks:
-        rows += everyones.filter(parent=task.pk).locked()
+    everyones: Any = tasks.model._base_manager.using(using).prefetch_related("labels")
+    rows = tasks.using(using).prefetch_related("labels").locked()
+    keys = {row.pk for row in rows}
+    if parents := [row.pk for row in rows if row.may_have_subtasks]:
+        rows += everyones.filter(parent__in=parents).exclude(pk__in=keys).locked()
     at = now()
     trashed = [
         TrashedTask(
             id=row.pk,
             user_id=row.user_id,
             deleted_at=at,
-            went_with=None if row.pk == task.pk else task.pk,
+            went_with=row.parent_id if row.pk not in keys or row.parent_id in keys else None,
             task=shown(row),
             hidden={name: str(value) for name in HIDDEN if (value := getattr(row, name))},
         )

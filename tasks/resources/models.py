@@ -20,7 +20,7 @@ from accounts.owned.models import OwnedModel
 from accounts.owned.row_security import existing, exists
 from tasks.events.record import Change, record_all
 from tasks.resources.limits import fault, require_limits
-from tasks.resources.querysets import RecordedQuerySet
+from tasks.resources.querysets import RecordedQuerySet, let_go, touch
 from tasks.resources.wire import shown
 from tasks.rules.ids import uuid7
 from tasks.rules.moments import now
@@ -176,31 +176,10 @@ class RecordedModel(OwnedModel):
         """
         with transaction.atomic(using=using, savepoint=False):
             self._gone = self._lock(using) is None
-            related = self._let_go(using)
+            related = let_go(type(self), [self.pk], using)
             deleted = super().delete(using=using, keep_parents=keep_parents)
-            for model in dict.fromkeys(map(type, related)):
-                keys = [row.pk for row in related if type(row) is model]
-                everyones: Any = RecordedQuerySet(model, using=using)
-                everyones.filter(pk__in=keys).touch()
+            touch(related, using)
             return deleted
-
-    def _let_go(self, using: str | None) -> "list[RecordedModel]":
-        """Lock what refers to this row; what has it, or one that goes with it, in a many-to-many relation."""
-        related: dict[Any, RecordedModel] = {}
-        for relation in self._meta.get_fields(include_hidden=True):
-            if not (isinstance(relation, models.ForeignObjectRel) and relation.field.concrete):
-                continue
-            model, name = relation.related_model, relation.field.name
-            if not (isinstance(model, type) and issubclass(model, RecordedModel)):
-                continue
-            everyones: Any = RecordedQuerySet(model, using=using)
-            rows = everyones.filter(**{name: self.pk}).locked()
-            for row in rows:
-                if relation.many_to_many:
-                    related[row.pk] = row
-                elif getattr(relation, "on_delete", None) is models.CASCADE:
-                    related |= {other.pk: other for other in row._let_go(using)}
-        return list(related.values())
 
     def _lock(self, using: str | None) -> Self | None:
         rows: models.QuerySet[Any] = type(self)._base_manager.using(using or self._state.db)

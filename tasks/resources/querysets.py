@@ -1,7 +1,7 @@
 """Writing many rows of a recorded model: each of them is a change with an event of its own."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import datetime
@@ -14,7 +14,7 @@ from django.db.models.signals import post_save, pre_save
 
 from accounts.owned.databases import on_postgresql
 from accounts.owned.models import OwnedModel, OwnedQuerySet
-from tasks.events.record import record_of_many
+from tasks.events.record import record_of_many, recorded_together
 from tasks.resources.limits import require_limits
 from tasks.rules.moments import now
 
@@ -52,6 +52,40 @@ def links_of(
         for row in rows
         for key in keys.get(row.pk, ())
     ]
+
+
+Keys = dict[type[models.Model], set[Any]]
+
+
+def let_go(model: Any, keys: Collection[Any], using: str | None) -> Keys:
+    """Lock what refers to rows that are to be deleted; what has them in a many-to-many relation.
+
+    So for rows that go with them, too.
+    """
+    related: Keys = {}
+    for relation in model._meta.get_fields(include_hidden=True) if keys else ():
+        if not (isinstance(relation, models.ForeignObjectRel) and relation.field.concrete):
+            continue
+        other: Any = relation.related_model
+        name = relation.field.name
+        if not isinstance(other._base_manager.all(), RecordedQuerySet):
+            continue
+        everyones: Any = RecordedQuerySet(other, using=using)
+        found = {row.pk for row in everyones.filter(**{f"{name}__in": keys}).locked()}
+        if relation.many_to_many:
+            related.setdefault(other, set()).update(found)
+        elif getattr(relation, "on_delete", None) is models.CASCADE:
+            for each, more in let_go(other, found, using).items():
+                related.setdefault(each, set()).update(more)
+    return related
+
+
+def touch(related: Keys, using: str | None) -> None:
+    """Record a change of each of these rows that there are, of what is shown with its columns."""
+    for model, keys in related.items():
+        everyones: Any = RecordedQuerySet(model, using=using)
+        rows = everyones.filter(pk__in=keys).locked()
+        everyones.write(rows, {row.pk: copy(row) for row in rows}, ())
 
 
 class RecordedQuerySet(OwnedQuerySet[Recorded]):
@@ -151,11 +185,6 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
             changes[stored.user_id].append(stored.change(what))
         record_of_many(changes)
 
-    def touch(self) -> None:
-        """Record a change of each row whose columns stay as they are: of what is shown with them."""
-        rows = self.locked()
-        self.write(rows, {row.pk: copy(row) for row in rows}, ())
-
     def bulk_create(
         self,
         objs: Iterable[Any],
@@ -200,12 +229,17 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         return rows
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete one by one, with all locks taken in the order in which everybody takes them."""
-        counts: Counter[str] = Counter()
-        with transaction.atomic(using=self.db):
-            for row in self.locked():
-                counts.update(row.delete()[1])
-        return counts.total(), dict(counts)
+        """Delete as Django does, by few statements, and record the events of these rows and of others.
+
+        Those that go with them are deleted, those that stay without them changed (`RecordedModel.delete`).
+        """
+        with transaction.atomic(using=self.db), recorded_together():
+            keys = [row.pk for row in self.locked()]
+            related = let_go(self.model, keys, self.db)
+            everyones: Any = RecordedQuerySet(self.model, using=self.db)
+            deleted = models.QuerySet.delete(everyones.filter(pk__in=keys))
+            touch(related, self.db)
+        return deleted
 
     # As Django marks its own: not for templates, nor for a manager, where it would delete all.
     delete.alters_data = True  # type: ignore[attr-defined]

@@ -92,6 +92,32 @@ def test_many_of_one_kind_are_what_they_are_one_by_one(alice_api, bob_api):
     assert [data for _, data in events()[5:]] == [result["body"] for result in results]
 
 
+def test_many_are_deleted_at_once(alice_api, bob_api):
+    rows = [made(alice_api, str(n)) for n in range(5)]
+    below = made(alice_api, "below", parent_id=rows[0]["id"])
+    kept, theirs = made(alice_api, "kept"), made(bob_api, "theirs")
+    deletions = [{"op": "delete", "id": row["id"], "if_version": 1} for row in rows[1:]]
+    parent = {"op": "delete", "id": rows[0]["id"]}
+    for bad in (
+        {"op": "delete", "id": theirs["id"]},
+        {"op": "delete", "id": kept["id"], "if_version": 2},
+        {"op": "delete", "id": below["id"]},
+        deletions[0],
+        {"op": "delete", "id": "x"},
+    ):
+        assert bulk(alice_api, parent, *deletions, bad, status=409)["index"] == 5
+    before = len(events())
+    results = bulk(alice_api, parent, *deletions)
+    assert results == [{"status": 204, "body": None}] * 5
+    gone = {row["id"] for row in [*rows, below]}
+    assert {data["id"] for kind, data in events()[before:] if kind == "task.deleted"} == gone
+    assert len(events()) == before + 6
+    assert listed(alice_api) == [kept]
+    assert {row["id"] for row in alice_api.get("/trash").json()} == gone
+    alice_api.post(f"/trash/{rows[0]['id']}/restore")
+    assert {row["text"] for row in listed(alice_api)} == {"0", "below", "kept"}
+
+
 def test_an_operation_may_name_what_one_before_it_made(alice_api):
     key = str(uuid4())
     results = bulk(

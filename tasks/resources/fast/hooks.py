@@ -62,6 +62,7 @@ class Fast:
     # Fields that refer to other rows: a body that has some is validated in the plain way.
     references: tuple[str, ...]
     many: tuple[str, ...]  # those of them to many
+    deletes: bool  # whether rows are deleted by nothing but the model and its queryset
 
 
 @cache
@@ -97,7 +98,8 @@ def fast_of(view_class: Any, base: Any) -> Fast | None:
         }
     if not writes:
         new = whole = part = None
-    return Fast(queryset.model, as_json, new, whole, part, references, many)
+    deletes = unchanged(view_class, base, ("destroy", "perform_destroy"))
+    return Fast(queryset.model, as_json, new, whole, part, references, many, deletes)
 
 
 def may_write(fast: Fast) -> bool:
