@@ -21,6 +21,7 @@ FIELDS = {
     *("id", "user_id", "version", "text", "description", "completed", "completed_at"),
     *("deadline", "order", "created_at", "updated_at"),
     *("due_on", "priority", "project_id", "label_ids", "position"),
+    *("parent_id", "recurrence", "previous_id"),
 }
 MAX_BODY = 1024 * 1024  # bytes
 

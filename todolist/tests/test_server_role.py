@@ -133,9 +133,14 @@ def test_all_of_the_api_works(restricted):
         assert ask("GET", own, route=route, status=200) == made
         assert ask("PATCH", own, {"color": "#123456"}, route=route, status=200)["version"] == 2
         assert ask("PUT", own, {"name": "y"}, route=route, status=200)["version"] == 3
+        at_top = {"to": "top"}
+        assert ask("POST", f"{own}/move", at_top, route=f"{route}/move", status=200)["version"] == 4
         ids = {"project_id": made["id"]} if kind == "projects" else {"label_ids": [made["id"]]}
         ask("PATCH", path, ids, route=one, status=200)
         ask("DELETE", own, route=route, status=204)
+    ask("POST", f"{path}/move", {"to": "top"}, route=f"{one}/move", status=200)
+    operation = {"op": "update", "id": task["id"], "body": {"completed": True}}
+    ask("POST", "/tasks/bulk", {"operations": [operation]}, status=200)
     assert ask("GET", "/preferences", status=200)["version"] == 1
     assert ask("PATCH", "/preferences", {"time_zone": "Asia/Tokyo"}, status=200)["version"] == 2
     assert call(restricted, sign(BOB), "GET", path).status == 403
@@ -147,6 +152,8 @@ def test_all_of_the_api_works(restricted):
     ask("DELETE", path, route=one, status=204)
     ask("DELETE", kept, route=route, status=204)
     ask("DELETE", "/trash", status=204)
+    assert ask("GET", "/export", status=200)["tasks"] == []
+    ask("DELETE", f"/me?confirm={ALICE}", status=204)
     operations = {(method, path) for path, methods in schema["paths"].items() for method in methods}
     assert operations <= asked
     assert "Traceback" not in restricted.log.read_text()

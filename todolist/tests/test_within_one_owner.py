@@ -43,8 +43,8 @@ class Statement(NamedTuple):
         return {table for table in OWNED if {table, f"{table}_exists"} & words}
 
     def names(self, owner: str) -> bool:
-        """Whether the owner is a value of it: the one of `ACTING`, or one that a column is compared with."""
-        return owner in self.values
+        """Whether the owner is a value of it: of `ACTING`, compared with a column, or all of an array."""
+        return owner in self.values or [owner] in self.values
 
     def keys_only(self) -> bool:
         """Whether it finds rows by the keys of other rows of the same owner, and by nothing else."""
