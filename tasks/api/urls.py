@@ -4,6 +4,7 @@ from django.conf import settings
 from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
+from tasks.api.calendar import CalendarFeedView, CalendarView
 from tasks.api.own import AdoptView, ExportView, ImportView, OwnView
 from tasks.api.push import PushKeyView, PushSubscriptionViewSet
 from tasks.api.trash import TrashViewSet
@@ -42,6 +43,8 @@ urlpatterns = [
     *(re_path(f"^{route}/?$", view) for route, view in _trash.items()),
     re_path(r"^me/?$", OwnView.as_view(), name="me"),
     re_path(r"^me/adopt/?$", AdoptView.as_view(), name="adopt"),
+    re_path(r"^calendar/?$", CalendarView.as_view(), name="calendar"),
+    re_path(r"^calendar/(?P<secret>[^/]+)\.ics$", CalendarFeedView.as_view(), name="calendar-feed"),
     re_path(r"^export/?$", ExportView.as_view(), name="export"),
     re_path(r"^import/?$", ImportView.as_view(), name="import"),
     re_path(r"^events/?$", EventsView.as_view(), name="events"),

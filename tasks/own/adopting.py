@@ -11,6 +11,7 @@ from accounts.owned.acting import acting_as_everyone
 from accounts.users import CurrentUser
 from tasks.events.models import Stream
 from tasks.models import (
+    CalendarFeed,
     Event,
     KeptAnswer,
     Label,
@@ -28,7 +29,7 @@ from tasks.rules.moments import now
 
 BATCH = 1000  # rows whose events are recorded at once
 # What is not handed over, but erased with the guest.
-LEFT = (Event, KeptAnswer, Preferences)
+LEFT = (CalendarFeed, Event, KeptAnswer, Preferences)
 
 
 def adopt(guest: CurrentUser, user: CurrentUser) -> dict[str, int]:
@@ -61,8 +62,9 @@ def _join_labels(guest: CurrentUser, user: CurrentUser) -> None:
     theirs = dict(labels.owned_by(user).values_list("name_key", "pk"))
     both = labels.owned_by(guest).filter(name_key__in=theirs)
     joined = {pk: theirs[name] for pk, name in both.values_list("pk", "name_key")}
+    links: Any = TaskLabel.objects
     for old, new in joined.items():
-        TaskLabel.objects.owned_by(guest).filter(label=old).update(label=new)
+        links.owned_by(guest).filter(label=old).update(label=new)
     labels.owned_by(guest).filter(pk__in=joined).delete()
     for row in TrashedTask.objects.owned_by(guest).iterator(BATCH):
         ids = {str(joined.get(UUID(key), key)) for key in row.task["label_ids"]}

@@ -94,7 +94,7 @@ class AutoSchema(openapi.AutoSchema):
         happens = {
             "400": has_body or bool(query),
             "401": signed_in,
-            "403": "{" in self.path,
+            "403": "{" in self.path and signed_in,
             "404": "{" in self.path,
             "406": True,
             "409": repeatable,
@@ -117,7 +117,7 @@ class AutoSchema(openapi.AutoSchema):
             response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
         operation["responses"] = dict(sorted(responses.items()))
         for parameter in parameters:
-            if parameter["in"] == "path":
+            if parameter["in"] == "path" and parameter["name"] != "secret":
                 said = {"type": "string", "format": "uuid"}
                 parameter |= {"schema": said, "description": f"The id of the {self.name}"}
         if not parameters:
@@ -133,7 +133,9 @@ class AutoSchema(openapi.AutoSchema):
     @property
     def name(self) -> str:
         """What the rows of the view are called."""
-        return "row" if self.model is None else str(self.model._meta.verbose_name)
+        if self.model is None:
+            return getattr(self.view, "shows", "row")
+        return str(self.model._meta.verbose_name)
 
     @property
     def field(self) -> str | None:

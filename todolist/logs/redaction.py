@@ -29,12 +29,13 @@ _SHAPES = re.compile(
     r"|(://)[^/\s:@]*+:[^/\s@]++(?=@)"  # the password in a URL
     # An item of a printed dictionary or of a list of headers, perhaps cut off.
     rf"|({_ITEM}\")(?:[^\"\\]|\\.)*+\\?|({_ITEM}')(?:[^'\\]|\\.)*+\\?"
+    r"|(/calendar/)[^/\s\"'<>?]++"  # the secret address of a feed
     # A JWT anywhere, perhaps cut off: its header starts with {". Looked for from where a word begins:
     # from each of its letters, it would take the square of its length.
     r"|(?<![\w-])((?>[\w-]*?(?=(?-i:eyJ)[\w-]{8})))[\w-]++(?:(?:\.|%2E)[\w-]*+){0,2}+",
     re.IGNORECASE | re.DOTALL,
 )
-_AS_FOUND = r"\1\2\3\4\5\6\7\8" + REDACTED
+_AS_FOUND = r"\1\2\3\4\5\6\7\8\9" + REDACTED
 
 
 def redact(text: str, more: Iterable[str] = ()) -> str:

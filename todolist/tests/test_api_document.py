@@ -27,7 +27,8 @@ from conftest import (
     sign,
 )
 from tasks.api.push import PushSubscriptionSerializer
-from tasks.models import Label, Project, PushSubscription, TrashedTask
+from tasks.models import CalendarFeed, Label, Project, PushSubscription, TrashedTask
+from tasks.models.calendar import digest_of
 from todolist.docs.openapi import document
 from todolist.tests.people import make, make_notification
 
@@ -156,13 +157,18 @@ def called(api: Any, route: str, notification: Any, content: str, **headers: str
 CODES = table("Code", "Status", "Sentence")
 ROUTES = table("Route", "Success", "Headers", "What")
 BODIES = {"POST /me/adopt": json.dumps({"token": sign("guest", isAnonymous=True)})}
-WITH_QUERY = {"DELETE /me": f"DELETE /me?confirm={ALICE}"}  # those that nothing is done without
+# Those that nothing comes of without.
+WITH_QUERY = {
+    "GET /calendar/{secret}.ics": "GET /calendar/secret.ics",
+    "DELETE /me": f"DELETE /me?confirm={ALICE}",
+}
 
 
 @each(ROUTES)
 def test_every_route_answers_as_it_says(row, alice_api, anonymous_api):
     route, status, headers, _ = row
     api = anonymous_api if re.search("/health/|/schema|/docs", route) else alice_api
+    CalendarFeed.objects.create(user_id=ALICE, secret_digest=digest_of("secret"))
     asked = words(route)[0]
     body = BODIES.get(asked, '{"text": "Buy milk"}')
     response = called(api, WITH_QUERY.get(asked, asked), make_notification(ALICE), body)

@@ -40,7 +40,7 @@ from conftest import ALICE, BOB, OTHER_SECRET, client_with, sign
 from conftest import Caller as ActingForNobody
 from tasks.api.push import PushSubscriptionSerializer
 from tasks.api.views import TaskViewSet
-from tasks.models import Task
+from tasks.models import CalendarFeed, Task
 from tasks.resources.fast import reading
 from tasks.resources.viewsets import RecordedViewMixin
 from todolist.tests.people import (
@@ -217,7 +217,10 @@ def bearer(sub: str = ALICE, **claims: Any) -> dict[str, str]:
 Judge = Callable[[Route, World], Iterator[str]]
 
 # Routes of which it cannot be told by itself what to expect of whom, by how they are written.
-DECLARED: dict[str, Judge] = {"/me/adopt": lambda route, world: judge_refusing(route, world)}
+DECLARED: dict[str, Judge] = {
+    "/me/adopt": lambda route, world: judge_refusing(route, world),
+    "/calendar/{secret}.ics": lambda route, world: judge_secret(route, world),
+}
 
 
 def judge_of(route: Route) -> Judge:
@@ -330,6 +333,20 @@ def judge_refusing(route: Route, world: World) -> Iterator[str]:
             yield f"{method} {route} {caller.name}"
 
 
+def judge_secret(route: Route, world: World) -> Iterator[str]:
+    """Whoever knows the secret sees the same; a token is no secret, nor is what is kept of one."""
+    found = world.belongings[ALICE].rows[CalendarFeed]
+    for caller in world.callers:
+        for secret in (ALICE, found.pk, found.secret_digest, uuid4()):
+            for method in METHODS:
+                answer = world.call(caller, method, route.path(secret=secret))
+                assert answer.shows(world.marks()) == []
+                assert answer.changed == []
+                if method in allowed(route) - {"OPTIONS"}:
+                    assert_refused(answer, method, 404, "Calendar not found")
+                yield f"{method} {route.path(secret=secret)} {caller.name}"
+
+
 def assert_touches_only(answer: Answer, person: str) -> None:
     """Whatever was added, changed or deleted is the caller's."""
     assert {row.get("user_id") for row in answer.changed} <= {person}
@@ -347,6 +364,7 @@ def assert_undisturbed(world: World, caller: Caller, method: str, url: str, answ
 def without_chance(body: bytes) -> bytes:
     """Without the ids and moments that are new every time."""
     body = re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"<id>", body)
+    body = re.sub(rb"/calendar/[\w-]+", b"/calendar/<secret>", body)
     body = re.sub(rb'"position":"\w+"', b'"position":"<place>"', body)
     return re.sub(rb"\d{4}-\d\d-\d\dT[0-9:.]+Z", b"<moment>", body)
 
