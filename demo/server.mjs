@@ -15,7 +15,7 @@ const FOLDER = new URL("./public/", import.meta.url);
 const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml" };
 
 // Only these names are ever opened, so no path in a request can lead out of the folder.
-const FILES = new Set(readdirSync(FOLDER).filter((name) => extname(name) in TYPES));
+const FILES = new Set(readdirSync(FOLDER, { recursive: true }).filter((name) => extname(name) in TYPES));
 
 const PAGE_HEADERS = {
   // Nothing but our own files, and no connection but to here and to the backend: a script that slipped into the page

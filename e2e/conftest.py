@@ -48,7 +48,7 @@ def node():
     ).stdout.strip()
     if int(re.match(r"v(\d+)", version)[1]) < OLDEST_NODE:
         give_up(f"Node.js {version} is too old: {wanted}")
-    if not (DEMO / "node_modules" / "better-auth").is_dir():
+    if not all((DEMO / "node_modules" / name).is_dir() for name in ("better-auth", "axe-core")):
         give_up("The demo's packages are missing: run `npm ci` in the folder demo.")
 
 

@@ -41,11 +41,27 @@ class Window:
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()
 
-    def add(self, text, deadline=""):
+    def add(self, text, day="", time=""):
         page = self.in_front()
         page.get_by_label("New task").fill(text)
-        page.locator("#add").get_by_label("Deadline").fill(deadline)
-        page.get_by_role("button", name="Add").click()
+        form = page.locator("#add")
+        if day:
+            form.get_by_label("Day", exact=True).fill(day)
+        if time:
+            form.get_by_label("Time", exact=True).fill(time)
+        form.get_by_role("button", name="Add").click()
+
+    def delete(self, text):
+        self.in_front().get_by_role("button", name=f"Delete: {text}", exact=True).click()
+
+    def choose(self, action, text):
+        """Does something to a task by its menu."""
+        self.in_front().get_by_role("button", name=f"More: {text}", exact=True).click()
+        self.page.locator("#menu").get_by_role("button", name=action).click()
+
+    def look_at(self, name):
+        """Follows a link of the side."""
+        self.in_front().get_by_role("navigation").get_by_role("link", name=name).click()
 
     def task(self, text):
         return self.page.get_by_role("listitem").filter(

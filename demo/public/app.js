@@ -3,9 +3,15 @@
 import { Refused } from "./api.js";
 import { Live } from "./live.js";
 import * as notifications from "./notifications.js";
-import { announce, element, interceptErrors, report } from "./page.js";
+import { announce, element, hideUndo, interceptErrors, report } from "./page.js";
 import * as session from "./session.js";
-import * as tasks from "./tasks.js";
+import "./side/settings.js";
+import { openSide, showSide } from "./side/side.js";
+import { clearTrash, showTrash } from "./side/trash.js";
+import * as store from "./store.js";
+import { clearAdd } from "./tasks/add.js";
+import * as tasks from "./tasks/list.js";
+import { currentView } from "./tasks/views.js";
 
 const ENDED = "Your session has ended. Please sign in again.";
 const REFUSED = "The server did not accept your sign-in. Please sign in again.";
@@ -33,10 +39,7 @@ async function boot() {
 
 function enter(user) {
   live?.stop();
-  if (person?.id !== user.id) {
-    tasks.clear();
-    notifications.clear();
-  }
+  if (person?.id !== user.id) clear();
   person = user;
   element("who").textContent = user.name || user.email;
   form.reset();
@@ -49,13 +52,24 @@ function enter(user) {
   loadTimer = setTimeout(reload, LOAD_WITHOUT_SOCKET);
 }
 
+/** Forgets one person before another is shown. */
+function clear() {
+  store.clear();
+  tasks.clear();
+  notifications.clear();
+  clearAdd();
+  clearTrash();
+  hideUndo();
+}
+
 function leave(notice) {
   clearTimeout(loadTimer);
   live?.stop();
   live = null;
   session.forget();
   report("");
-  if (element("confirm").open) element("confirm").close();
+  hideUndo();
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   showSignIn(notice);
 }
 
@@ -71,14 +85,16 @@ function onState(state) {
 }
 
 function onEvent(event) {
-  if (event.type.startsWith("task.")) tasks.apply(event);
-  if (event.type.startsWith("notification.")) notifications.apply(event);
+  if (event.type.startsWith("notification.")) return notifications.apply(event);
+  store.apply(event);
+  if (event.type.startsWith("task.") && currentView().key === "trash") showTrash();
 }
 
 async function reload() {
   clearTimeout(loadTimer);
+  if (currentView().key === "trash") showTrash();
   try {
-    await Promise.all([tasks.load(), notifications.load()]);
+    await Promise.all([store.load(), notifications.load()]);
   } catch (error) {
     // While the connection is away the banner says so; the list is fetched again when it is back.
     if (error.status !== 0) report(error);
@@ -95,7 +111,8 @@ interceptErrors((error) => {
 
 function showOnly(id) {
   for (const part of ["loading", "sign-in", "tasks"]) element(part).hidden = part !== id;
-  element("account").hidden = id !== "tasks";
+  for (const part of ["account", "side", "side-toggle"]) element(part).hidden = id !== "tasks";
+  openSide(false);
   if (id !== "tasks") element("banner").hidden = true;
 }
 
@@ -164,14 +181,43 @@ element("sign-out").addEventListener("click", async () => {
     return report(new Error("The sign-in server cannot be reached. You are still signed in."));
   }
   person = null;
-  tasks.clear();
-  notifications.clear();
+  clear();
+  history.replaceState(null, "", location.pathname);
   leave("");
+});
+
+function showView() {
+  const { key, title, thing } = currentView();
+  element("tasks-title").textContent = title;
+  const edit = element("edit-thing");
+  edit.hidden = !thing;
+  edit.textContent = thing?.[0] === "label" ? "Edit label" : "Edit list";
+  element("in-view").hidden = key === "trash";
+  element("trash").hidden = key !== "trash";
+  const counts = store.getCounts();
+  element("count").textContent = counts && key === "all" ? `${counts.open} to do, ${counts.completed} done` : "";
+  showSide();
+  tasks.show();
+}
+
+store.listen(showView);
+addEventListener("hashchange", () => {
+  openSide(false);
+  hideUndo();
+  store.refresh();
+  if (!live) return;
+  if (currentView().key === "trash") showTrash();
+  element("tasks-title").focus();
+  scrollTo(0, 0);
 });
 
 // A new token also keeps the open socket alive.
 session.listen({ token: (token) => live?.renew(token), lost, changed: boot });
 
-setInterval(tasks.refreshDates, 30_000);
+// As time passes, what was due today is overdue.
+setInterval(() => {
+  store.refresh();
+  if (live) store.count();
+}, 30_000);
 
 boot();

@@ -1,34 +1,63 @@
-// Deadlines: local time for people, UTC for the server.
+// Days and times as the person's time zone has them. The server has moments in UTC, and days without a time.
 
-const TIME = new Intl.DateTimeFormat(navigator.language, { timeStyle: "short" });
-const DAY = new Intl.DateTimeFormat(navigator.language, { weekday: "short", day: "numeric", month: "short" });
-const DAY_AND_YEAR = new Intl.DateTimeFormat(navigator.language, { day: "numeric", month: "short", year: "numeric" });
-
+const LOCALE = navigator.language;
 const NEAR = new Map([[-1, "Yesterday"], [0, "Today"], [1, "Tomorrow"]]);
 
+// Days stand for themselves: as midnight in UTC, they are written in UTC.
+const DAY = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
+const DAY_AND_YEAR = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+
+let clock, wall;
+setZone(undefined);
+
+/** The person's time zone; that of the browser where it does not know it. */
+export function setZone(timeZone) {
+  try {
+    clock = new Intl.DateTimeFormat(LOCALE, { timeStyle: "short", timeZone });
+    wall = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone }); // 2030-05-01 14:30:00
+  } catch {
+    setZone(undefined);
+  }
+}
+
+/** "2030-05-01" */
+export const dayOf = (moment) => wall.format(new Date(moment)).slice(0, 10);
+
+/** "14:30" */
+export const timeOf = (moment) => wall.format(new Date(moment)).slice(11, 16);
+
+export const today = () => dayOf(Date.now());
+
+/** The moment at which clocks show that. */
+export function momentOf(day, time) {
+  const shown = Date.parse(`${day}T${time}Z`);
+  // Twice, as the clocks may change between the first guess and the moment.
+  const guess = shown - offsetAt(shown);
+  return new Date(shown - offsetAt(guess)).toISOString();
+}
+
+/** How far clocks are ahead of UTC, in milliseconds. */
+function offsetAt(time) {
+  return Date.parse(`${wall.format(new Date(time)).replace(" ", "T")}Z`) - Math.floor(time / 1000) * 1000;
+}
+
+/** As `GET /tasks?due=` has it. @returns {"overdue" | "today" | "upcoming" | "none"} */
+export function dueOf({ deadline, due_on: dueOn }) {
+  if (!deadline && !dueOn) return "none";
+  if (deadline && Date.parse(deadline) < Date.now()) return "overdue";
+  const day = dueOn ?? dayOf(deadline);
+  if (day < today()) return "overdue";
+  return day === today() ? "today" : "upcoming";
+}
+
 /** "Tomorrow, 17:00" */
-export function inWords(iso, now = new Date()) {
-  const date = new Date(iso);
-  const sameYear = date.getFullYear() === now.getFullYear();
-  const day = NEAR.get(daysBetween(now, date)) ?? (sameYear ? DAY : DAY_AND_YEAR).format(date);
-  return `${day}, ${TIME.format(date)}`;
+export function inWords(moment) {
+  return `${dayInWords(dayOf(moment))}, ${clock.format(new Date(moment))}`;
 }
 
-/** What an `<input type="datetime-local">` shows for a timestamp of the server. */
-export function toInput(iso) {
-  if (!iso) return "";
-  const date = new Date(iso);
-  const local = new Date(date.getTime() - date.getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 16);
-}
-
-/** The timestamp for the server of what such an input holds. */
-export function fromInput(value) {
-  return value ? new Date(value).toISOString() : null;
-}
-
-function daysBetween(from, to) {
-  // Through UTC, as local days can have 23 or 25 hours.
-  const day = (date) => Date.UTC(date.getFullYear(), date.getMonth(), date.getDate());
-  return Math.round((day(to) - day(from)) / 86_400_000);
+/** "Tomorrow" */
+export function dayInWords(day) {
+  const distance = Math.round((Date.parse(day) - Date.parse(today())) / 86_400_000);
+  const sameYear = day.slice(0, 4) === today().slice(0, 4);
+  return NEAR.get(distance) ?? (sameYear ? DAY : DAY_AND_YEAR).format(new Date(day));
 }

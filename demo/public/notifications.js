@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { inWords } from "./dates.js";
 import { announce, element, report, stamp } from "./page.js";
-import { focusTask } from "./tasks.js";
+import { focusTask } from "./tasks/list.js";
 
 const SHOWN_AT_MOST = 50;
 

@@ -22,19 +22,86 @@ export function interceptErrors(handler) {
 /** Shows an error until the next success; "" takes it away. */
 export function report(error) {
   if (error && onError(error)) return;
+  const problem = element("problem");
   element("problem-text").textContent = error ? error.message : "";
-  element("problem").hidden = !error;
+  if (problem.matches(":popover-open")) problem.hidePopover();
+  if (error) problem.showPopover(); // above a dialog that may be open
 }
 
-/** Asks whether to delete something. @returns {Promise<boolean>} */
-export function ask(text) {
+/** Runs a change, with the buttons of its form off meanwhile; a failure is shown. @returns whether it worked */
+export async function attempt(action, form = null) {
+  const buttons = form ? form.querySelectorAll("button[type=submit]") : [];
+  for (const button of buttons) button.disabled = true;
+  try {
+    await action();
+    report("");
+    return true;
+  } catch (error) {
+    report(error);
+    return false;
+  } finally {
+    for (const button of buttons) button.disabled = false;
+  }
+}
+
+/** Asks before what cannot be taken back. @returns {Promise<boolean>} */
+export function ask({ title, text, action }) {
   const dialog = element("confirm");
+  element("confirm-title").textContent = title;
   element("confirm-text").textContent = text;
+  element("confirm-action").textContent = action;
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "delete"), { once: true });
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
   });
 }
 
+const UNDO_FOR = 20_000;
+let undo = null;
+let undoTimer = 0;
+
+/** Says what was done, with a button, and Ctrl+Z, that takes it back. */
+export function offerUndo(text, action) {
+  undo = action;
+  element("undo-text").textContent = text;
+  element("undo").hidden = false;
+  announce(`${text}. Undo with Control Z.`);
+  clearTimeout(undoTimer);
+  undoTimer = setTimeout(withdrawUndo, UNDO_FOR);
+}
+
+export function withdrawUndo() {
+  const notice = element("undo");
+  // Not from under somebody's hands.
+  if (undo && notice.matches(":hover, :focus-within")) {
+    undoTimer = setTimeout(withdrawUndo, UNDO_FOR);
+    return;
+  }
+  hideUndo();
+}
+
+export function hideUndo() {
+  clearTimeout(undoTimer);
+  undo = null;
+  element("undo").hidden = true;
+  element("undo-text").textContent = "";
+}
+
+function takeBack() {
+  const action = undo;
+  const hadFocus = element("undo").contains(document.activeElement);
+  hideUndo();
+  if (hadFocus) element("tasks-title").focus();
+  action?.();
+}
+
+element("undo-button").addEventListener("click", takeBack);
+element("undo-close").addEventListener("click", hideUndo);
 element("problem-close").addEventListener("click", () => report(""));
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("textarea, select, input:not([type=checkbox])");
+  if (!undo || typing || event.key !== "z" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  takeBack();
+});

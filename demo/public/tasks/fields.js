@@ -1,0 +1,102 @@
+// What can be typed and chosen of a task: the same fields where one is added and where one is edited.
+
+import { dayOf, momentOf, timeOf } from "../dates.js";
+import { stamp } from "../page.js";
+import * as store from "../store.js";
+
+export const PRIORITIES = ["None", "Low", "Medium", "High", "Urgent"];
+
+const RULES = new Map([
+  ["", "Never"],
+  ["FREQ=DAILY", "Every day"],
+  ["FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR", "On weekdays"],
+  ["FREQ=WEEKLY", "Every week"],
+  ["FREQ=MONTHLY", "Every month"],
+  ["FREQ=YEARLY", "Every year"],
+]);
+
+/** A rule in words; those that this page does not offer are shown as they are. */
+export const ruleInWords = (rule) => RULES.get(rule) ?? rule;
+
+/** Puts the fields that every form of a task has into `place`. */
+export function addFields(place) {
+  place.append(...stamp("fields-template").children);
+}
+
+/** @param {HTMLFormElement} form @param {object} task or what is to stand there from the start */
+export function fill(form, task) {
+  const { text, description, day, time, priority, project, recurrence } = form.elements;
+  text.value = task.text ?? "";
+  description.value = task.description ?? "";
+  day.value = task.due_on ?? (task.deadline ? dayOf(task.deadline) : "");
+  time.value = task.deadline ? timeOf(task.deadline) : "";
+  choose(priority, PRIORITIES.map((name, value) => [String(value), name]), String(task.priority ?? 0));
+  choose(project, [["", "None"], ...store.projects().map(({ id, name }) => [id, name])], task.project_id ?? "");
+  // The list of a subtask is that of its parent.
+  project.closest("label").hidden = Boolean(task.parent_id);
+  const rule = task.recurrence ?? "";
+  choose(recurrence, RULES.has(rule) ? [...RULES] : [...RULES, [rule, `Other: ${rule}`]], rule);
+  fillLabels(form.querySelector(".labels"), task.label_ids ?? []);
+  followDay(form);
+}
+
+/** Brings what can be chosen up to date, and leaves what was. */
+export function refreshChoices(form) {
+  const { project } = form.elements;
+  choose(project, [["", "None"], ...store.projects().map(({ id, name }) => [id, name])], project.value);
+  fillLabels(form.querySelector(".labels"), chosenLabels(form));
+}
+
+/** What the form holds, as the server names it. */
+export function read(form) {
+  const { text, description, day, time, priority, project, recurrence } = form.elements;
+  return {
+    text: text.value,
+    description: description.value,
+    due_on: day.value && !time.value ? day.value : null,
+    deadline: day.value && time.value ? momentOf(day.value, time.value) : null,
+    priority: Number(priority.value),
+    project_id: project.value || null,
+    label_ids: chosenLabels(form),
+    recurrence: day.value ? recurrence.value : "",
+  };
+}
+
+/** A time and a rule belong to a day. */
+export function followDay(form) {
+  const { day, time, recurrence } = form.elements;
+  time.disabled = recurrence.disabled = !day.value;
+  if (!day.value) time.value = "";
+}
+
+function choose(select, choices, value) {
+  const wanted = JSON.stringify(choices);
+  if (select.dataset.choices !== wanted) {
+    select.dataset.choices = wanted;
+    select.replaceChildren(...choices.map(([key, name]) => new Option(name, key)));
+  }
+  select.value = value;
+  if (select.selectedIndex < 0) select.value = choices[0][0]; // a list that is gone
+}
+
+function chosenLabels(form) {
+  return [...form.querySelectorAll(".labels input:checked")].map((box) => box.value).sort();
+}
+
+function fillLabels(place, chosen) {
+  const labels = store.labels();
+  place.closest("fieldset").hidden = !labels.length;
+  const wanted = JSON.stringify([labels.map(({ id, name }) => [id, name]), chosen]);
+  if (place.dataset.labels === wanted) return;
+  place.dataset.labels = wanted;
+  place.replaceChildren(
+    ...labels.map(({ id, name }) => {
+      const item = stamp("choice-template");
+      const box = item.querySelector("input");
+      box.value = id;
+      box.checked = chosen.includes(id);
+      item.querySelector("span").textContent = name;
+      return item;
+    }),
+  );
+}
