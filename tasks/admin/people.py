@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.formats import date_format
@@ -18,8 +19,17 @@ from accounts.signin.tokens import check_user_id
 from accounts.signout import moment_of, sign_out
 from tasks.events.hub import sockets_open
 from tasks.models import Event, Notification, Person, Task
+from tasks.own.erasing import erase, record_erasure
+from tasks.own.export import FORMAT, as_file
 from tasks.resources.admin import ReadOnlyAdmin
 from tasks.resources.audit import as_changed
+
+# What staff may do, and what the page is called that asks whether it is meant.
+ACTIONS = {
+    "sign_out": "Sign a person out",
+    "export": "Export all of a person",
+    "erase": "Erase all of a person",
+}
 
 
 @admin.register(Person)
@@ -35,9 +45,18 @@ class PersonAdmin(ReadOnlyAdmin):
     fields = [*readonly_fields]
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.sign_out_view)
-        route = "<path:object_id>/sign-out/"
-        return [path(route, view, name="tasks_person_sign_out"), *super().get_urls()]
+        views = {
+            "sign_out": self.sign_out_view, "export": self.export_view, "erase": self.erase_view,
+        }  # fmt: skip
+        own = [
+            path(
+                f"<path:object_id>/{name.replace('_', '-')}/",
+                self.admin_site.admin_view(view),
+                name=f"tasks_person_{name}",
+            )
+            for name, view in views.items()
+        ]
+        return [*own, *super().get_urls()]
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         return []
@@ -50,9 +69,10 @@ class PersonAdmin(ReadOnlyAdmin):
             return None
         return super().get_object(request, user_id) or Person(user_id=user_id, last_seq=0)
 
-    def has_sign_out_permission(self, request: HttpRequest) -> bool:
-        may = request.user.has_perm("tasks.sign_out_person")
-        return may and self.has_view_permission(request)
+    def may(self, request: HttpRequest, what: str) -> bool:
+        """Whether who asks may sign out, export or erase people."""
+        permitted = request.user.has_perm(f"tasks.{what}_person")
+        return permitted and self.has_view_permission(request)
 
     # Pages
 
@@ -68,7 +88,7 @@ class PersonAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        context = {"has_sign_out_permission": self.has_sign_out_permission(request)}
+        context = {"may": [what for what in ACTIONS if self.may(request, what)]}
         context |= extra_context or {}
         response = super().change_view(request, object_id, form_url, context)
         if response.status_code == 200:
@@ -77,28 +97,60 @@ class PersonAdmin(ReadOnlyAdmin):
 
     def sign_out_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask whether it is meant, and do it when that is sent back."""
-        if not self.has_sign_out_permission(request):
+        person = self._person(request, object_id, "sign_out")
+        if request.method != "POST":
+            return self._question(request, person, "sign_out")
+        before, after = map(_moment, sign_out(person.pk))
+        told = {"signed_out": before}, {"signed_out": after}, {"signed_out": "Signed out"}
+        self.log_change(request, person, as_changed(person.pk, *told))
+        says = "Signed out: what tokens they had are refused, and their sockets are closed."
+        self.message_user(request, says, messages.SUCCESS)
+        return HttpResponseRedirect(self._page(person.pk))
+
+    def export_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """The same; the answer is everything of theirs."""
+        person = self._person(request, object_id, "export")
+        if request.method != "POST":
+            return self._question(request, person, "export")
+        document = as_file(person.pk)
+        self.log_change(request, person, "Exported.")
+        kind = {"content_type": "application/json"}
+        return FileResponse(document, as_attachment=True, filename=f"{FORMAT}.json", **kind)
+
+    def erase_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The same; staff write the id out, and what they did is recorded without it."""
+        person = self._person(request, object_id, "erase")
+        if request.method != "POST":
+            return self._question(request, person, "erase")
+        if request.POST.get("confirm") != person.pk:
+            says = "Not erased: write out the whole id of this person."
+            self.message_user(request, says, messages.ERROR)
+            return self._question(request, person, "erase")
+        erase(person.pk)
+        record_erasure(request.user, person.pk)
+        self.message_user(request, "Erased: nothing of them is left here.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:tasks_person_changelist"))
+
+    def _person(self, request: HttpRequest, object_id: str, what: str) -> Person:
+        """Whom it is about. Raises `PermissionDenied`, and `Http404` for who can have no token."""
+        if not self.may(request, what):
             raise PermissionDenied
-        person = self.get_object(request, unquote(object_id))
+        person: Person | None = self.get_object(request, unquote(object_id))
         if person is None:
             raise Http404
-        if request.method == "POST":
-            before, after = map(_moment, sign_out(person.pk))
-            told = {"signed_out": before}, {"signed_out": after}, {"signed_out": "Signed out"}
-            self.log_change(request, person, as_changed(person.pk, *told))
-            says = "Signed out: what tokens they had are refused, and their sockets are closed."
-            self.message_user(request, says, messages.SUCCESS)
-            return HttpResponseRedirect(self._page(person.pk))
+        return person
+
+    def _question(self, request: HttpRequest, person: Person, what: str) -> HttpResponse:
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
-            "title": "Sign a person out",
+            "title": ACTIONS[what],
             "subtitle": str(person),
             "opts": self.opts,
             "person": person,
             "page": self._page(person.pk),
         }
-        return TemplateResponse(request, "admin/tasks/person/sign_out.html", context)
+        return TemplateResponse(request, f"admin/tasks/person/{what}.html", context)
 
     # What is shown
 

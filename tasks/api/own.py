@@ -1,6 +1,5 @@
 """The REST door to all that is one's own at once (docs/api.md section 8)."""
 
-from tempfile import SpooledTemporaryFile
 from typing import Any, cast
 
 from django.conf import settings
@@ -29,7 +28,7 @@ from tasks.api.serializers import (
 )
 from tasks.own.adopting import adopt
 from tasks.own.erasing import erase
-from tasks.own.export import FORMAT, VERSION, write_document
+from tasks.own.export import FORMAT, VERSION, as_file
 from tasks.own.forms import ImportSerializer
 from tasks.own.importing import import_document
 from tasks.resources.fields import TextField, TimestampField
@@ -37,7 +36,6 @@ from tasks.resources.idempotency import answered_once
 from tasks.resources.lists.query import BadParameter, parameter, parameters_of
 
 COUNT = serializers.IntegerField(min_value=0)
-IN_MEMORY = 1024 * 1024  # bytes of a document; what is larger is written to a file first
 
 
 class OwnView(MeView):
@@ -87,13 +85,8 @@ class ExportView(APIView):
         ),
     )
     def get(self, request: Request) -> FileResponse:
-        # Through a file: whoever reads it slowly keeps neither a thread nor a transaction, and where
-        # something goes wrong, it is an error, and not a document that ends in the middle.
-        document: Any = SpooledTemporaryFile(IN_MEMORY, "w+b")  # noqa: SIM115  closed by the response
-        write_document(owner_id(request.user), lambda text: document.write(text.encode()))
-        document.seek(0)
         return FileResponse(
-            document,
+            as_file(owner_id(request.user)),
             as_attachment=True,
             filename=f"{FORMAT}.json",
             content_type="application/json",

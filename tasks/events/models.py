@@ -31,7 +31,11 @@ class Person(Stream):
         proxy = True
         verbose_name_plural = "people"
         default_permissions = ("view",)
-        permissions = [("sign_out_person", "Can sign a person out")]
+        permissions = [
+            ("sign_out_person", "Can sign a person out"),
+            ("export_person", "Can export all of a person"),
+            ("erase_person", "Can erase all of a person"),
+        ]
 
     def __str__(self) -> str:
         return self.user_id

@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from django.apps import apps
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, connection
 from django.db.models import Q
@@ -94,6 +94,18 @@ def _execute(user: CurrentUser, sql: str) -> int:
     with acting_as(user, atomic=True), connection.cursor() as cursor:
         cursor.execute(sql, [user.id, user.id])
         return int(cursor.rowcount)
+
+
+def record_erasure(staff: Any, user_id: str) -> None:
+    """Keep, in Django's admin log, who of staff has erased somebody: of whom, a keyed digest tells."""
+    LogEntry.objects.create(
+        user_id=staff.pk,
+        content_type=ContentType.objects.get_for_model(Person, for_concrete_model=False),
+        object_id=erasures.names_of(user_id).split(",")[0],
+        object_repr=ERASED,
+        action_flag=CHANGE,
+        change_message="Erased.",
+    )
 
 
 def _forget_in_log_of_staff(user_id: str) -> None:

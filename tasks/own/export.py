@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
 from django.apps import apps
@@ -20,6 +21,7 @@ from tasks.rules.moments import as_text, now
 
 FORMAT, VERSION = "todolist", 1
 BATCH = 1000  # rows in memory
+IN_MEMORY = 1024 * 1024  # bytes of a document; what is larger is written to a file first
 
 
 class Kind(NamedTuple):
@@ -59,6 +61,18 @@ def write_document(user_id: str, write: Callable[[str], object]) -> None:
                 write(f"{',' if place else ''}\n{text}")
             write("]")
         write("}\n")
+
+
+def as_file(user_id: str) -> Any:
+    """The document, to be read and closed: through a file, where it is large.
+
+    So whoever reads it slowly keeps neither a thread nor a transaction, and where something goes wrong,
+    there is an error, and not a document that ends in the middle.
+    """
+    document: Any = SpooledTemporaryFile(IN_MEMORY, "w+b")  # noqa: SIM115  closed by who reads it
+    write_document(user_id, lambda text: document.write(text.encode()))
+    document.seek(0)
+    return document
 
 
 @contextmanager

@@ -200,6 +200,8 @@ class KeysetAdmin(OnlyFilters):
             before, after = form.loaded(names), {name: getattr(row, name) for name in names}
             labels = {name: form.fields[name].label for name in form.changed_data}
             return as_changed(row.user_id, before, after, labels)
+        if isinstance(form, RecordedForm):  # which Django reads as nothing
+            return [{"unchanged": {"owner": row.user_id}}]
         return message
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:

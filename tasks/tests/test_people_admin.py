@@ -13,6 +13,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from accounts.erasures import names_of
 from conftest import ALICE, BOB, client_with, sign
 from tasks.due import send_due
 from tasks.models import Event, Notification, Person, Task
@@ -220,11 +221,63 @@ def test_signing_out_is_asked_for_done_and_recorded(staff):
     )
 
 
-def test_a_form_of_another_page_signs_nobody_out(staff):
+@pytest.mark.parametrize("action", ["sign-out", "export", "erase"])
+def test_a_form_of_another_page_does_nothing(staff, action):
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = staff.cookies
-    assert strict.post(page_of(ALICE, "sign-out")).status_code == 403
+    assert strict.post(page_of(ALICE, action), {"confirm": ALICE}).status_code == 403
     assert recorded() == []
+
+
+# Exporting and erasing
+
+
+def test_exporting_is_asked_for_done_and_recorded(staff):
+    add("mine")
+    add("another's", BOB)
+    assert "Export…" in staff.get(page_of(ALICE)).content.decode()
+    question = staff.get(page_of(ALICE, "export"))
+    done = staff.post(page_of(ALICE, "export"), form_in(question))
+    assert done["Content-Disposition"] == 'attachment; filename="todolist.json"'
+    document = json.loads(done.getvalue())
+    assert [task["text"] for task in document["tasks"]] == ["mine"]
+    assert recorded() == [f"{ALICE}: Viewed.", f"{ALICE}: Exported."]
+
+
+def test_erasing_is_asked_for_done_and_recorded_without_the_id(staff):
+    task, other = add("Buy milk"), add("another's", BOB)
+    saved(staff, f"/admin/tasks/task/{task.pk}/change/", text="Buy oat milk")
+    saved(staff, f"/admin/tasks/task/{task.pk}/change/")
+    assert recorded()[-1] == "Buy oat milk: No fields changed."
+    assert "Erase…" in staff.get(page_of(ALICE)).content.decode()
+    question = staff.get(page_of(ALICE, "erase"))
+    for wrong in ({}, {"confirm": ""}, {"confirm": BOB}):
+        refused = staff.post(page_of(ALICE, "erase"), form_in(question) | wrong)
+        assert "write out the whole id" in refused.content.decode()
+        assert Task.objects.filter(user_id=ALICE).exists()
+
+    form = form_in(question) | {"confirm": ALICE}
+    done = staff.post(page_of(ALICE, "erase"), form, follow=True)
+
+    assert done.redirect_chain == [(PEOPLE, 302)]
+    assert "Erased: nothing of them is left here." in done.content.decode()
+    assert list(Task.objects.all()) == [other]
+    assert recorded()[-1] == "erased: Erased."
+    assert not any(word in line for line in recorded() for word in (ALICE, "milk"))
+    last = LogEntry.objects.order_by("pk").last()
+    assert last is not None and last.object_id == names_of(ALICE)
+
+
+@pytest.mark.parametrize("what", ["export", "erase"])
+def test_each_takes_a_permission_of_its_own(client, what):
+    others = {"sign_out", "export", "erase"} - {what}
+    visitor = staff_with(client, "view_person", *(f"{other}_person" for other in others))
+    add("mine")
+    assert f"{what.capitalize()}…" not in visitor.get(page_of(ALICE)).content.decode()
+    for send in (visitor.get, visitor.post):
+        assert send(page_of(ALICE, what), {"confirm": ALICE}).status_code == 403
+    assert recorded() == [f"{ALICE}: Viewed."]
+    assert Task.objects.exists()
 
 
 # What staff change
