@@ -72,6 +72,14 @@ class RecordedForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only t
             self.add_error(None, CHANGED_MEANWHILE.format(what=what))
         return values
 
+    def add_error(self, field: Any, error: Any) -> None:
+        """Django's; what is wrong with a field that is not in this form is told above it."""
+        if field is None and hasattr(error, "error_dict"):
+            elsewhere = [name for name in error.error_dict if name not in self.fields]
+            for name in elsewhere:
+                super().add_error(None, error.error_dict.pop(name))
+        super().add_error(field, error)
+
     def names_changed(self, row: Any) -> list[str]:
         """The columns of `row` that are not as they were when it was loaded."""
         return [name for name, value in self._loaded.items() if row.__dict__.get(name) != value]

@@ -125,6 +125,13 @@ class RecordedModel(OwnedModel):
         if said:
             raise ValidationError(said)
 
+    def clean(self) -> None:
+        """Django's, for forms of the admin: refuse what `derive` would refuse when it is saved."""
+        super().clean()
+        rows: models.QuerySet[Any] = type(self)._base_manager.all()
+        before = None if self._state.adding else rows.filter(pk=self.pk).first()
+        _derived(self._as_saved(before, None), before)
+
     def save(self, *, relations: dict[str, Iterable[Any]] | None = None, **options: Any) -> None:
         """Save as Django does, signals and all, with a new version, and record the event.
 

@@ -254,6 +254,16 @@ def test_another_moment_is_written_as_it_was_entered(staff):
     assert Task.objects.get().deadline == datetime(2031, 1, 1, 0, 0, 0, 250_000, UTC)
 
 
+def test_a_date_that_does_not_suit_the_rule_of_a_task_is_refused(staff):
+    deadline = datetime(2030, 5, 1, 12, tzinfo=UTC)
+    task = add("weekly", deadline=deadline, recurrence="FREQ=WEEKLY;UNTIL=20300601T000000Z")
+    response = saved(staff, change_page(task), deadline_0="2031-05-01", deadline_1="12:00:00")
+    assert response.status_code == 200
+    assert response.context["adminform"].form.non_field_errors()
+    task.refresh_from_db()
+    assert (task.deadline, task.version) == (deadline, 1)
+
+
 def test_a_deadline_that_staff_did_not_touch_brings_nothing_a_second_time(staff):
     deadline = now() - timedelta(days=1)
     task = add("late", deadline=deadline.replace(microsecond=500_000))
