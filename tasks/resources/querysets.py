@@ -32,7 +32,7 @@ def as_source(fields: Sequence[Any], rows: Sequence[Any], database: Any) -> tupl
         for row in rows
     ]
     # OFFSET: keys have to be plain columns, or row-level security has the whole table read.
-    source = f"(SELECT {columns} FROM json_array_elements(%s::json) AS row OFFSET 0) AS given"  # noqa: S608
+    source = f"(SELECT {columns} FROM jsonb_array_elements(%s::jsonb) AS row OFFSET 0) AS given"  # noqa: S608
     return source, json.dumps(values, default=str)
 
 

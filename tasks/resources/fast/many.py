@@ -157,7 +157,7 @@ def _insert(model: Any) -> str:
     )
     return (
         f'INSERT INTO "{model._meta.db_table}" ({columns})'  # noqa: S608  names of the model
-        f" SELECT {values} FROM json_array_elements(%s::json) AS row"
+        f" SELECT {values} FROM jsonb_array_elements(%s::jsonb) AS row"
     )
 
 
