@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -153,6 +154,16 @@ def test_all_of_the_api_works(restricted):
     ask("DELETE", kept, route=route, status=204)
     ask("DELETE", "/trash", status=204)
     assert ask("GET", "/export", status=200)["tasks"] == []
+    dated = {"text": "brought", "due_on": "2030-01-01"}
+    assert ask("POST", "/import", {"tasks": [dated]}, status=200)["tasks"] == 1
+    guest = sign("guest", isAnonymous=True)
+    assert call(restricted, guest, "POST", "/tasks", {"text": "theirs"}).status == 201
+    assert ask("POST", "/me/adopt", {"token": guest}, status=200)["tasks"] == 1
+    url = ask("POST", "/calendar", status=201)["url"]
+    with urlopen(url, timeout=30) as feed:  # noqa: S310  of our own server
+        assert b"SUMMARY:brought" in feed.read()
+    asked.add(("get", "/calendar/{secret}.ics"))
+    ask("DELETE", "/calendar", status=204)
     ask("DELETE", f"/me?confirm={ALICE}", status=204)
     operations = {(method, path) for path, methods in schema["paths"].items() for method in methods}
     assert operations <= asked
