@@ -132,7 +132,7 @@ KNOWN = "completed=true&limit=5"
         *(("/tasks", "completd", "completed"), ("/tasks", "Completed", "completed")),
         *(("/tasks", "completed[]", "completed"), ("/tasks", "limt", "limit")),
         *(("/tasks", "order", "ordering"), ("/tasks", "deadlineBefore", "deadline_before")),
-        *(("/tasks", "colour", ""), ("/tasks", "page", ""), ("/tasks", "format", "")),
+        *(("/tasks", "colour", ""), ("/tasks", "page", "parent"), ("/tasks", "format", "")),
         *(("/tasks", "user_id", ""), ("/tasks", "owner", ""), ("/tasks", "text__regex", "")),
         *(
             ("/tasks", "status", ""),

@@ -173,8 +173,9 @@ def test_those_that_no_longer_hold_are_withdrawn_with_an_event_each(
     read, *unread = of_three_kinds(alice_api)
     body = {"text": "x", "deadline": NOON.isoformat(), **fields}
     assert getattr(alice_api, method)(f"/tasks/{task['id']}", body).status_code == 200
-    withdrawn = [("notification.withdrawn", id) for id in unread]
-    assert told(alice_api) == [*withdrawn, ("task.updated", task["id"])]
+    *withdrawn, last = told(alice_api)
+    assert sorted(withdrawn) == [("notification.withdrawn", id) for id in sorted(unread)]
+    assert last == ("task.updated", task["id"])
     assert [note["id"] for note in alice_api.get("/notifications").json()] == [read]
     assert alice_api.get("/notifications/unread-count").json() == {"count": 0}
 
@@ -184,9 +185,9 @@ def test_many_tasks_deleted_at_once_withdraw_theirs(alice_api, bob_api):
         made(api, deadline=NOON.isoformat())
     remind(NOON)
     Task.objects.all().delete()
-    pair = ["notification.withdrawn", "task.deleted"]
-    assert [kind for kind, _ in told(alice_api)] == 2 * pair
-    assert [kind for kind, _ in told(bob_api)] == pair
+    for api, times in ((alice_api, 2), (bob_api, 1)):
+        kinds_told = [kind for kind, _ in told(api)]
+        assert kinds_told == times * ["notification.withdrawn"] + times * ["task.deleted"]
 
 
 def test_a_reminder_is_no_change_of_the_task(alice_api, task):
