@@ -100,7 +100,7 @@ def test_no_other_spelling_is_a_route(alice_api, path):
     [
         ("/tasks", {"get", "post"}),
         ("/tasks/{id}", {"get", "put", "patch", "delete"}),
-        ("/me", {"get"}),
+        ("/me", {"get", "delete"}),
         ("/health/live", {"get"}),
         ("/health/ready", {"get"}),
     ],
