@@ -136,7 +136,7 @@ EVERYWHERE = [
     ("POST", "/tasks", 400),
     ("GET", f"/tasks/{ID}", 404),
     ("GET", "/nowhere", 404),
-    ("DELETE", "/me", 405),
+    ("PUT", "/me", 405),
     ("OPTIONS", "/tasks", 204),
     ("HEAD", "/tasks", 200),
     ("GET", "/health/live", 200),
