@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         "the mixin",
         VIEWS,
-        "class TaskViewSet(RecordedViewSet[Task]):",
+        "class TaskViewSet(BulkViewSet[Task]):",
         "from rest_framework.viewsets import ModelViewSet\n\n\nclass TaskViewSet(ModelViewSet):",
         (CHECKS, MATRIX),
     ),
