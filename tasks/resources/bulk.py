@@ -79,7 +79,10 @@ _operation = OperationSerializer()  # validates all of them
 
 class BulkSerializer(serializers.Serializer[Any]):
     operations = serializers.ListField(
-        child=serializers.JSONField(allow_null=True), allow_empty=False, max_length=MAX_OPERATIONS
+        child=serializers.JSONField(allow_null=True),
+        allow_empty=False,
+        min_length=1,
+        max_length=MAX_OPERATIONS,
     )
 
     class Meta:

@@ -95,6 +95,8 @@ def _trim(schema: Schema, *, sent: bool) -> None:
         del schema[name]
     for part in _parts(schema):
         _trim(part, sent=sent)
+    if len({str(part) for part in schema.get("oneOf", ())}) == 1:  # without limits, they are alike
+        schema.update(schema.pop("oneOf")[0])
 
 
 def _parts(schema: Schema) -> Iterator[Schema]:
