@@ -21,8 +21,7 @@ class Day(NamedTuple):
     @classmethod
     def of(cls, user_id: str) -> Self:
         """Now, in this person's time zone."""
-        said = Preferences.objects.filter(user_id=user_id).first() or Preferences()
-        return cls.at(timezone.now(), said.wishes().time_zone)
+        return cls.at(timezone.now(), Preferences.read(user_id).zone)
 
     @classmethod
     def at(cls, moment: datetime, zone: str) -> Self:

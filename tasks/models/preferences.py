@@ -11,7 +11,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import connection, models
 
 from tasks.resources.models import RecordedModel
-from tasks.rules.days import end_of_day, is_zone
+from tasks.rules.days import is_zone
 from tasks.rules.reminders import MAX_REMIND_BEFORE, Wishes
 
 OF_MOMENTS = ("time_zone", "remind_at", "remind_before")  # what reminders depend on
@@ -52,17 +52,25 @@ class Preferences(RecordedModel):
     def __str__(self) -> str:
         return f"{self.user_id}: {self.time_zone}"
 
+    @property
+    def zone(self) -> str:
+        """The time zone to reckon in: UTC where the data of this server have no such zone."""
+        return self.time_zone if is_zone(self.time_zone) else "UTC"
+
+    @classmethod
+    def read(cls, user_id: str) -> Self:
+        """Somebody's preferences as they are now: stored, or the defaults. Neither locked nor stored."""
+        rows: Any = cls.objects.filter(user_id=user_id)
+        return rows.first() or cls(user_id=user_id)
+
     @classmethod
     def of(cls, user_id: str) -> Self:
-        """Somebody's preferences as they are now: stored, or the defaults.
-
-        Inside a transaction they stay so until its end, as what follows from them is written in it.
-        """
+        """As `read` does, for what follows from them: inside a transaction they stay so until its end."""
         if (held := _held.get()) is not None and held.user_id == user_id:
             return cast("Self", held)
-        rows: Any = cls.objects.filter(user_id=user_id)
         if not connection.in_atomic_block:
-            return rows.first() or cls(user_id=user_id)
+            return cls.read(user_id)
+        rows: Any = cls.objects.filter(user_id=user_id)
         rows.get_or_create(defaults={"user_id": user_id})
         return cast("Self", rows.select_for_update(no_key=True).get())
 
@@ -89,9 +97,8 @@ class Preferences(RecordedModel):
         return cls.of(user_id)
 
     def wishes(self) -> Wishes:
-        """What `send_reminders` goes by; in UTC where the data of this server have no such zone."""
-        zone = self.time_zone if is_zone(self.time_zone) else "UTC"
-        return Wishes(zone, self.remind_at, self.remind_before)
+        """What `send_reminders` goes by."""
+        return Wishes(self.zone, self.remind_at, self.remind_before)
 
     def follow_up(self, before: Self | None) -> bool:
         was = before or type(self)()
@@ -101,10 +108,7 @@ class Preferences(RecordedModel):
         """Days end at other moments, and reminders are due at others."""
         theirs = _tasks_of(self.user_id)
         if before is None or self.time_zone != before.time_zone:
-            with_day = theirs.filter(due_on__isnull=False).order_by("due_on")
-            for day in with_day.values_list("due_on", flat=True).distinct():
-                at = end_of_day(day, self.time_zone)
-                theirs.filter(due_on=day).update_unrecorded(due_at=at)
+            theirs.settle_days(self.zone)
         theirs.arm_again()
 
 

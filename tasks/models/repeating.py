@@ -83,7 +83,7 @@ def _require_rule(task: "Task") -> None:
 
 
 def _zone_of(task: "Task") -> str:
-    return Preferences.of(task.user_id).wishes().time_zone
+    return Preferences.of(task.user_id).zone
 
 
 def _next_of(before: "Task") -> "Task | None":

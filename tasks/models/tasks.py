@@ -75,6 +75,13 @@ class TaskQuerySet(AgendaQuerySet["Task"]):
                 found = found.filter(search_text__regex=re.escape(word))
         return found
 
+    def settle_days(self, zone: str) -> None:
+        """Let the days of these end as they do in a time zone that has become their owner's."""
+        with_day: Any = self.filter(due_on__isnull=False).order_by("due_on")
+        for day in with_day.values_list("due_on", flat=True).distinct():
+            at = end_of_day(day, zone)
+            self.filter(due_on=day).update_unrecorded(due_at=at)
+
     def arm_again(self) -> None:
         """Let `send_reminders` look at these again, as their owners want to be reminded otherwise now.
 
@@ -235,8 +242,7 @@ class Task(PositionedModel):
         if before is None or self.dates() != before.dates():
             self.due_at = self.deadline
             if self.due_on is not None:
-                zone = Preferences.of(self.user_id).time_zone
-                self.due_at = end_of_day(self.due_on, zone)
+                self.due_at = end_of_day(self.due_on, Preferences.of(self.user_id).zone)
         else:
             self.due_at = before.due_at
 

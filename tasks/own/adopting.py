@@ -24,7 +24,6 @@ from tasks.models import (
 from tasks.own.erasing import erase, owned_models
 from tasks.resources.fast.many import record_created
 from tasks.resources.models import RecordedModel
-from tasks.rules.days import end_of_day
 from tasks.rules.moments import now
 
 BATCH = 1000  # rows whose events are recorded at once
@@ -81,8 +80,9 @@ def _hand_over(model: Any, guest: CurrentUser, user: CurrentUser) -> int:
     for batch in _batches(keys):
         these = model._base_manager.filter(pk__in=batch)
         _changed(these, user_id=user.id, version=F("version") + 1, updated_at=now())
-        if model is Task:
-            _settle_moments(these, user)
+        if model is Task:  # of another calendar, and its owner may want to be reminded otherwise
+            these.settle_days(Preferences.of(user.id).zone)
+            these.arm_again()
         record_created(model, batch)
     return len(keys)
 
@@ -91,15 +91,6 @@ def _changed(rows: Any, **values: Any) -> int:
     """Change columns without an event: `update` of a recorded model would record another one."""
     change = getattr(rows, "update_unrecorded", rows.update)
     return int(change(**values))
-
-
-def _settle_moments(tasks: Any, user: CurrentUser) -> None:
-    """Days end in the time zone of the new owner, who may want to be reminded otherwise."""
-    zone = Preferences.of(user.id).wishes().time_zone
-    days = tasks.filter(due_on__isnull=False).order_by("due_on")
-    for day in days.values_list("due_on", flat=True).distinct():
-        tasks.filter(due_on=day).update_unrecorded(due_at=end_of_day(day, zone))
-    tasks.arm_again()
 
 
 def _batches(keys: list[Any]) -> Iterator[list[Any]]:

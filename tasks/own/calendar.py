@@ -36,7 +36,7 @@ def feed(user: CurrentUser, *, as_todos: bool = False) -> bytes:
     calendar.add("version", "2.0")
     calendar.add("x-wr-calname", "Tasks")
     calendar.add("x-published-ttl", REFRESHED)
-    wishes = Preferences.of(user.id).wishes()
+    wishes = Preferences.read(user.id).wishes()
     for task in _tasks(user):
         calendar.add_component(_component(task, wishes, as_todos))
     calendar.add_missing_timezones(last_date=(now() + ZONE_RULES).date())

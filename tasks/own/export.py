@@ -48,9 +48,7 @@ def write_document(user_id: str, write: Callable[[str], object]) -> None:
     Acts for that person. No piece is larger than the rows of a batch.
     """
     with _snapshot(), acting_as(CurrentUser(user_id)):
-        preferences = shown(
-            Preferences.objects.filter(user_id=user_id).first() or Preferences(user_id=user_id)
-        )
+        preferences = shown(Preferences.read(user_id))
         write(
             f'{{"format":"{FORMAT}","version":{VERSION},"exported_at":"{as_text(now())}",'
             f'"preferences":{encode(preferences)}'

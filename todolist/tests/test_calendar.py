@@ -13,7 +13,7 @@ from django.utils import timezone
 from icalendar import Calendar
 
 from conftest import ALICE, Server, both_servers, call, client_with, sign
-from tasks.models import CalendarFeed, Task
+from tasks.models import CalendarFeed, Preferences, Task
 from todolist.logs.redaction import redact
 from todolist.tests.test_erasing import cells
 
@@ -124,6 +124,16 @@ def test_no_alarm_where_its_owner_wants_none(alice_api):
     alice_api.patch("/preferences", {"remind_before": None})
     add(alice_api, text="x", deadline="2030-01-01T00:00:00Z")
     assert list(read(address(alice_api)).walk("VALARM")) == []
+
+
+def test_who_reads_it_writes_nothing(alice_api):
+    add(alice_api, text="x", deadline="2030-05-01T12:30:00Z")
+    path = address(alice_api)
+    with CaptureQueriesContext(connection) as captured:
+        read(path)
+    words = ("INSERT", "UPDATE", "DELETE", "FOR NO KEY")
+    assert [sql for each in captured if any(word in (sql := each["sql"]) for word in words)] == []
+    assert not Preferences.objects.exists()
 
 
 def test_any_text_makes_a_calendar(alice_api):
