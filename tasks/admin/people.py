@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -20,7 +20,7 @@ from accounts.signout import moment_of, sign_out
 from tasks.events.hub import sockets_open
 from tasks.models import Event, Notification, Person, Task
 from tasks.own.erasing import erase, record_erasure
-from tasks.own.export import FORMAT, as_file
+from tasks.own.export import answer
 from tasks.resources.admin import ReadOnlyAdmin
 from tasks.resources.audit import as_changed
 
@@ -112,10 +112,9 @@ class PersonAdmin(ReadOnlyAdmin):
         person = self._person(request, object_id, "export")
         if request.method != "POST":
             return self._question(request, person, "export")
-        document = as_file(person.pk)
+        response = answer(person.pk)
         self.log_change(request, person, "Exported.")
-        kind = {"content_type": "application/json"}
-        return FileResponse(document, as_attachment=True, filename=f"{FORMAT}.json", **kind)
+        return response
 
     def erase_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The same; staff write the id out, and what they did is recorded without it."""

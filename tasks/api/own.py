@@ -28,7 +28,7 @@ from tasks.api.serializers import (
 )
 from tasks.own.adopting import adopt
 from tasks.own.erasing import erase
-from tasks.own.export import FORMAT, VERSION, as_file
+from tasks.own.export import FORMAT, VERSION, answer
 from tasks.own.forms import ImportSerializer
 from tasks.own.importing import import_document
 from tasks.resources.fields import TextField, TimestampField
@@ -85,12 +85,7 @@ class ExportView(APIView):
         ),
     )
     def get(self, request: Request) -> FileResponse:
-        return FileResponse(
-            as_file(owner_id(request.user)),
-            as_attachment=True,
-            filename=f"{FORMAT}.json",
-            content_type="application/json",
-        )
+        return answer(owner_id(request.user))
 
 
 class ImportView(LeanView):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db import connection, transaction
+from django.http import FileResponse
 
 from accounts.owned.acting import acting_as
 from accounts.owned.databases import on_postgresql
@@ -71,6 +72,12 @@ def as_file(user_id: str) -> Any:
     write_document(user_id, lambda text: document.write(text.encode()))
     document.seek(0)
     return document
+
+
+def answer(user_id: str) -> FileResponse:
+    """The document as a file to be saved."""
+    named = {"filename": f"{FORMAT}.json", "content_type": "application/json"}
+    return FileResponse(as_file(user_id), as_attachment=True, **named)
 
 
 @contextmanager
