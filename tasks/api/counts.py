@@ -13,11 +13,11 @@ from django.db.models import Case, Count, Value, When
 from django.utils import timezone
 
 from accounts.owned.acting import acting_as, fetch_acting
-from accounts.owned.databases import fetch_again, on_postgresql
+from accounts.owned.databases import fetch_again
 from accounts.users import owner_id
 from tasks.models import Preferences, TaskLabel
 from tasks.models.agenda import DUE, Day
-from tasks.resources.fast.hooks import HOOKS_OF_INSTANCES, fast_of
+from tasks.resources import fast
 from tasks.resources.fast.reading import OWNER, Statement, for_its_owner, owned_rows
 from tasks.resources.viewsets import RecordedViewSet
 
@@ -31,14 +31,9 @@ def counts(view: Any) -> dict[str, Any]:
 
     Of the tasks of a viewset's `get_queryset`; at once where that class has left all hooks as they came.
     """
-    kind: Any = type(view)
     user = view.request.user
-    if (
-        on_postgresql()
-        and HOOKS_OF_INSTANCES.isdisjoint(vars(view))
-        and fast_of(kind, RecordedViewSet)
-    ):
-        return _counts(*_asked_at_once(kind, owner_id(user)))
+    if fast.of(view, RecordedViewSet, writes=False):
+        return _counts(*_asked_at_once(type(view), owner_id(user)))
     with acting_as(user):
         tasks: Any = view.get_queryset()
         return _counts(_by_project(tasks, Day.of(owner_id(user))), _by_label(tasks, user))
@@ -78,7 +73,7 @@ def _asked_at_once(view_class: Any, owner: str) -> tuple[list[Any], list[Any]]:
     zone, counting = _statements(view_class)
     said = fetch_acting(owner, zone.sql, zone.for_owner(owner), fetch_again)
     preferences = Preferences(time_zone=said[0][0]) if said else Preferences()
-    day = Day.at(timezone.now(), preferences.wishes().time_zone)
+    day = Day.at(timezone.now(), preferences.zone)
     stand_for = {DAY.now: day.now, DAY.ends: day.ends}
     values = [stand_for.get(value, value) for value in counting.for_owner(owner)]
     ((by_project, by_label),) = fetch_acting(owner, counting.sql, values, fetch_again)

@@ -31,7 +31,7 @@ def way_of(view: Any, base: Any) -> Callable[[Request], HttpResponse | None] | N
     `None` from it leaves the answer to the plain way after all.
     """
     action: Any = _READS.get(view.action) or _WRITES.get(view.action)
-    fast = None if action is None else _fast_of(view, base, writes=view.action in _WRITES)
+    fast = None if action is None else of(view, base, writes=view.action in _WRITES)
     return None if fast is None else partial(action, view, fast)
 
 
@@ -39,11 +39,12 @@ def write_all(
     view: Any, base: Any, request: Request, operations: Sequence[Mapping[str, Any]]
 ) -> HttpResponse | None:
     """The answer to operations of `bulk` that the fast way has done; `None` where it has done nothing."""
-    fast = _fast_of(view, base, writes=True)
+    fast = of(view, base, writes=True)
     return None if fast is None else bulk.write_all(fast, request, operations)
 
 
-def _fast_of(view: Any, base: Any, *, writes: bool) -> Fast | None:
+def of(view: Any, base: Any, *, writes: bool) -> Fast | None:
+    """What the fast way knows of a viewset; `None` where there is none for what is asked, or written."""
     if not on_postgresql() or not HOOKS_OF_INSTANCES.isdisjoint(vars(view)):
         return None
     view_class: Any = type(view)
