@@ -11,7 +11,7 @@ from django.db.models.functions import StrIndex
 from django.db.models.lookups import GreaterThan
 
 from accounts.owned.models import OwnedModel
-from accounts.owned.row_security import existing, exists
+from accounts.owned.row_security import existing
 from tasks.models import repeating, subtasks, trash
 from tasks.models.agenda import AgendaQuerySet
 from tasks.models.lists import Label, Project
@@ -188,12 +188,8 @@ class Task(PositionedModel):
         return self.text
 
     @classmethod
-    def is_taken(cls, key: Any) -> bool:
-        """Whether anybody has, or had, a task with this key."""
-        return super().is_taken(key) or exists(trash.TrashedTask, key)
-
-    @classmethod
     def taken(cls, keys: Collection[Any]) -> set[Any]:
+        """Those that are in the trash, too."""
         return super().taken(keys) | existing(trash.TrashedTask, keys)
 
     def delete(

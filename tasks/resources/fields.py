@@ -218,7 +218,6 @@ class RecordedSerializer(serializers.ModelSerializer[Any]):
         models.DateField: DayField,
         models.DateTimeField: TimestampField,
         PositionField: TextField,
-        models.DateField: DayField,
     }
     serializer_related_field = OwnedKeyField
     default_error_messages = {"invalid": "Expected a JSON object."}

@@ -17,7 +17,7 @@ from django.db.models.signals import class_prepared, m2m_changed, post_delete
 from django.dispatch import receiver
 
 from accounts.owned.models import OwnedModel
-from accounts.owned.row_security import existing, exists
+from accounts.owned.row_security import existing
 from tasks.events.record import Change, record_all
 from tasks.resources.limits import fault, require_limits
 from tasks.resources.querysets import RecordedQuerySet, let_go, touch
@@ -82,10 +82,11 @@ class RecordedModel(OwnedModel):
     @classmethod
     def is_taken(cls, key: Any) -> bool:
         """Whether anybody has a row with this key."""
-        return exists(cls, key)
+        return bool(cls.taken([key]))
 
     @classmethod
     def taken(cls, keys: Collection[Any]) -> set[Any]:
+        """Those of these keys that anybody has a row with."""
         return existing(cls, keys)
 
     @classmethod
