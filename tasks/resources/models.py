@@ -71,11 +71,15 @@ class RecordedModel(OwnedModel):
     def write_follow_up(self, before: Self | None) -> None:
         """Change rows of other tables as part of this change, before its event is recorded."""
 
-    def stamp(self, before: Self | None) -> None:
-        """Set version and moments. `updated_at` grows with every change, whatever the clock does."""
+    def stamp(self, before: Self | None, after: datetime | None = None) -> None:
+        """Set version and moments. `updated_at` grows with every change, whatever the clock does.
+
+        `after` is the moment of the row that is written before this one: no two share one.
+        """
         last = self.last_version if before is None else before.version
         self.version = 1 if last is None else last % MAX_VERSION + 1
-        self.updated_at = now(after=None if last is None else (before or self).updated_at)
+        earlier = [after] if last is None else [after, (before or self).updated_at]
+        self.updated_at = now(after=max(filter(None, earlier), default=None))
         if last is None:
             self.created_at = self.updated_at
 

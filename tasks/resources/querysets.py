@@ -16,24 +16,40 @@ from accounts.owned.databases import on_postgresql
 from accounts.owned.models import OwnedModel, OwnedQuerySet
 from tasks.events.record import record_of_many, recorded_together
 from tasks.resources.limits import require_limits
-from tasks.rules.moments import now
 
 Recorded = TypeVar("Recorded", bound=OwnedModel, covariant=True)
 
 
-def as_source(fields: Sequence[Any], rows: Sequence[Any], database: Any) -> tuple[str, str]:
-    """Rows as a source of PostgreSQL's named `given`, with columns c0, c1, …; and its value, JSON."""
+def source_of(fields: Sequence[Any], database: Any) -> str:
+    """Rows that are given as JSON (`values_of`) as a query of PostgreSQL's, with columns c0, c1, …"""
     columns = ", ".join(
         f"(row ->> {place})::{field.db_type(database)} AS c{place}"
         for place, field in enumerate(fields)
     )
-    values = [
-        [field.get_db_prep_save(getattr(row, field.attname), database) for field in fields]
-        for row in rows
-    ]
     # OFFSET: keys have to be plain columns, or row-level security has the whole table read.
-    source = f"(SELECT {columns} FROM jsonb_array_elements(%s::jsonb) AS row OFFSET 0) AS given"  # noqa: S608
-    return source, json.dumps(values, default=str)
+    return f"SELECT {columns} FROM jsonb_array_elements(%s::jsonb) AS row OFFSET 0"  # noqa: S608
+
+
+def values_of(fields: Sequence[Any], rows: Iterable[Any]) -> str:
+    """These columns of rows, as an array of arrays."""
+    names = [field.attname for field in fields]
+    return json.dumps([[getattr(row, name) for name in names] for row in rows], default=str)
+
+
+def update_of(
+    model: Any, fields: Sequence[Any], rows: Iterable[Any], database: Any
+) -> tuple[str, str]:
+    """One statement, whose cost grows with the rows: Django's compares each with all others. And its value."""
+    table, key = model._meta.db_table, model._meta.pk
+    columns = [key, *fields]
+    assignments = ", ".join(
+        f'"{field.column}" = given.c{place}' for place, field in enumerate(fields, start=1)
+    )
+    sql = (
+        f'UPDATE "{table}" SET {assignments} FROM ({source_of(columns, database)}) AS given'  # noqa: S608  names of the model
+        f' WHERE "{table}"."{key.column}" = given.c0'
+    )
+    return sql, values_of(columns, rows)
 
 
 def links_of(
@@ -154,22 +170,6 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         stored = self._stored(rows)
         self._settle((row, stored[row.pk], before[row.pk]) for row in rows)
 
-    def _update_many(self, rows: Sequence[Any], fields: Sequence[Any]) -> None:
-        """One statement, whose cost grows with the rows: Django's compares each with all others."""
-        database = connections[self.db]
-        table, key = self.model._meta.db_table, self.model._meta.pk
-        columns = [key, *fields]
-        source, values = as_source(columns, rows, database)
-        assignments = ", ".join(
-            f'"{field.column}" = given.c{place}' for place, field in enumerate(fields, start=1)
-        )
-        with database.cursor() as cursor:
-            cursor.execute(
-                f'UPDATE "{table}" SET {assignments} FROM {source}'  # noqa: S608  names of the model
-                f' WHERE "{table}"."{key.column}" = given.c0',
-                [values],
-            )
-
     def _stored(self, rows: Iterable[Any]) -> dict[Any, Any]:
         """These rows as they are now, with what is shown with them, by key."""
         everyones: Any = RecordedQuerySet(self.model, using=self.db)
@@ -206,11 +206,8 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
         last: datetime | None = None
         for row in rows:
             row.require_owner()
-            row.stamp(None)
-            if row.last_version is None:
-                if last is not None and row.created_at <= last:
-                    row.created_at = row.updated_at = now(after=last)
-                last = row.created_at
+            row.stamp(None, after=last)
+            last = row.updated_at
             try:
                 require_limits(row)
                 row.derive_as_saved(None, None)
@@ -260,7 +257,9 @@ class RecordedQuerySet(OwnedQuerySet[Recorded]):
             return
         fields = [self.model._meta.get_field(name) for name in names]
         if on_postgresql():
-            self._update_many(rows, fields)
+            with connections[self.db].cursor() as cursor:
+                sql, values = update_of(self.model, fields, rows, connections[self.db])
+                cursor.execute(sql, [values])
         else:
             django: Any = models.QuerySet(self.model, using=self.db)
             django.bulk_update(rows, [field.name for field in fields], batch_size)

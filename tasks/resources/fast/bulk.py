@@ -1,7 +1,7 @@
 """Many rows and their events by one statement: what `tasks/resources/bulk.py` does one after another.
 
-Only for new rows and changes that need no look at other rows, no two of the same row; the rest, and
-whatever is to be refused, is left to the plain way.
+Only for new rows and changes that need no look at other rows, no two of the same row, and where all
+are deletions, for those; the rest, and whatever is to be refused, is left to the plain way.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,34 +15,20 @@ from django.http import HttpResponse
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from accounts.owned.databases import fetch
 from accounts.owned.viewsets import UUID_TEXT
 from accounts.users import owner_id
-from tasks.events.record import publish
 from tasks.resources.fast.hooks import Fast
+from tasks.resources.fast.many import columns, insertion_of, recording, tell, told
 from tasks.resources.fast.reading import answer
 from tasks.resources.fast.writing import refers, validated
 from tasks.resources.models import RecordedModel
-from tasks.resources.querysets import as_source
-from tasks.rules.moments import now
+from tasks.resources.querysets import update_of, values_of
 
 DELETED = '{"status":204,"body":null}'
 
 # A row as it will be, and as it was; `None` where it is new.
 Written = tuple[RecordedModel, RecordedModel | None]
-
-EVENTS = """
-    told AS (
-        SELECT written.*, given.type, given.place
-        FROM unnest(%s::uuid[], %s::text[]) WITH ORDINALITY AS given (id, type, place) JOIN written USING (id)
-    ), next AS (
-        INSERT INTO tasks_stream (user_id, last_seq, pruned_seq) SELECT %s, count(*), 0 FROM told
-        ON CONFLICT (user_id) DO UPDATE SET last_seq = tasks_stream.last_seq + excluded.last_seq
-        RETURNING user_id, last_seq
-    ), event AS (
-        INSERT INTO tasks_event (user_id, seq, type, at, data)
-        SELECT user_id, last_seq - (SELECT count(*) FROM told) + place, type, at, text::jsonb FROM told, next
-    ) SELECT text, last_seq FROM told, next ORDER BY place
-"""
 
 
 def write_all(
@@ -58,7 +44,7 @@ def write_all(
             return answer(f'{{"results":[{",".join(len(operations) * [DELETED])}]}}')
         with transaction.atomic():
             written = list(_as_written(fast, owner, operations))
-            texts = _write(fast, owner, written)
+            texts = _write(fast.model, written)
     except (_NotQuick, serializers.ValidationError, IntegrityError):
         return None
     statuses = (200 if before else 201 for _, before in written)
@@ -112,10 +98,6 @@ def _as_written(
         if operation["op"] == "create":
             row: Any = fast.model(user_id=owner, **validated(fast.new, operation["body"]))
             before = None
-            row.stamp(None)
-            if last is not None and row.created_at <= last:  # in this order they are listed
-                row.created_at = row.updated_at = now(after=last)
-            last = row.created_at
         else:
             before = stored[UUID(operation["id"])]
             if operation.get("if_version", before.version) != before.version:
@@ -123,51 +105,32 @@ def _as_written(
             row = copy(before)
             for name, value in validated(fast.part, operation["body"]).items():
                 setattr(row, name, value)
-            row.stamp(before)
+        row.stamp(before, after=last)
+        last = row.updated_at
         if row.follow_up(before):
             raise _NotQuick
         row.derive(before)
         yield row, before
 
 
-def _write(fast: Fast, owner: str, written: Sequence[Written]) -> list[str]:
-    """Write rows and events, and tell the owner's sockets of them; each row's JSON, in order."""
+def _write(model: Any, written: Sequence[Written]) -> list[str]:
+    """Write rows and events, and tell their owner's sockets of them; each row's JSON, in order."""
     new = [row for row, before in written if before is None]
     changed = [(row, before) for row, before in written if before is not None]
-    columns = fast.model._meta.concrete_fields
-    key: Any = fast.model._meta.pk
-    differing = [
-        field
-        for field in columns
-        if any(getattr(row, field.attname) != getattr(was, field.attname) for row, was in changed)
-    ]
-    table = f'"{fast.model._meta.db_table}"'
-    shown = f'RETURNING {table}."{key.column}" AS id, {table}."updated_at" AS at, {fast.json.sql} AS text'
     parts: list[str] = []
-    values: list[Any] = []
+    values: list[str] = []
     if new:
-        source, rows = as_source(columns, new, connection)
-        names = ", ".join(f'"{field.column}"' for field in columns)
-        parts.append(f"INSERT INTO {table} ({names}) SELECT * FROM {source} {shown}")  # noqa: S608
-        values.append(rows)
+        parts.append(f"{insertion_of(model)} RETURNING {told(model, 'created')}")
+        values.append(values_of(columns(model), new))
     if changed:
-        source, rows = as_source([key, *differing], [row for row, _ in changed], connection)
-        assigned = ", ".join(
-            f'"{field.column}" = given.c{place}' for place, field in enumerate(differing, start=1)
-        )
-        condition = f'{table}."{key.column}" = given.c0'
-        parts.append(f"UPDATE {table} SET {assigned} FROM {source} WHERE {condition} {shown}")  # noqa: S608
-        values.append(rows)
-    types = [row.event_type("updated" if before else "created") for row, before in written]
-    named = [f"part{place} AS ({part})" for place, part in enumerate(parts)]
-    all_of_them = " UNION ALL ".join(f"TABLE part{place}" for place in range(len(parts)))
-    sql = f"WITH {', '.join(named)}, written AS ({all_of_them}), {EVENTS}"
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, [row.pk for row, _ in written], types, owner])
-        found = cursor.fetchall()
-    first = found[0][1] - len(found) + 1
-    for seq, ((row, _), event_type, (text, _)) in enumerate(
-        zip(written, types, found, strict=True), start=first
-    ):
-        publish(owner, seq, event_type, row.updated_at, text)
-    return [text for text, _ in found]
+        differing = [
+            field
+            for field in columns(model)
+            if any(
+                getattr(row, field.attname) != getattr(was, field.attname) for row, was in changed
+            )
+        ]
+        sql, given = update_of(model, differing, [row for row, _ in changed], connection)
+        parts.append(f"{sql} RETURNING {told(model, 'updated')}")
+        values.append(given)
+    return tell(fetch(recording(*parts), values))

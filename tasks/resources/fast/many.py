@@ -1,6 +1,5 @@
-"""Many new rows and their events by few statements: what `RecordedQuerySet.bulk_create` does in more."""
+"""Many rows and their events by few statements: what `RecordedQuerySet` does in more."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,9 +14,8 @@ from accounts.owned.databases import fetch, on_postgresql
 from tasks.events.record import publish, record_of_many
 from tasks.resources.fast.hooks import MODEL_HOOKS, unchanged
 from tasks.resources.models import RecordedModel
-from tasks.resources.querysets import links_of
+from tasks.resources.querysets import links_of, source_of, values_of
 from tasks.resources.wire import form_of, row_as_json
-from tasks.rules.moments import now
 
 
 def insert_many(model: type[RecordedModel], rows: Sequence[Any]) -> None:
@@ -35,7 +33,7 @@ def insert_many(model: type[RecordedModel], rows: Sequence[Any]) -> None:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
     _prepare(rows)
-    _tell(_created(model), fetch(sql, [_values(model, rows), _created(model)]))
+    tell(fetch(sql, [values_of(columns(model), rows)]))
 
 
 def insert_with_relations(
@@ -56,21 +54,20 @@ def insert_with_relations(
     _prepare(rows)
     insertion, recording = _insertion_alone(model)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(insertion, [_values(model, rows)])
+        cursor.execute(insertion, [values_of(columns(model), rows)])
         for name, keys in relations.items():
             links = links_of(model, name, rows, keys)
             if links:
                 between = type(links[0])
-                cursor.execute(_insert(between), [_values(between, links)])
-        own = ",".join(str(row.pk) for row in rows)
-        _tell(_created(model), fetch(recording, [own, _created(model)]))
+                cursor.execute(insertion_of(between), [values_of(columns(between), links)])
+        tell(fetch(recording, [",".join(str(row.pk) for row in rows)]))
 
 
 def record_created(model: type[RecordedModel], keys: Sequence[Any]) -> None:
     """Record that rows were created which are there: to their owner they are new."""
     if on_postgresql() and _is_plain(model):
         _, recording = _insertion_alone(model)
-        _tell(_created(model), fetch(recording, [",".join(map(str, keys)), _created(model)]))
+        tell(fetch(recording, [",".join(map(str, keys))]))
         return
     many = [field.name for field in model._meta.many_to_many]
     rows = model._base_manager.filter(pk__in=keys).order_by("created_at", "pk")
@@ -85,12 +82,8 @@ def _prepare(rows: Sequence[Any]) -> None:
     last: datetime | None = None
     for row in rows:
         row.require_owner()
-        row.stamp(None)
-        if last is not None and row.updated_at <= last:
-            row.updated_at = now(after=last)
+        row.stamp(None, after=last)
         last = row.updated_at
-        if row.last_version is None:
-            row.created_at = last
         try:
             row.derive(None)
         except ValidationError as error:
@@ -99,34 +92,27 @@ def _prepare(rows: Sequence[Any]) -> None:
         row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
-def _created(model: type[RecordedModel]) -> str:
-    return model.event_type("created")
-
-
-def _tell(event_type: str, written: Sequence[Sequence[Any]]) -> None:
-    for owner, seq, at, text in written:
+def tell(recorded: Sequence[Sequence[Any]]) -> list[str]:
+    """Tell the owners' sockets of what a statement of `recording` has recorded; each row's JSON, in order."""
+    for owner, seq, event_type, at, text in recorded:
         publish(owner, seq, event_type, at, text)
+    return [text for *_, text in recorded]
 
 
-def _values(model: Any, rows: Sequence[Any]) -> str:
-    names = [field.attname for field in _columns(model)]
-    return json.dumps([[getattr(row, name) for name in names] for row in rows], default=str)
-
-
-def _columns(model: Any) -> list[Any]:
-    """Those that are given a value: not what the database counts up by itself."""
+def columns(model: Any) -> list[Any]:
+    """Those that new rows are given a value for: not what the database counts up by itself."""
     return [field for field in model._meta.concrete_fields if not isinstance(field, AutoField)]
 
 
 @cache
 def _insertion(model: type[RecordedModel]) -> str | None:
-    """Takes an array of arrays as JSON, and the type of the events; answers with each event, in order.
+    """Takes rows as JSON (`values_of`); answers with each event, in order.
 
     `None` where more follows from a new row than its event, or only Python can show it.
     """
     if model._meta.many_to_many or not _is_plain(model):
         return None
-    return _recording(f"{_insert(model)} RETURNING {_told(model)}")
+    return recording(f"{insertion_of(model)} RETURNING {told(model, 'created')}")
 
 
 @cache
@@ -134,7 +120,8 @@ def _insertion_alone(model: type[RecordedModel]) -> tuple[str, str]:
     """The same by two statements, for what stands between them: the second takes keys, with commas."""
     table, key = model._meta.db_table, model._meta.pk.column
     chosen = f"\"{key}\" = ANY(string_to_array(%s, ',')::uuid[])"
-    return _insert(model), _recording(f'SELECT {_told(model)} FROM "{table}" WHERE {chosen}')  # noqa: S608
+    recorded = recording(f'SELECT {told(model, "created")} FROM "{table}" WHERE {chosen}')  # noqa: S608
+    return insertion_of(model), recorded
 
 
 @cache
@@ -149,40 +136,44 @@ def _is_plain(model: type[RecordedModel]) -> bool:
     )
 
 
-def _insert(model: Any) -> str:
-    fields = _columns(model)
-    columns = ", ".join(f'"{field.column}"' for field in fields)
-    values = ", ".join(
-        f"(row ->> {place})::{field.db_type(connection)}" for place, field in enumerate(fields)
-    )
-    return (
-        f'INSERT INTO "{model._meta.db_table}" ({columns})'  # noqa: S608  names of the model
-        f" SELECT {values} FROM jsonb_array_elements(%s::jsonb) AS row"
-    )
+def insertion_of(model: Any) -> str:
+    """Takes rows as JSON (`values_of`), with a value for each of `columns`."""
+    fields = columns(model)
+    named = ", ".join(f'"{field.column}"' for field in fields)
+    return f'INSERT INTO "{model._meta.db_table}" ({named}) {source_of(fields, connection)}'
 
 
-def _told(model: type[RecordedModel]) -> str:
-    """What an event is made of, as columns."""
+def told(model: type[RecordedModel], what: str) -> str:
+    """What an event is made of, as columns: of what happened ("created", "updated") to a row of this model."""
     table, form = model._meta.db_table, form_of(model)
     as_json: Any = None if form is None else row_as_json(form)
-    return f'"{table}"."user_id", "{table}"."updated_at" AS at, {as_json.sql} AS text'
+    return (
+        f'"{table}"."user_id", \'{model.event_type(what)}\' AS type, "{table}"."updated_at" AS at,'
+        f" {as_json.sql} AS text"
+    )
 
 
-def _recording(written: str) -> str:
+def recording(*written: str) -> str:
+    """A statement that runs those that write rows and answer with `told` of each, and records the events.
+
+    Each owner's are in the order of their moments, of which no two are the same.
+    """
+    parts = ", ".join(f"part{place} AS ({one})" for place, one in enumerate(written))
+    all_of_them = " UNION ALL ".join(f"TABLE part{place}" for place in range(len(written)))
     return f"""
-        WITH written AS (
-            {written}
+        WITH {parts}, written AS (
+            {all_of_them}
         ), next AS (
             INSERT INTO tasks_stream (user_id, last_seq, pruned_seq)
             SELECT user_id, count(*), 0 FROM written GROUP BY user_id ORDER BY user_id COLLATE "C"
             ON CONFLICT (user_id) DO UPDATE SET last_seq = tasks_stream.last_seq + excluded.last_seq
             RETURNING user_id, last_seq
         ), numbered AS (
-            SELECT user_id, at, text, last_seq + 1
+            SELECT user_id, type, at, text, last_seq + 1
                 - row_number() OVER (PARTITION BY user_id ORDER BY at DESC) AS seq
             FROM written JOIN next USING (user_id)
         ), event AS (
             INSERT INTO tasks_event (user_id, seq, type, at, data)
-            SELECT user_id, seq, %s, at, text::jsonb FROM numbered
-        ) SELECT user_id, seq, at, text FROM numbered ORDER BY at
+            SELECT user_id, seq, type, at, text::jsonb FROM numbered
+        ) SELECT user_id, seq, type, at, text FROM numbered ORDER BY at
     """  # noqa: S608  names of the model
