@@ -29,6 +29,7 @@ ACTIONS = {
     "delete": ("DELETE", "destroy"),
     "move": ("POST", "move"),
 }
+Operation = dict[str, Any]
 NEEDED = {"create": ("body",), "update": ("id", "body"), "delete": ("id",), "move": ("id",)}
 
 
@@ -139,29 +140,31 @@ class BulkViewSet(PositionedViewSet[Recorded]):
     def bulk(self, request: Request) -> HttpResponse:
         form = BulkSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        operations = form.validated_data["operations"]
-        try:
-            understood = [operation_of(given) for given in operations]
-        except serializers.ValidationError:
-            understood = None  # those before it come first
-        if understood and (quick := fast.write_all(self, RecordedViewSet, request, understood)):
-            return quick
+        given = [understood(each) for each in form.validated_data["operations"]]
+        operations = [each for each in given if not isinstance(each, serializers.ValidationError)]
+        if len(operations) == len(given):
+            quick = fast.write_all(self, RecordedViewSet, request, operations)
+            if quick is not None:
+                return quick
         self._lock(operations)
         with recorded_together():
-            results = [self._run(*each) for each in enumerate(operations)]
+            results = [self._run(*each) for each in enumerate(given)]
         return Response({"results": results})
 
-    def _lock(self, operations: list[Any]) -> None:
+    def _lock(self, operations: list[Operation]) -> None:
         """Lock what the operations name, in the order in which everybody locks rows."""
-        named = (each.get("id") for each in operations if isinstance(each, dict))
-        keys = [key for key in named if isinstance(key, str) and UUID_TEXT.fullmatch(key)]
+        named = (each["id"] for each in operations if "id" in each)
+        keys = [key for key in named if UUID_TEXT.fullmatch(key)]
         rows: Any = self.get_queryset()
         rows.filter(pk__in=keys).locked()
 
-    def _run(self, index: int, given: Any) -> dict[str, Any]:
+    def _run(
+        self, index: int, operation: Operation | serializers.ValidationError
+    ) -> dict[str, Any]:
         """Do one operation as a request of its own would. Raises `BulkFailed` where it is refused."""
         try:
-            operation = operation_of(given)
+            if isinstance(operation, serializers.ValidationError):
+                raise operation
             method, name = ACTIONS[operation["op"]]
             data: Any = operation.get("body")
             if name == "move":
@@ -180,6 +183,9 @@ class BulkViewSet(PositionedViewSet[Recorded]):
         return {"status": response.status_code, "body": response.data}
 
 
-def operation_of(given: Any) -> dict[str, Any]:
-    """An operation as it was sent. Raises `ValidationError` for what is none."""
-    return dict(_operation.run_validation(given))
+def understood(given: Any) -> Operation | serializers.ValidationError:
+    """An operation as it was sent; what is none is refused in its turn, after those before it."""
+    try:
+        return dict(_operation.run_validation(given))
+    except serializers.ValidationError as error:
+        return error
