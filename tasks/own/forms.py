@@ -105,12 +105,15 @@ FORMS: dict[str, Any] = {
     "labels": ImportedLabel,
     "tasks": ImportedTask,
 }
+_NAMES = ", or ".join(FORMS)
 
 
 def validated(document: Any) -> dict[str, list[dict[str, Any]]]:
     """The values of each row of a document, by kind. Raises `ValidationError`, by where it is."""
     if not isinstance(document, Mapping):
         raise serializers.ValidationError({"non_field_errors": ["Expected a JSON object."]})
+    if not document.keys() & FORMS.keys():
+        raise serializers.ValidationError({"non_field_errors": [f"Give {_NAMES}."]})
     faults = Faults()
     for name, expected in (("format", FORMAT), ("version", VERSION)):
         if document.get(name, expected) != expected:

@@ -23,6 +23,10 @@ REFUSALS = {
     ("POST", "/tasks/bulk"): (409, ""),
     # A sibling that there is not, or two places at once.
     **{("POST", f"/{kind}/{{id}}/move"): (400, "") for kind in ("tasks", "projects", "labels")},
+    # A document that refers to nothing that there is, or has none of the lists.
+    ("POST", "/import"): (400, ""),
+    # Not the caller's own id.
+    ("DELETE", "/me"): (400, "confirm: "),
     # A token of no guest.
     ("POST", "/me/adopt"): (400, ""),
 }

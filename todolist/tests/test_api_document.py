@@ -156,7 +156,10 @@ def called(api: Any, route: str, notification: Any, content: str, **headers: str
 
 CODES = table("Code", "Status", "Sentence")
 ROUTES = table("Route", "Success", "Headers", "What")
-BODIES = {"POST /me/adopt": json.dumps({"token": sign("guest", isAnonymous=True)})}
+BODIES = {
+    "POST /me/adopt": json.dumps({"token": sign("guest", isAnonymous=True)}),
+    "POST /import": '{"tasks": [{"text": "Buy milk"}]}',
+}
 # Those that nothing comes of without.
 WITH_QUERY = {
     "GET /calendar/{secret}.ics": "GET /calendar/secret.ics",

@@ -249,7 +249,10 @@ def test_a_body_that_is_no_object(alice_api):
     for body in ("[]", "7", "null"):
         answer = alice_api.generic("POST", "/import", body, "application/json")
         assert (answer.status_code, list(answer.json())) == (400, ["non_field_errors"])
-    assert imported(alice_api) == {"projects": 0, "labels": 0, "tasks": 0, "ids": {}}
+    for nothing in ({}, {"format": "todolist", "version": 1}):
+        assert list(refused(alice_api, **nothing)) == ["non_field_errors"]
+    nothing = {"projects": 0, "labels": 0, "tasks": 0, "ids": {}}
+    assert imported(alice_api, tasks=[]) == nothing
 
 
 def test_of_many_mistakes_it_tells_a_hundred(alice_api):

@@ -82,7 +82,11 @@ def _demanded() -> Iterator[str]:
 
 DEMANDED = {name: GOOD_VALUES.get(name, "new") for name in _demanded()}
 # What actions take that have a serializer of their own.
-OF_ACTIONS = {"to": "top", "operations": [{"op": "create", "body": DEMANDED}]}
+OF_ACTIONS = {
+    "to": "top",
+    "operations": [{"op": "create", "body": DEMANDED}],
+    "tasks": [DEMANDED],
+}
 
 
 class Caller(NamedTuple):
