@@ -210,6 +210,16 @@ class NewKeyExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyp
         return {"type": ["string", "null"], "format": "uuid", "pattern": f"^{NEW_KEY}$"}
 
 
+class KeyParameterExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = "tasks.resources.lists.query.KeyParameter"
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> Schema:
+        if self.target.or_none:
+            either = [{"type": "string", "format": "uuid"}, {"type": "string", "const": "none"}]
+            return {"anyOf": either}
+        return {"type": "string", "format": "uuid"}
+
+
 class SiblingExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     target_class = "tasks.resources.moving.SiblingField"
 
