@@ -4,6 +4,7 @@ A task that is completed hands its rule on to the next one, and keeps it where n
 again when it is reopened, unless the next one has been changed meanwhile.
 """
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
@@ -110,7 +111,9 @@ def follow(task: "Task", before: "Task | None") -> None:
             RecordedModel.delete(found)  # not into the trash
     elif completing and task.next_id is not None:
         on: Any = task.deadline or task.due_on
-        following = next_after(task.kept_recurrence, on, now(), _zone_of(task))
+        following = None
+        with suppress(InvalidRule):  # one that was stored past the models: it ends
+            following = next_after(task.kept_recurrence, on, now(), _zone_of(task))
         if following is None:
             rows: Any = type(task)._base_manager.filter(pk=task.pk)
             rows.update_unrecorded(next_id=None)
