@@ -52,8 +52,7 @@ def check_migrations_lock_nobody_out(**kwargs: Any) -> Iterator[CheckMessage]:
         name = ".".join(key)
         if key[0] not in ours or name in ACCEPTED:
             continue
-        before = loader.project_state(key, at_end=False)
-        for kind in _locking(migration, before):
+        for kind in _locking(loader, migration):
             yield Error(
                 f"The migration {name} keeps requests from a table while it works: {kind}.",
                 hint=HINTS[kind],
@@ -61,7 +60,7 @@ def check_migrations_lock_nobody_out(**kwargs: Any) -> Iterator[CheckMessage]:
             )
 
 
-def _locking(migration: Any, state: Any) -> Iterator[str]:
+def _locking(loader: Any, migration: Any) -> Iterator[str]:
     """The operations of a migration, by their names, that hold a lock for as long as a table is large."""
     new = {op.name_lower for op in migration.operations if type(op) is operations.CreateModel}
     schema = [
@@ -69,22 +68,28 @@ def _locking(migration: Any, state: Any) -> Iterator[str]:
         for op in migration.operations
         if isinstance(op, ModelOperation) or hasattr(op, "model_name")
     ]
-    for op in migration.operations:
-        model = getattr(op, "model_name", "").lower()
-        before, state = state, state.clone()
-        op.state_forwards(migration.app_label, state)
+    for place, op in enumerate(migration.operations):
         kind = type(op)
-        if kind in (operations.AddIndex, operations.AddConstraint) and model not in new:
+        in_use = getattr(op, "model_name", "").lower() not in new
+        if kind in (operations.AddIndex, operations.AddConstraint) and in_use:
             yield kind.__name__
-        elif kind is operations.AlterField and model not in new:
-            fields = [
-                each.apps.get_model(migration.app_label, model)._meta.get_field(op.name)
-                for each in (before, state)
-            ]
-            if _rewrites(*fields):
+        elif kind is operations.AlterField and in_use:
+            if _rewrites(*_fields(loader, migration, place)):
                 yield kind.__name__
         elif kind in (operations.RunPython, operations.RunSQL) and migration.atomic and schema:
             yield kind.__name__
+
+
+def _fields(loader: Any, migration: Any, place: int) -> Iterator[Any]:
+    """The field that an operation alters, before and after. Slow: models are made for it."""
+    altering = migration.operations[place]
+    state = loader.project_state((migration.app_label, migration.name), at_end=False)
+    for op in migration.operations[:place]:
+        op.state_forwards(migration.app_label, state)
+    for _ in range(2):
+        model = state.clone().apps.get_model(migration.app_label, altering.model_name)
+        yield model._meta.get_field(altering.name)
+        altering.state_forwards(migration.app_label, state)
 
 
 def _rewrites(old: Any, new: Any) -> bool:
