@@ -189,10 +189,10 @@ def test_deadlines_at_the_ends_of_the_calendar_are_paged(alice_api):
 def test_the_last_pages_cost_what_the_first_costs(alice_api, dozen, django_assert_num_queries):
     url: str | None = "/tasks?limit=5"
     while url:
-        # The plain way asks for the newest number of events before.
-        with django_assert_num_queries(1 + (connection.vendor != "postgresql")) as captured:
+        # The plain way asks for the newest number of events before, and for labels after.
+        with django_assert_num_queries(1 + 2 * (connection.vendor != "postgresql")) as captured:
             response = alice_api.get(url)
-        assert not re.search("OFFSET [^0]", captured.captured_queries[-1]["sql"])
+        assert not any(re.search("OFFSET [^0]", each["sql"]) for each in captured.captured_queries)
         url = next_url(response)
 
 

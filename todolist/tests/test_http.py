@@ -531,6 +531,8 @@ def test_every_answer_has_the_headers_that_protect_it(path, client):
             if path.startswith("/admin") and response.status_code == 200:
                 assert response["X-Frame-Options"] == "DENY"
                 assert "default-src 'self'" in response["Content-Security-Policy"]
+            if response.streaming:
+                response.getvalue()  # closes what it is read from
 
 
 def test_nothing_promises_tls_where_there_is_none(alice_api):

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPResponse
@@ -339,8 +340,9 @@ def test_a_database_that_is_away_is_one_line(start_server):
     nowhere = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
     server = start_server(DATABASE_URL=nowhere, LOG_FORMAT="json")
     begin = server.log.stat().st_size
-    for _ in range(20):
-        assert answered(server, "/tasks", Authorization=TOKEN)[0].status == 503
+    with ThreadPoolExecutor(20) as clients:  # each waits for the database for a while
+        asked = [clients.submit(answered, server, "/tasks", Authorization=TOKEN) for _ in range(20)]
+    assert {each.result()[0].status for each in asked} == {503}
     said = [json.loads(line) for line in server.log.read_bytes()[begin:].decode().splitlines()]
     assert len(said) < 5, said  # with those of others who have noticed
     (begun,) = [line for line in said if line["logger"] == "todolist.database"]
