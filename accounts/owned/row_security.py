@@ -67,7 +67,8 @@ def policy_sql(table: str, schema_editor: Any, *, tells_existence: bool) -> str:
     everyone = schema_editor.quote_value(EVERYONE)
     # Written so that the planner expects nearly all rows to pass. Of `user_id = … OR …` it would
     # expect next to none, and sort all of an owner's rows rather than read a page from its index.
-    mine = f"CASE {ACTING_FOR} WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
+    # SELECT: the setting is read once for all rows, when the first of them is looked at.
+    mine = f"CASE (SELECT {ACTING_FOR}) WHEN user_id THEN 1 WHEN {everyone} THEN 1 END IS NOT NULL"
     policy = f"""
         DROP POLICY IF EXISTS owner ON "{table}";
         CREATE POLICY owner ON "{table}" USING ({mine}) WITH CHECK ({mine});

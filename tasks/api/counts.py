@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from django.db.models import Case, Count, Value, When
+from django.db.models import Case, Count, Q, SmallIntegerField, Value, When
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from accounts.owned.acting import acting_as, fetch_acting
@@ -23,7 +24,8 @@ from tasks.resources.viewsets import RecordedViewSet
 
 # Placeholders of the statement that is compiled once: moments that no clock shows.
 DAY = Day(now=datetime(1, 1, 1, tzinfo=UTC), ends=datetime(1, 1, 2, tzinfo=UTC))
-NAMES = ("open", "completed", *DUE)
+KINDS = ("completed", *DUE)
+NAMES = ("open", *KINDS)
 
 
 def counts(view: Any) -> dict[str, Any]:
@@ -36,13 +38,15 @@ def counts(view: Any) -> dict[str, Any]:
         return _counts(*_asked_at_once(type(view), owner_id(user)))
     with acting_as(user):
         tasks: Any = view.get_queryset()
-        return _counts(_by_project(tasks, Day.of(owner_id(user))), _by_label(tasks, user))
+        day = Day.of(owner_id(user))
+        return _counts(_by_project(tasks, user, day), _by_label(tasks, user))
 
 
 def _counts(by_project: Iterable[Any], by_label: Iterable[Any]) -> dict[str, Any]:
     totals = Counter(dict.fromkeys(NAMES, 0))
     open_ones: Counter[str] = Counter()
-    for project, kind, number in by_project:
+    for project, place, number in by_project:
+        kind = KINDS[place]
         totals[kind] += number
         if kind != "completed":
             totals["open"] += number
@@ -53,18 +57,21 @@ def _counts(by_project: Iterable[Any], by_label: Iterable[Any]) -> dict[str, Any
     return numbers | {"by_project": dict(open_ones), "by_label": labels}
 
 
-def _by_project(tasks: Any, day: Day) -> Any:
-    """Rows of a project, or `None`; "completed" or one of `DUE`; and the number of such tasks."""
-    kinds = [When(due(day), then=Value(name)) for name, due in DUE.items()]
-    kind = Case(When(completed=True, then=Value("completed")), *kinds)
-    rows = tasks.in_sight().order_by().annotate(kind=kind)
+def _by_project(tasks: Any, user: object, day: Day) -> Any:
+    """Rows of a project, or `None`; a place in `KINDS`; and the number of such tasks."""
+    conditions = [Q(completed=True), *(due(day) for due in DUE.values())]
+    kinds = [
+        When(condition, then=Cast(Value(place), SmallIntegerField()))
+        for place, condition in enumerate(conditions)
+    ]
+    rows = tasks.in_sight(user).order_by().annotate(kind=Case(*kinds))
     return rows.values_list("project_id", "kind").annotate(n=Count("*"))
 
 
 def _by_label(tasks: Any, user: object) -> Any:
     """Rows of a label and the number of open tasks that have it."""
     labelled: Any = TaskLabel.objects.owned_by(user)
-    open_ones = tasks.in_sight().filter(completed=False).order_by().values("pk")
+    open_ones = tasks.in_sight(user).filter(completed=False).order_by().values("pk")
     rows = labelled.filter(task__in=open_ones).order_by()
     return rows.values_list("label_id").annotate(n=Count("*"))
 
@@ -85,7 +92,9 @@ def _statements(view_class: Any) -> tuple[Statement, Statement]:
     """The time zone, and two arrays of arrays: what `_by_project` and `_by_label` find."""
     zone = Preferences.objects.owned_by(OWNER).order_by().values_list("time_zone")
     tasks = owned_rows(view_class())
-    parts = [for_its_owner(rows) for rows in (_by_project(tasks, DAY), _by_label(tasks, OWNER))]
+    parts = [
+        for_its_owner(rows) for rows in (_by_project(tasks, OWNER, DAY), _by_label(tasks, OWNER))
+    ]
     arrays = ", ".join(
         f"(SELECT coalesce(json_agg(json_build_array({columns})), '[]')"  # noqa: S608  compiled
         f" FROM ({part.sql}) AS found ({columns}))"

@@ -56,7 +56,8 @@ class DueFilter(ParameterFilter):
         if value is None:
             return qs
         filterset: Any = self.parent  # type: ignore[attr-defined]
-        return qs.due(value, Day.of(owner_id(filterset.request.user)))
+        user = filterset.request.user
+        return qs.due(value, user, Day.of(owner_id(user)))
 
 
 class TaskFilters(FilterSet):

@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 from django.db.models import Q
 from django.utils import timezone
 
+from tasks.models.lists import Project
 from tasks.models.preferences import Preferences
 from tasks.resources.querysets import Recorded, RecordedQuerySet
 from tasks.rules.days import end_of_day, today
@@ -47,16 +48,11 @@ DUE: dict[str, Callable[[Day], Q]] = {
 class AgendaQuerySet(RecordedQuerySet[Recorded]):
     """Tasks by when they are due, those of archived projects apart."""
 
-    def in_sight(self) -> Self:
-        """Without those of archived projects."""
-        return self.filter(in_sight())
+    def in_sight(self, user: object) -> Self:
+        """Without those of this person's archived projects."""
+        archived = Project.objects.owned_by(user).filter(archived=True).order_by()
+        return self.exclude(project__in=archived)
 
-    def due(self, which: str, day: Day) -> Self:
-        """Those that are open and, on this day, one of `DUE`."""
-        return self.in_sight().filter(DUE[which](day), completed=False)
-
-
-def in_sight(prefix: str = "") -> Q:
-    """Not of an archived project; `prefix` leads to the task."""
-    of_none, archived = f"{prefix}project__isnull", f"{prefix}project__archived"
-    return Q(**{of_none: True}) | Q(**{archived: False})
+    def due(self, which: str, user: object, day: Day) -> Self:
+        """Those of this person's that are open and, on this day, one of `DUE`."""
+        return self.in_sight(user).filter(DUE[which](day), completed=False)

@@ -148,6 +148,12 @@ class Task(PositionedModel):
             *_with_and_without("due_at", "task_due"),
             *_with_and_without("rank", "task_rank"),
             *_with_and_without("completed_at", "task_completed"),
+            # All that they are counted by.
+            models.Index(
+                fields=["user_id", "project", "completed", "due_at"],
+                include=["due_on", "id"],
+                name="task_counts",
+            ),
             models.Index(
                 F("project"),
                 F("created_at").desc(),
