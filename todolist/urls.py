@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 import tasks.api.urls
-from todolist.docs.views import DocsView, SchemaView
+from todolist.docs.views import DocsView, EventsSchemaView, SchemaView
 from todolist.health.views import LiveView, ReadyView
 from todolist.rest import errors
 
@@ -15,6 +15,7 @@ urlpatterns = [
     re_path(r"^health/live/?$", LiveView.as_view(), name="health-live"),
     re_path(r"^health/ready/?$", ReadyView.as_view(), name="health-ready"),
     re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),
+    re_path(r"^schema/events/?$", EventsSchemaView.as_view(), name="schema-events"),
     re_path(r"^docs/?$", DocsView.as_view(), name="docs"),
     path("admin/", admin.site.urls),
     # JSON for every other path, with DEBUG on as well; below /admin Django's own pages.

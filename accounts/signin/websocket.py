@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 
+from accounts.closing import Close
 from accounts.signin.conf import origin_of
 from accounts.signin.errors import (
     ExpiredToken,
@@ -25,10 +26,8 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
-# RFC 6455 section 7.4.2 leaves 4000 to 4999 to applications.
-CLOSE_UNAUTHORIZED = 4001
-CLOSE_TRY_AGAIN_LATER = 4503
 SUBPROTOCOL = "bearer"
+TOKEN_PARAMETER = "token"  # noqa: S105  a name
 
 _HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)  # with its port: no user, path or blank
 MAX_PARAMETERS = 100  # in the query of a handshake, which is parsed on the event loop
@@ -65,8 +64,8 @@ class TokenMiddleware:
             log_refused_socket(scope, error)
             await receive()  # websocket.connect
             await send({"type": "websocket.accept", "subprotocol": chosen_subprotocol(scope)})
-            code, reason = close_code_and_reason(error)
-            await send({"type": "websocket.close", "code": code, "reason": reason})
+            why = close_for(error)
+            await send({"type": "websocket.close", "code": why.code, "reason": why.reason})
             return
         await self.inner({**scope, "user": token.user, "token": token}, receive, send)
 
@@ -99,12 +98,17 @@ async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close"})
 
 
-def close_code_and_reason(error: TokenError | KeysUnavailable) -> tuple[int, str]:
+def close_for(error: TokenError | KeysUnavailable) -> Close:
     """How a socket is closed whose token cannot be accepted."""
-    if isinstance(error, KeysUnavailable):
-        return CLOSE_TRY_AGAIN_LATER, "Try again later"
-    told = isinstance(error, ExpiredToken | SignedOut)
-    return CLOSE_UNAUTHORIZED, str(error) if told else "Unauthorized"
+    match error:
+        case KeysUnavailable():
+            return Close.TRY_AGAIN_LATER
+        case ExpiredToken():
+            return Close.TOKEN_EXPIRED
+        case SignedOut():
+            return Close.SIGNED_OUT
+        case _:
+            return Close.UNAUTHORIZED
 
 
 def chosen_subprotocol(scope: Scope) -> str | None:
@@ -121,8 +125,8 @@ def _raw_token(scope: Scope) -> str:
     if text.count("&") > MAX_PARAMETERS:
         raise InvalidToken("too many parameters in the query")
     query = parse_qs(text, keep_blank_values=True)
-    if "token" in query:
-        candidates = query["token"]
+    if TOKEN_PARAMETER in query:
+        candidates = query[TOKEN_PARAMETER]
     elif tokens := [*filter(None, map(bearer_token, _header_values(scope, b"authorization")))]:
         candidates = tokens  # another scheme is not for us (RFC 9110 section 11.6.2)
     else:

@@ -3,13 +3,11 @@
 import asyncio
 import json
 import logging
-import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
 
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
@@ -17,6 +15,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 
 from accounts import erasures
+from accounts.closing import Close
 from accounts.counted import counted
 from accounts.outages import DATABASE_ERRORS, database
 from accounts.signin.errors import (
@@ -30,29 +29,35 @@ from accounts.signin.known_tokens import verify_async
 from accounts.signin.refusals import log_refused_socket
 from accounts.signin.tokens import VerifiedToken
 from accounts.signin.websocket import (
-    CLOSE_TRY_AGAIN_LATER,
-    CLOSE_UNAUTHORIZED,
     Receive,
     Send,
     chosen_subprotocol,
-    close_code_and_reason,
+    close_for,
 )
 from accounts.signout import sign_outs
 from tasks.events.hub import current_hub
 from tasks.events.outbox import Outbox
-from tasks.events.record import encode
+from tasks.events.protocol import (
+    MAX_FRAME_SIZE,
+    Message,
+    NewToken,
+    NotUnderstood,
+    Ping,
+    Pong,
+    Query,
+    Resync,
+    SocketReady,
+    TokenExpiring,
+    TokenRenewed,
+)
 from tasks.rules.moments import as_text
 
 logger = logging.getLogger(__name__)
 
-MAX_FRAME_SIZE = 64 * 1024  # bytes
 WARN_BEFORE = 60  # seconds before the token expires
 BETWEEN_MESSAGES = 0.005  # seconds from one message of a client to the next, if they come faster
 SEND_TIMEOUT = 10  # seconds that a client may take to read
 CLOCK_CHECK = 60  # seconds; the wall clock, by which tokens expire, may be set meanwhile
-CLOSE_TOO_BIG = 1009
-CLOSE_TOO_SLOW = 1013
-CLOSE_TOO_MANY = 4008
 LAST_MOMENT = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
 
@@ -100,20 +105,19 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         """Say where the client stands, and start to send what comes after that."""
         await self.accept(chosen_subprotocol(self.scope))
         if self.hub.count(self.user_id) >= settings.SOCKETS_PER_USER:
-            await self.close(CLOSE_TOO_MANY, "Too many sockets")
+            await self.end(Close.TOO_MANY)
             return
         # Before the record is asked: of whatever is written after the answer the hub tells.
         self.hub.join(self.user_id, self)
         newest, epoch = await self.hub.position(self.user_id)
         self.erasure = erasures.part_of(epoch)
-        query = parse_qs(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        since = query.get("since", [str(newest)])[-1]
-        is_number = re.fullmatch("[0-9]{1,18}", since) is not None
-        seq = int(since) if is_number else newest
-        await self.say(type="ready", seq=seq, expires_at=self.expires_at(), epoch=epoch)
-        if not is_number or query.get("epoch", [epoch])[-1] != epoch:
+        query = Query.read(self.scope["query_string"])
+        since = newest if query.since is None else query.number
+        seq = newest if since is None else since
+        await self.say(SocketReady(seq, self.expires_at(), epoch))
+        if since is None or query.epoch not in (None, epoch):
             seq = newest
-            await self.say(type="resync", seq=newest, epoch=epoch)
+            await self.say(Resync(newest, epoch))
             counted.send("resyncs")
         self.outbox.start(seq, newest, epoch)
         self.sender = asyncio.create_task(self.send_events())
@@ -125,19 +129,19 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         if self.closed:
             return
         if len((text_data or "").encode()) + len(bytes_data or b"") > MAX_FRAME_SIZE:
-            await self.close(CLOSE_TOO_BIG, "Message too big")
+            await self.end(Close.TOO_BIG)
             return
         try:
             message = json.loads(text_data or "")
         except (ValueError, RecursionError):
             message = None
         match message:
-            case {"type": "ping"}:
-                await self.say(type="pong")
-            case {"type": "auth"}:
+            case {"type": Ping.type}:
+                await self.say(Pong())
+            case {"type": NewToken.type}:
                 await self.renew(message.get("token"))
             case _:
-                await self.say(type="error", detail='Send {"type": "ping"} or {"type": "auth", …}')
+                await self.say(NotUnderstood())
 
     def push(self, seq: int, text: str | None = None) -> None:
         """There is an event, perhaps sent already. Called by the hub."""
@@ -155,8 +159,8 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         except Exception as error:  # noqa: BLE001
             await self.fail(error)
 
-    async def say(self, **message: Any) -> None:
-        await self.send_text(encode(message))
+    async def say(self, message: Message) -> None:
+        await self.send_text(message.text)
 
     async def send_text(self, text: str) -> None:
         """Send, unless closed. Raises `TimeoutError` where the client does not read."""
@@ -164,23 +168,21 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             async with asyncio.timeout(SEND_TIMEOUT):
                 await self.send(text)
 
-    async def close(self, code: Any = None, reason: str | None = None) -> None:
+    async def end(self, why: Close) -> None:
         """Close once; from here on nothing else is sent, and the hub knows nothing of the socket."""
         if self.closed:
             return
         self.leave()
-        counted.send("sockets_closed", code=str(code))
-        # Servers older than ASGI 2.3, such as daphne, send only codes that are free for applications.
-        if code and code < 4000 and self.scope.get("asgi", {}).get("spec_version", "2.0") < "2.3":
-            code += 3000
+        counted.send("sockets_closed", code=str(why.code))
+        code = why.code_at(self.scope.get("asgi", {}).get("spec_version", "2.0"))
         with suppress(OSError):  # gone already, or it reads nothing: the server has to drop it
             async with asyncio.timeout(SEND_TIMEOUT):
-                await super().close(code, reason)
+                await self.close(code, why.reason)
 
     async def fail(self, error: Exception) -> None:
         """Close after an error: a socket that is open delivers."""
         if isinstance(error, TimeoutError):
-            await self.close(CLOSE_TOO_SLOW, "Too slow")
+            await self.end(Close.TOO_SLOW)
         elif isinstance(error, OSError):
             self.leave()  # the client is gone: some servers say so to whoever sends
         else:
@@ -189,7 +191,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             else:
                 logger.error("A socket failed and is closed", exc_info=error)
             # What was not sent is on record: the client asks for it when it comes back.
-            await self.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
+            await self.end(Close.TRY_AGAIN_LATER)
 
     def leave(self) -> None:
         """Undo whatever `connect` did, or began to do. May be called more than once."""
@@ -213,13 +215,13 @@ class NotificationConsumer(AsyncWebsocketConsumer):
                 raise InvalidToken("another user")
         except (TokenError, KeysUnavailable) as error:
             log_refused_socket(self.scope, error)
-            await self.close(*close_code_and_reason(error))
+            await self.end(close_for(error))
             return
         self.token = token
         with suppress(ValueError):  # of the old one
             self.outbox.queue.remove(self.warning)
         self.warning = ""
-        await self.say(type="auth.ok", expires_at=self.expires_at())
+        await self.say(TokenRenewed(self.expires_at()))
         self.watch_expiry()
 
     def watch_expiry(self) -> None:
@@ -234,7 +236,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             return
         self.watch_sign_out()  # it may have come while the socket was let in
         if left <= WARN_BEFORE and not self.warning:
-            self.warning = encode({"type": "auth.expiring", "expires_at": self.expires_at()})
+            self.warning = TokenExpiring(self.expires_at()).text
             self.outbox.push_first(self.warning)
         pause = left if self.warning else left - WARN_BEFORE
         self.expiry = asyncio.get_running_loop().call_later(
@@ -252,9 +254,9 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         if self.closed or known is None:
             return
         if any(epochs.get(digest, known) != known for digest in self.token.digests):
-            self.closing = asyncio.create_task(self.close(CLOSE_UNAUTHORIZED, "Erased"))
+            self.closing = asyncio.create_task(self.end(Close.ERASED))
 
     def refuse(self, error: TokenError) -> None:
         """Close for what the token is no longer good for, in a task of its own."""
         log_refused_socket(self.scope, error)
-        self.closing = asyncio.create_task(self.close(*close_code_and_reason(error)))
+        self.closing = asyncio.create_task(self.end(close_for(error)))

@@ -5,7 +5,7 @@ from collections import deque
 
 from accounts.counted import counted
 from tasks.events.hub import Hub
-from tasks.events.record import encode
+from tasks.events.protocol import Resync
 
 REPLAY_BATCH = 200  # events read from the record at a time
 QUEUE_LIMIT = 100  # live events kept in memory for a socket; the record has the others
@@ -74,7 +74,6 @@ class Outbox:
             counted.send("events_replayed", amount=len(result.events))
         else:
             self.position, self.epoch = result.last_seq, result.epoch
-            resync = {"type": "resync", "seq": self.position, "epoch": result.epoch}
-            self.queue.append(encode(resync))
+            self.queue.append(Resync(self.position, result.epoch).text)
             counted.send("resyncs")
         self.behind = self._missed or self.position != result.last_seq

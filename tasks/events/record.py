@@ -20,14 +20,11 @@ from accounts.owned.databases import fetch, on_postgresql
 from accounts.users import CurrentUser
 from tasks.events.bell import bell
 from tasks.events.models import Event, Stream
-from tasks.rules.moments import as_text
+from tasks.events.protocol import LiveEvent, encode
 
 KEPT_DAYS = 7
 PRUNE_BATCH = 1000
 REPLAY_BATCH = 250  # events read by one statement
-
-# One encoder for all: `json.dumps` with options makes one for each text.
-encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Change(NamedTuple):
@@ -96,7 +93,7 @@ def recorded_together() -> Iterator[None]:
 
 def publish(user_id: str, seq: int, event_type: str, at: datetime, data: str) -> None:
     """Tell the owner's sockets of an event on record, after the commit. `data` is JSON."""
-    text = _text(seq, event_type, at, data)
+    text = LiveEvent(seq, event_type, at, data).text
     # Robust: a bell that fails is logged and must not fail what is already committed.
     transaction.on_commit(lambda: bell.ring(user_id, seq, text), robust=True)
 
@@ -256,7 +253,7 @@ def _texts_after(user_id: str, since: int, limit: int) -> tuple[list[str], int]:
         rows = Event.objects.filter(user_id=user_id, seq__gt=last).order_by("seq")[:left]
         read = list(rows)
         for row in read:
-            text = _text(row.seq, row.type, row.at, encode(row.data))
+            text = LiveEvent(row.seq, row.type, row.at, encode(row.data)).text
             size += len(text.encode()) + 1
             if texts and size >= settings.MAX_PAGE_SIZE:
                 return texts, last
@@ -279,7 +276,3 @@ def prune(before: datetime) -> Iterator[int]:
         Stream.objects.filter(pk=oldest.user_id, pruned_seq__lt=upto).update(pruned_seq=upto)
         dropped, _ = theirs.filter(seq__lte=upto).delete()
         yield dropped
-
-
-def _text(seq: int, event_type: str, at: datetime, data: str) -> str:
-    return f'{{"seq":{seq},"type":"{event_type}","at":"{as_text(at)}","data":{data}}}'

@@ -13,7 +13,7 @@ from accounts.owned.acting import acting_as
 from accounts.owned.databases import on_postgresql
 from accounts.users import CurrentUser
 from tasks.api.serializers import TrashedTaskSerializer
-from tasks.events.record import encode
+from tasks.events.protocol import encode
 from tasks.models import Preferences, TrashedTask
 from tasks.resources.lists.keyset import keys_of, segments
 from tasks.resources.models import RecordedModel

@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from conftest import client_with, sign
 from tasks.api.serializers import NotificationSerializer, TaskSerializer
-from tasks.events.record import encode
+from tasks.events.protocol import encode
 from tasks.models import Event, Notification, Task
 from tasks.resources.wire import row_as_json
 from tasks.tests.calls import made, next_url

@@ -1,6 +1,9 @@
 """What the OpenAPI document holds besides views and serializers: components, refusals, examples."""
 
-from typing import Any, NamedTuple
+from collections import ChainMap
+from datetime import datetime
+from types import NoneType
+from typing import Annotated, Any, ClassVar, NamedTuple, get_args, get_origin, get_type_hints
 
 from rest_framework.exceptions import (
     APIException,
@@ -16,6 +19,7 @@ from rest_framework.fields import Field
 from accounts.owned.permissions import IsOwner
 from accounts.signin.authentication import TryAgainLater
 from accounts.signin.errors import ExpiredToken, InvalidToken, KeysUnavailable, SignedOut
+from tasks.events.protocol import LiveEvent
 from tasks.events.record import KEPT_DAYS
 from tasks.resources.etags import PreconditionFailed
 from tasks.resources.fields import IdTaken
@@ -37,7 +41,8 @@ never include it.
 
 **Live events.** `/ws/notifications?token=<token>` is a WebSocket: it greets with
 `{{"type": "ready", "seq": n, "expires_at": …, "epoch": …}}` and then sends a `LiveEvent` for every change, once and
-in order. With `&since=n` it first sends what came after `n`, as far back as {KEPT_DAYS} days.
+in order. With `&since=n` it first sends what came after `n`, as far back as {KEPT_DAYS} days. All that is said
+over it is in the AsyncAPI document at `/schema/events`.
 """
 
 
@@ -53,16 +58,27 @@ def record(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+JSON_TYPES: dict[Any, Schema] = {
+    int: {"type": "integer"},
+    str: string(),
+    datetime: string(format="date-time"),
+}
+
+
+def fields_of(declared: type) -> dict[str, Schema]:
+    """The fields of a class of `tasks.events.protocol`, by its annotations."""
+    found = {}
+    for name, hint in get_type_hints(declared, include_extras=True).items():
+        if get_origin(hint) is ClassVar:
+            continue
+        kind, *said = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        (kind,) = set(get_args(kind)) - {NoneType} or {kind}  # what may be left out
+        found[name] = dict(ChainMap(*said, JSON_TYPES[kind]))
+    return found
+
+
 def event(event_type: str, data: Schema) -> Schema:
-    return record(
-        seq={
-            "type": "integer",
-            "description": "1, 2, 3, … for each person, without gaps, in the order of the commits",
-        },
-        type=string(const=event_type),
-        at=string(format="date-time"),
-        data=data,
-    )
+    return record(**{**fields_of(LiveEvent), "type": string(const=event_type), "data": data})
 
 
 def live_event(components: dict[str, str]) -> Schema:

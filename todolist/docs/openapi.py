@@ -230,14 +230,15 @@ class SiblingExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-unty
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "accounts.signin.authentication.BearerAuthentication"
     name = "bearer"
+    definition = {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token of the Better Auth server, without the word `Bearer`.",
+    }
 
     def get_security_definition(self, auto_schema: openapi.AutoSchema) -> Schema:
-        return {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "JWT",
-            "description": "A token of the Better Auth server, without the word `Bearer`.",
-        }
+        return self.definition
 
 
 def without_trailing_slashes(endpoints: list[Any]) -> list[Any]:
@@ -288,7 +289,13 @@ RENDERERS: list[type[BaseRenderer]] = [
 def document(media_type: str, prefix: str = "/") -> bytes:
     """The whole document in that form, for an API whose paths are below `prefix`."""
     (renderer,) = (one for one in RENDERERS if one.media_type == media_type)
-    schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    schema = generated()
     schema["servers"] = [{"url": prefix.rstrip("/") or "/"}]
     written = renderer().render(schema, renderer_context={})
     return written.encode() if isinstance(written, str) else written
+
+
+def generated() -> Schema:
+    """The whole document, of no server in particular."""
+    schema: Schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return schema

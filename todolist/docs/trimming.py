@@ -34,7 +34,7 @@ def trimmed(result: Schema) -> Schema:
             _trim(parameter["schema"], sent=True)
         if "requestBody" in operation:
             operation["requestBody"]["required"] = True  # an empty one is none
-    sent = _reachable([one["requestBody"] for one in operations if "requestBody" in one], schemas)
+    sent = reachable([one["requestBody"] for one in operations if "requestBody" in one], schemas)
     for name, schema in schemas.items():
         _trim(schema, sent=name in sent)
     names = {name: _name_of_request(name, schemas) for name in sent}
@@ -66,7 +66,7 @@ def _references(node: Any) -> Iterator[Schema]:
             yield from _references(value)
 
 
-def _reachable(nodes: Any, schemas: Schema) -> set[str]:
+def reachable(nodes: Any, schemas: Schema) -> set[str]:
     """The components that are referred to from here, and by these in turn."""
     found: set[str] = set()
     waiting = [nodes]

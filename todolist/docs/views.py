@@ -1,4 +1,4 @@
-"""`GET /schema` and `GET /docs`: what describes the API (docs/api.md section 3)."""
+"""`GET /schema`, `/schema/events` and `/docs`: what describes the API (docs/api.md section 3)."""
 
 from typing import Any
 
@@ -17,19 +17,33 @@ class SchemaView(PublicView):
 
     open_to_everybody = "it describes the API, and nothing that anybody has put into it"
 
-    def get_renderers(self) -> list[BaseRenderer]:
-        from todolist.docs.openapi import RENDERERS
+    @property
+    def generator(self) -> Any:
+        """What makes the document: a module that takes memory, so only where it is asked for."""
+        from todolist.docs import openapi
 
-        return [renderer() for renderer in RENDERERS]
+        return openapi
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        return [renderer() for renderer in self.generator.RENDERERS]
 
     @described(exclude=True)
     def get(self, request: Request) -> HttpResponse:
-        from todolist.docs.openapi import document
-
         media_type: str = request.accepted_renderer.media_type
-        response = HttpResponse(document(media_type, get_script_prefix()), content_type=media_type)
+        text = self.generator.document(media_type, get_script_prefix())
+        response = HttpResponse(text, content_type=media_type)
         patch_vary_headers(response, ["Accept"])
         return response
+
+
+class EventsSchemaView(SchemaView):
+    """`GET /schema/events`: the AsyncAPI document of the socket, in the same way."""
+
+    @property
+    def generator(self) -> Any:
+        from todolist.docs import asyncapi
+
+        return asyncapi
 
 
 class DocsView(PublicView):

@@ -474,7 +474,7 @@ def test_a_server_in_earnest_serves_all_that_the_page_needs(server):
     """DEBUG is off there, and no `collectstatic` was run."""
     page = urlopen(f"{server.url}/docs").read().decode()  # noqa: S310
     urls = re.findall(r'(?:src|href|data-schema)="([^"]+)"', page)
-    assert len(urls) == 5
+    assert len(urls) == 6
     for url in urls:
         with urlopen(f"{server.url}{url}") as answer:  # noqa: S310
             assert answer.status == 200
