@@ -6,7 +6,7 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test demo e2e generators cluster deployment faults check lint test-services proof mutants fuzz fix coverage \
+.PHONY: help install run test demo e2e generators client client-schema cluster deployment faults check lint test-services proof mutants fuzz fix coverage \
 	bench bench-quick bench-devices bench-profile bench-search bench-days siege clean
 
 help: ## Say what there is
@@ -76,6 +76,17 @@ e2e/generators/node_modules/installed: e2e/generators/package-lock.json
 generators: .venv/installed-e2e e2e/generators/node_modules/installed ## Make clients of the schema by three generators, and try them
 	$(PY) -m pytest -q e2e/generators
 
+client/node_modules/installed: client/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js is missing: install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm)." >&2; exit 1; }
+	cd client && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+client: .venv/installed client/node_modules/installed ## Build the client of TypeScript, and test it against a real server
+	cd client && npm test --silent
+
+client-schema: .venv/installed client/node_modules/installed ## Make the types of the client anew, after the API has changed
+	cd client && npm run --silent schema
+
 e2e: .venv/installed-e2e demo/node_modules/installed ## Run the tests with a real Better Auth and a real Chromium
 	$(PY) -m pytest -q e2e --ignore=e2e/generators
 
@@ -95,6 +106,7 @@ check: .venv/installed lint ## Run everything that CI runs
 	$(MAKE) --no-print-directory test-services
 	$(MAKE) --no-print-directory deployment
 	$(MAKE) --no-print-directory generators
+	$(MAKE) --no-print-directory client
 	$(MAKE) --no-print-directory e2e
 
 # Variables as a deployment sets them; nothing is connected to.

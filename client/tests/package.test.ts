@@ -1,0 +1,33 @@
+// What the package promises of itself.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+
+import { build } from "esbuild";
+
+const folder = new URL("../", import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, folder), "utf8");
+
+test("types are those of the server's OpenAPI document", () => {
+  execFileSync(process.execPath, ["scripts/schema.mjs", "--check"], { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
+});
+
+test("every code of the documentation is a code of the client, and the other way round", () => {
+  const [ofServer] = read("src/errors.ts").split("// of this client");
+  const known = [...ofServer!.matchAll(/\| "(\w+)"/g)].map(([, code]) => code);
+  const page = read("../docs/api.md");
+  const documented = [...page.matchAll(/"code": "(\w+)"/g), ...page.matchAll(/^\| `(\w+)` \| [45]\d\d \| `/gm)].map(([, code]) => code);
+  assert.deepEqual(known, [...new Set(documented)].sort());
+});
+
+test("the core is at most 12 kB, minified and compressed, and imports nothing", async (t) => {
+  const made = await build({ entryPoints: [new URL("dist/index.js", folder).pathname], bundle: true, minify: true, format: "esm", write: false, metafile: true });
+  const { length } = gzipSync(made.outputFiles[0]!.contents, { level: 9 });
+  t.diagnostic(`the core is ${length} bytes, minified and compressed`);
+  assert(length <= 12_000, `${length} bytes`);
+  assert.deepEqual(Object.keys(made.metafile.inputs).filter((name) => name.includes("node_modules")), []);
+  assert.equal((JSON.parse(read("package.json")) as { dependencies?: object }).dependencies, undefined);
+});
