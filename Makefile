@@ -6,7 +6,7 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test demo e2e generators client client-schema cluster deployment faults check lint test-services proof mutants fuzz fix coverage \
+.PHONY: help install run test demo e2e generators client client-schema cluster deployment faults check lint schemas test-services proof mutants fuzz fix coverage \
 	bench bench-quick bench-devices bench-profile bench-search bench-days siege clean
 
 help: ## Say what there is
@@ -124,6 +124,10 @@ lint: .venv/installed ## Check format, style, types, imports, settings, migratio
 	@$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 	@$(PRODUCTION) $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@$(PRODUCTION) DATABASE_URL=sqlite:///:memory: $(PY) manage.py makemigrations --check --dry-run
+
+# With everything switched on that has paths of its own.
+schemas: .venv/installed ## Write docs/openapi.json and docs/asyncapi.json anew; CI compares them with what is served
+	@$(PRODUCTION) VAPID_PRIVATE_KEY=$$($(PRODUCTION) $(PY) manage.py make_vapid_key) $(PY) manage.py write_schemas
 
 # The same suite once more, against the services a deployment runs on.
 TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/postgres
