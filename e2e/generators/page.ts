@@ -18,5 +18,7 @@ export function usePage(): { add: (text: string) => void; texts: string[] } {
 export const created: NewTask = { text: "Water the plants" };
 export const changed: TaskPatch = { deadline: null };
 
-export const about = (event: LiveEvent): Task | TaskNotification | string =>
-  "title" in event.data || "text" in event.data ? event.data : event.data.id;
+export function about(event: LiveEvent): Task | TaskNotification | string {
+  if (event.type === "preferences.updated") return event.data.time_zone;
+  return "title" in event.data || "text" in event.data ? event.data : event.data.id;
+}

@@ -58,7 +58,16 @@ function told(event: LiveEvent): string {
     case "notification.created":
     case "notification.read":
       return event.data.message;
+    case "project.created":
+    case "project.updated":
+    case "label.created":
+    case "label.updated":
+      return event.data.name;
+    case "preferences.updated":
+      return event.data.time_zone;
     case "task.deleted":
+    case "project.deleted":
+    case "label.deleted":
     case "notification.withdrawn":
       return event.data.id;
   }

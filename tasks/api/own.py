@@ -31,11 +31,9 @@ from tasks.own.erasing import erase
 from tasks.own.export import FORMAT, VERSION, answer
 from tasks.own.forms import ImportSerializer
 from tasks.own.importing import import_document
-from tasks.resources.fields import TextField, TimestampField
+from tasks.resources.fields import TextField, TimestampField, numbers
 from tasks.resources.idempotency import answered_once
 from tasks.resources.lists.query import BadParameter, parameter, parameters_of
-
-COUNT = serializers.IntegerField(min_value=0)
 
 
 class OwnView(MeView):
@@ -93,6 +91,7 @@ class ImportView(LeanView):
 
     permission_classes = [IsSignedIn]
     max_body_size = settings.MAX_IMPORT_SIZE
+    repeatable = ("post",)
 
     @described(
         operation_id="importMine",
@@ -102,7 +101,7 @@ class ImportView(LeanView):
         responses=inline_serializer(
             "Imported",
             {
-                **dict.fromkeys(("projects", "labels", "tasks"), COUNT),
+                **numbers("projects", "labels", "tasks"),
                 "ids": serializers.DictField(child=serializers.UUIDField()),
             },
         ),
@@ -133,9 +132,7 @@ class AdoptView(LeanView):
         summary="Take over what a guest has",
         description="Better Auth's anonymous plugin lets guests in, who sign up later, under another id.",
         request=AdoptSerializer,
-        responses=inline_serializer(
-            "Adopted", dict.fromkeys(("projects", "labels", "tasks"), COUNT)
-        ),
+        responses=inline_serializer("Adopted", numbers("projects", "labels", "tasks")),
     )
     def post(self, request: Request) -> Response:
         form = AdoptSerializer(data=request.data)

@@ -45,12 +45,11 @@ from tasks.models import (
 from tasks.models.subtasks import lock_with_parents
 from tasks.resources.bulk import BulkViewSet
 from tasks.resources.etags import etag, require_match
+from tasks.resources.fields import numbers
 from tasks.resources.lists.paging import link_to_next
 from tasks.resources.lists.query import WholeNumberParameter, parameter, parameters_of
 from tasks.resources.moving import PositionedViewSet
 from tasks.resources.viewsets import RecordedViewMixin
-
-COUNT = serializers.IntegerField(min_value=0)
 
 
 class TaskViewSet(BulkViewSet[Task]):
@@ -85,8 +84,7 @@ class TaskViewSet(BulkViewSet[Task]):
         responses=inline_serializer(
             "TaskCounts",
             {
-                **dict.fromkeys(("open", "completed", "overdue", "today", "upcoming"), COUNT),
-                "no_date": COUNT,
+                **numbers("open", "completed", "overdue", "today", "upcoming", "no_date"),
                 "by_project": serializers.DictField(child=serializers.IntegerField(min_value=1)),
                 "by_label": serializers.DictField(child=serializers.IntegerField(min_value=1)),
             },
@@ -140,7 +138,7 @@ class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin
     @described(
         operation_id="countUnreadNotifications",
         summary="Count unread notifications",
-        responses=inline_serializer("UnreadCount", {"count": COUNT}),
+        responses=inline_serializer("UnreadCount", numbers("count")),
         filters=False,
     )
     @action(detail=False, url_path="unread-count")
@@ -163,7 +161,7 @@ class NotificationViewSet(RecordedViewMixin[Notification], mixins.ListModelMixin
         operation_id="readAllNotifications",
         summary="Mark all notifications as read",
         request=None,
-        responses=inline_serializer("UpdatedCount", {"updated": COUNT}),
+        responses=inline_serializer("UpdatedCount", numbers("updated")),
     )
     @action(detail=False, methods=["post"], url_path="read-all")
     @in_own_transactions

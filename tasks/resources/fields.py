@@ -42,6 +42,11 @@ class TimestampField(serializers.DateTimeField):
         return None if value is None else as_text(value)
 
 
+def numbers(*names: str) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+    """Fields for numbers of things, one for each name: a field under two names counts as the last."""
+    return {name: serializers.IntegerField(min_value=0) for name in names}
+
+
 class DayField(serializers.DateField):
     """A day of the calendar, as YYYY-MM-DD and in no other of ISO 8601's ways."""
 

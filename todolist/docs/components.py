@@ -167,12 +167,12 @@ class Action(NamedTuple):
 
 ACTIONS = {
     "list": Action("list", "List own", {}, []),
-    "create": Action("create", "Create a", {"ETag": ETAG, "Location": LOCATION}, [IDEMPOTENCY_KEY]),
+    "create": Action("create", "Create a", {"ETag": ETAG, "Location": LOCATION}, []),
     "retrieve": Action("get", "Show a", {"ETag": ETAG}, [IF_NONE_MATCH]),
     "update": Action("replace", "Replace a", {"ETag": ETAG}, [IF_MATCH]),
     "partial_update": Action("change", "Change a", {"ETag": ETAG}, [IF_MATCH]),
     "move": Action("move", "Move a", {"ETag": ETAG}, [IF_MATCH]),
-    "bulk": Action("bulk", "Change many", {}, [IDEMPOTENCY_KEY]),
+    "bulk": Action("bulk", "Change many", {}, []),
     "destroy": Action("delete", "Delete a", {}, [IF_MATCH]),
 }
 

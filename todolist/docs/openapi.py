@@ -86,11 +86,13 @@ class AutoSchema(openapi.AutoSchema):
             answer.setdefault("headers", {}).update(self.known.headers)
             if components.IF_NONE_MATCH in parameters:
                 responses["304"] = components.NOT_MODIFIED
+        handler = getattr(self.view, "action", None) or self.method.lower()
+        if repeatable := handler in getattr(self.view, "repeatable", ()):
+            parameters.append(components.IDEMPOTENCY_KEY)
         if "limit" in query:
             recorded = issubclass(self.model or RecordedModel, RecordedModel)
             heads = components.OF_LISTS if recorded else {"Link": components.LINK}
             answer.setdefault("headers", {}).update(heads)
-        repeatable = components.IDEMPOTENCY_KEY in parameters
         happens = {
             "400": has_body or bool(query),
             "401": signed_in,
