@@ -84,7 +84,7 @@ client/node_modules/installed: client/package-lock.json
 client: .venv/installed client/node_modules/installed ## Build the client of TypeScript, and test it against a real server
 	cd client && npm test --silent
 
-client-schema: .venv/installed client/node_modules/installed ## Make the types of the client anew, after the API has changed
+client-schema: client/node_modules/installed ## Make the types of the client anew, after `make schemas`
 	cd client && npm run --silent schema
 
 e2e: .venv/installed-e2e demo/node_modules/installed ## Run the tests with a real Better Auth and a real Chromium

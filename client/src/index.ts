@@ -1,5 +1,6 @@
 import { Http, type CallOptions } from "./http.js";
 import { newId } from "./ids.js";
+import { Live, type LiveOptions } from "./live/live.js";
 import { Notifications, PreferencesResource, Push, Resource, Tasks, Trash } from "./resources.js";
 import { Tokens, type TokenSource } from "./tokens.js";
 import type * as T from "./types.js";
@@ -64,6 +65,11 @@ export class Todolist {
     return this.http.json("POST", "/import", { ...options, key: newId(), body: document, timeout: 60_000 });
   }
 
+  /** Follows what `load` has fetched: every event after it, once and in order, until it is closed. */
+  live(options: LiveOptions): Live {
+    return new Live(this.http, this.options.WebSocket ?? WebSocket, options);
+  }
+
   /** Events after a position, oldest first, for those who poll. The error `events_gone` says: fetch the lists again. */
   events(after: T.Position, options?: CallOptions): Promise<T.LiveEvent[]> {
     return this.http.json("GET", "/events", { ...options, query: { since: after.seq, epoch: after.epoch } });
@@ -77,7 +83,8 @@ export function createTodolist(options: Options): Todolist {
 export { TodolistError, type Code } from "./errors.js";
 export type { CallOptions } from "./http.js";
 export { newId } from "./ids.js";
-export { List, type Page } from "./lists.js";
+export { List, earliest, type Page } from "./lists.js";
+export type { Live, LiveOptions, LiveReason, LiveState } from "./live/live.js";
 export { compareMoments } from "./moments.js";
 export type { ChangeOptions, CreateOptions } from "./resources.js";
 export type { TokenSource } from "./tokens.js";

@@ -1,3 +1,4 @@
+import { TodolistError } from "./errors.js";
 import type { CallOptions, Http } from "./http.js";
 import type { Position } from "./types.js";
 
@@ -42,6 +43,15 @@ export class List<T> implements AsyncIterable<T> {
     for await (const { items } of this.pages()) all.push(...items);
     return all;
   }
+}
+
+/** The position to go on from, of several lists that were fetched at one time. */
+export function earliest(...lists: List<unknown>[]): Position {
+  const [first, ...others] = lists.map(({ position }) => position);
+  if (!first || others.some((other) => other?.epoch !== first.epoch)) {
+    throw new TodolistError("unexpected", "These lists are of different histories: fetch them again");
+  }
+  return { ...first, seq: Math.min(first.seq, ...others.map((other) => other!.seq)) };
 }
 
 function positionOf({ headers }: Response): Position | null {

@@ -1,4 +1,4 @@
-// Generated from the OpenAPI document of the server by `npm run schema`. Do not edit.
+// Generated from docs/openapi.json and docs/asyncapi.json by `npm run schema`. Do not edit.
 
 export interface paths {
     "/calendar/{secret}.ics": {
@@ -173,6 +173,7 @@ export interface components {
             /** Format: uri */
             url: string;
         };
+        ClientMessage: components["schemas"]["NewToken"] | components["schemas"]["Ping"];
         EventsGone: {
             /** @description What is wrong, in one word, which stays */
             code: string;
@@ -266,10 +267,16 @@ export interface components {
             version: number;
         };
         LabelCreated: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: components["schemas"]["Label"];
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -278,13 +285,19 @@ export interface components {
             type: "label.created";
         };
         LabelDeleted: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: {
                 /** Format: uuid */
                 id: string;
             };
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -300,10 +313,16 @@ export interface components {
             name?: string;
         };
         LabelUpdated: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: components["schemas"]["Label"];
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -362,11 +381,26 @@ export interface components {
             recurrence?: string;
             text: string;
         };
+        NewToken: {
+            /**
+             * @description As in the URL
+             * @example eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.…
+             */
+            token: string;
+            /** @constant */
+            type: "auth";
+        };
         NotificationCreated: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: components["schemas"]["TaskNotification"];
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -375,10 +409,16 @@ export interface components {
             type: "notification.created";
         };
         NotificationRead: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: components["schemas"]["TaskNotification"];
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -387,13 +427,19 @@ export interface components {
             type: "notification.read";
         };
         NotificationWithdrawn: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: {
                 /** Format: uuid */
                 id: string;
             };
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -415,6 +461,12 @@ export interface components {
             server: "ok" | "stopping";
             version: string;
         };
+        NotUnderstood: {
+            /** @description What could be sent, in one sentence, which may change */
+            detail: string;
+            /** @constant */
+            type: "error";
+        };
         Person: {
             /** @description Empty where the token has none */
             email: string;
@@ -422,6 +474,14 @@ export interface components {
             id: string;
             /** @description Empty where the token has none */
             name: string;
+        };
+        Ping: {
+            /** @constant */
+            type: "ping";
+        };
+        Pong: {
+            /** @constant */
+            type: "pong";
         };
         Preferences: {
             push: boolean;
@@ -437,10 +497,16 @@ export interface components {
             time_zone?: string;
         };
         PreferencesUpdated: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: components["schemas"]["Preferences"];
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -463,10 +529,16 @@ export interface components {
             version: number;
         };
         ProjectCreated: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: components["schemas"]["Project"];
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -475,13 +547,19 @@ export interface components {
             type: "project.created";
         };
         ProjectDeleted: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: {
                 /** Format: uuid */
                 id: string;
             };
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -498,10 +576,16 @@ export interface components {
             name?: string;
         };
         ProjectUpdated: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: components["schemas"]["Project"];
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -534,6 +618,41 @@ export interface components {
             /** @enum {string} */
             status: "ok";
             version: string;
+        };
+        Resync: {
+            /**
+             * @description Names the history that the numbers belong to
+             * @example 8c1f0d6b5a2e4937b0c1d2e3f4a59687
+             */
+            epoch: string;
+            /**
+             * @description The number of the newest event
+             * @example 97
+             */
+            seq: number;
+            /** @constant */
+            type: "resync";
+        };
+        ServerMessage: components["schemas"]["LabelCreated"] | components["schemas"]["LabelDeleted"] | components["schemas"]["LabelUpdated"] | components["schemas"]["NotUnderstood"] | components["schemas"]["NotificationCreated"] | components["schemas"]["NotificationRead"] | components["schemas"]["NotificationWithdrawn"] | components["schemas"]["Pong"] | components["schemas"]["PreferencesUpdated"] | components["schemas"]["ProjectCreated"] | components["schemas"]["ProjectDeleted"] | components["schemas"]["ProjectUpdated"] | components["schemas"]["Resync"] | components["schemas"]["SocketReady"] | components["schemas"]["TaskCreated"] | components["schemas"]["TaskDeleted"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TokenExpiring"] | components["schemas"]["TokenRenewed"];
+        SocketReady: {
+            /**
+             * @description Names the history that the numbers belong to
+             * @example 8c1f0d6b5a2e4937b0c1d2e3f4a59687
+             */
+            epoch: string;
+            /**
+             * Format: date-time
+             * @description Until when the token is good
+             * @example 2030-04-28T08:15:00Z
+             */
+            expires_at: string;
+            /**
+             * @description The number of the last event that the client has: its own `since`, else that of the newest
+             * @example 41
+             */
+            seq: number;
+            /** @constant */
+            type: "ready";
         };
         Task: {
             completed: boolean;
@@ -575,10 +694,16 @@ export interface components {
             no_date: number;
         };
         TaskCreated: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: components["schemas"]["Task"];
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -587,13 +712,19 @@ export interface components {
             type: "task.created";
         };
         TaskDeleted: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: {
                 /** Format: uuid */
                 id: string;
             };
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -640,16 +771,42 @@ export interface components {
             text?: string;
         };
         TaskUpdated: {
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @example 2030-04-28T08:00:00.123456Z
+             */
             at: string;
             data: components["schemas"]["Task"];
-            /** @description 1, 2, 3, … for each person, without gaps, in the order of the commits */
+            /**
+             * @description 1, 2, 3, … for each person, without gaps, in the order of the commits
+             * @example 42
+             */
             seq: number;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             type: "task.updated";
+        };
+        TokenExpiring: {
+            /**
+             * Format: date-time
+             * @description Until when the token is good
+             * @example 2030-04-28T08:15:00Z
+             */
+            expires_at: string;
+            /** @constant */
+            type: "auth.expiring";
+        };
+        TokenRenewed: {
+            /**
+             * Format: date-time
+             * @description Until when the token is good
+             * @example 2030-04-28T08:15:00Z
+             */
+            expires_at: string;
+            /** @constant */
+            type: "auth.ok";
         };
         /** @description A deleted task as it was shown last, and when that was. */
         TrashedTask: {

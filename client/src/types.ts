@@ -52,14 +52,8 @@ export interface Position {
   epoch: string;
 }
 
-/** What the server says on the socket besides events. */
-export type ServerMessage =
-  | ({ type: "ready"; expires_at: string } & Position)
-  | ({ type: "resync" } & Position)
-  | { type: "auth.expiring"; expires_at: string }
-  | { type: "auth.ok"; expires_at: string }
-  | { type: "pong" }
-  | { type: "error"; detail: string };
+/** What the server says on the socket. */
+export type ServerMessage = Schemas["ServerMessage"];
 
 /** What a client says. */
-export type ClientMessage = { type: "auth"; token: string } | { type: "ping" };
+export type ClientMessage = Schemas["ClientMessage"];

@@ -11,7 +11,7 @@ import { build } from "esbuild";
 const folder = new URL("../", import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, folder), "utf8");
 
-test("types are those of the server's OpenAPI document", () => {
+test("types are those of the documents of the API", () => {
   execFileSync(process.execPath, ["scripts/schema.mjs", "--check"], { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
 });
 
@@ -30,4 +30,12 @@ test("the core is at most 12 kB, minified and compressed, and imports nothing", 
   assert(length <= 12_000, `${length} bytes`);
   assert.deepEqual(Object.keys(made.metafile.inputs).filter((name) => name.includes("node_modules")), []);
   assert.equal((JSON.parse(read("package.json")) as { dependencies?: object }).dependencies, undefined);
+});
+
+test("codes by which the socket closes are those of the AsyncAPI document", () => {
+  const { channels } = JSON.parse(read("../docs/asyncapi.json")) as { channels: { notifications: { "x-close-codes": { name: string; code: number; reason: string }[] } } };
+  const codes = new Map(channels.notifications["x-close-codes"].map(({ name, code, reason }) => [name, { code, reason }]));
+  const known = Object.fromEntries([...read("src/live/live.ts").matchAll(/^const (\w+) = (4\d\d\d);/gm)].map(([, name, code]) => [name, Number(code)]));
+  assert.deepEqual(known, { UNAUTHORIZED: codes.get("unauthorized")?.code, TOO_MANY: codes.get("too_many")?.code, TRY_AGAIN: codes.get("try_again_later")?.code });
+  assert.equal(codes.get("erased")?.reason, "Erased");
 });
