@@ -44,7 +44,7 @@ SERVER = Server(
     environment={"DATABASE_URL": f"postgresql://{NAME}@{POSTGRES}/{NAME}"},
 )
 
-# Of each person one task that is due later, which is changed while the others are reminded of.
+# Of each person one task that is due later, with a label, as most people have some.
 TASKS = """
     INSERT INTO tasks_task (id, user_id, version, created_at, updated_at, position, text, description, completed,
         deadline, due_at, "order", priority, search_text, next_reminder_at, reminded)
@@ -53,7 +53,13 @@ TASKS = """
         'water the plants on the balcony, row ' || number, due - interval '7 days', false
     FROM generate_series(1, %(people)s) person, generate_series(0, %(each)s) number,
         LATERAL (SELECT CASE number WHEN 0 THEN now() + interval '1 year'
-            ELSE now() - random() * interval '50 minutes' END AS due) AS due
+            ELSE now() - random() * interval '50 minutes' END AS due) AS due;
+    INSERT INTO tasks_label (id, user_id, version, created_at, updated_at, position, color, name, name_key)
+    SELECT md5(person || 'label')::uuid, 'person-' || person, 1, now(), now(), 'M', '', 'home', 'home'
+    FROM generate_series(1, %(people)s) person;
+    INSERT INTO tasks_tasklabel (user_id, task_id, label_id)
+    SELECT 'person-' || person, md5(person || '/0')::uuid, md5(person || 'label')::uuid
+    FROM generate_series(1, %(people)s) person;
 """
 # A third is done, a half has a date and a project, every eighth one of 20 labels.
 AGENDA = """
@@ -88,8 +94,8 @@ def create_database(undo: Undo) -> None:
         connection.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(NAME)))
     manage("migrate", "--verbosity", "0")
     with administrator(NAME) as connection:
-        connection.execute(TASKS, {"people": PEOPLE, "each": EACH})
         with psycopg.ClientCursor(connection) as cursor:  # several statements with values
+            cursor.execute(TASKS, {"people": PEOPLE, "each": EACH})
             for owner, (tasks, _) in SIZES.items():
                 cursor.execute(AGENDA, {"owner": owner, "tasks": tasks})  # type: ignore[arg-type]
         connection.execute("VACUUM ANALYZE")

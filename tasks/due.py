@@ -1,4 +1,4 @@
-"""Making the notifications that are due, a batch at a time, on any number of machines at once.
+"""Making the notifications that are due, in batches, on any number of machines at once.
 
 A batch is one transaction, of a few people. Tasks that somebody else has locked are passed over. Locks
 are taken in the order of everybody: tasks (never waiting), push subscriptions, then the owners' streams
@@ -8,9 +8,11 @@ What people want of reminders is read after their tasks are locked, and not lock
 it sets back all of their tasks (`arm_again`), those that are locked here as soon as this commits.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from threading import Barrier
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.fields.tuple_lookups import TupleGreaterThan
 
+from accounts.owned.databases import on_postgresql
 from tasks.models import Notification, Preferences, Task
 from tasks.push.outbox import lock_subscriptions, queue
 from tasks.resources.fast.many import insert_many
@@ -28,25 +31,57 @@ LAST_RUN = "reminders.last_run"  # in the cache: when one ended, in seconds sinc
 WINDOW = 100_000  # tasks of which a pass knows the keys, so that a person's come in one batch
 # Tasks at once. While a batch commits, the people in it wait with their own changes, so small.
 BATCH = 250
+AT_ONCE = 2  # batches, on PostgreSQL
 
 
-def send_due(now: datetime) -> Iterator[int]:
+def send_due(now: datetime, go_on: Callable[[], bool] = lambda: True) -> Iterator[int]:
     """Make all notifications that are due at `now`; after each batch, the number it made.
 
     Each task is looked at once, the longest due first as far as people's come together, so that a pass
-    ends however many are added.
+    ends however many are added; and as soon as it is not to `go_on`, with the batches at hand.
     """
     order = F("next_reminder_at"), F("pk")
     everyones = Task.objects.filter(next_reminder_at__lte=now).order_by(*order)
     keys = everyones.values_list("next_reminder_at", "pk", "user_id")
     window = list(keys[:WINDOW])
-    while window:
-        for batch in _batches(window):
-            with transaction.atomic():
-                made = _make_notifications(batch, now)
-            yield made
+    while window and go_on():
+        batches = (batch for batch in _batches(window) if go_on())
+        # On a connection that is in a transaction already, everything is part of that.
+        together = on_postgresql() and not connection.in_atomic_block
+        yield from (
+            _made_together(batches, now) if together else (_make(one, now) for one in batches)
+        )
         rest = keys.filter(TupleGreaterThan(order, window[-1][:2]))
         window = list(rest[:WINDOW]) if len(window) == WINDOW else []
+
+
+def _made_together(batches: Iterator[list[UUID]], now: datetime) -> Iterator[int]:
+    """Make several batches at once: while the database writes one, the next is worked out."""
+    at_hand: deque[Future[int]] = deque()
+    all_threads = Barrier(AT_ONCE)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            for batch in batches:
+                at_hand.append(pool.submit(_make, batch, now))
+                if len(at_hand) > AT_ONCE:
+                    yield at_hand.popleft().result()
+            while at_hand:
+                yield at_hand.popleft().result()
+        finally:
+            for each in at_hand:
+                each.cancel()
+            for _ in range(AT_ONCE):
+                pool.submit(_close_connection, all_threads)
+
+
+def _close_connection(all_threads: Barrier) -> None:
+    all_threads.wait()  # no thread does it for another one
+    connection.close()
+
+
+def _make(keys: list[UUID], now: datetime) -> int:
+    with transaction.atomic():
+        return _make_notifications(keys, now)
 
 
 def _batches(window: Sequence[tuple[Any, UUID, str]]) -> Iterator[list[UUID]]:

@@ -331,9 +331,6 @@ def test_four_workers_at_once_make_each_notification_once(tmp_path, working_on):
     total, workers = (2000, 4) if shared else (200, 1)
     passed = datetime(2026, 1, 1, tzinfo=UTC)
     with new_database(tmp_path) as url, working_on(url):
-        with transaction.atomic():
-            for n in range(total):
-                Task(user_id=f"person-{n % 50}", text=str(n), deadline=passed).save()
         running = [
             subprocess.Popen(
                 [sys.executable, "manage.py", "send_reminders", "--loop", "--interval", "0.2"],
@@ -345,6 +342,12 @@ def test_four_workers_at_once_make_each_notification_once(tmp_path, working_on):
             )
             for _ in range(workers)
         ]
+        for worker in running:
+            assert worker.stderr is not None
+            assert any("reminders every" in line for line in worker.stderr)
+        with transaction.atomic():
+            for n in range(total):
+                Task(user_id=f"person-{n % 50}", text=str(n), deadline=passed).save()
         deadline = time.monotonic() + 120
         while Notification.objects.count() < total and time.monotonic() < deadline:
             time.sleep(0.1)

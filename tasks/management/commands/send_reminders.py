@@ -116,7 +116,7 @@ class Command(BaseCommand):
                 time.sleep(NAP)
 
     def stop(self, *_: object) -> None:
-        """Let the batch at hand be finished, then end the command."""
+        """Let the batches at hand be finished, then end the command."""
         self.stopping = True
 
     def one_pass(self, ahead: timedelta, *, quiet: bool = False) -> int:
@@ -125,13 +125,11 @@ class Command(BaseCommand):
         Returns how many notifications that were.
         """
         total = 0
-        for made in send_due(datetime.now(UTC) + ahead):
+        for made in send_due(datetime.now(UTC) + ahead, lambda: not self.stopping):
             total += made
             tell(ALIVE)
             if self.pump and made:
                 self.pump.wake()
-            if self.stopping:
-                break
         with suppress(Exception):  # whatever the cache raises: reminders do without it
             cache.set(LAST_RUN, time.time(), None)
         said = f"{total} notification{pluralize(total)} made"
