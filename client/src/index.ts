@@ -1,8 +1,8 @@
-import { Http, type CallOptions } from "./http.js";
+import { Http, type CallOptions } from "./rest/http.js";
 import { newId } from "./ids.js";
 import { Live, type LiveOptions } from "./live/live.js";
-import { Notifications, PreferencesResource, Push, Resource, Tasks, Trash } from "./resources.js";
-import { Tokens, type TokenSource } from "./tokens.js";
+import { Notifications, PreferencesResource, Push, Resource, Tasks, Trash } from "./rest/resources.js";
+import { Tokens, type TokenSource } from "./rest/tokens.js";
 import type * as T from "./types.js";
 
 export interface Options {
@@ -81,11 +81,15 @@ export function createTodolist(options: Options): Todolist {
 }
 
 export { TodolistError, type Code } from "./errors.js";
-export type { CallOptions } from "./http.js";
+export type { CallOptions } from "./rest/http.js";
 export { newId } from "./ids.js";
-export { List, earliest, type Page } from "./lists.js";
+export { List, earliest, type Page } from "./rest/lists.js";
 export type { Live, LiveOptions, LiveReason, LiveState } from "./live/live.js";
 export { compareMoments } from "./moments.js";
-export type { ChangeOptions, CreateOptions } from "./resources.js";
-export type { TokenSource } from "./tokens.js";
+export type { ChangeOptions, CreateOptions } from "./rest/resources.js";
+export type { TokenSource } from "./rest/tokens.js";
 export type * from "./types.js";
+export type { Collection, NotificationCollection, PreferencesOfStore, TaskCollection } from "./store/collections.js";
+export type { Conflict } from "./store/kinds.js";
+export { indexedDBStorage, memoryStorage, type Entry, type Storage } from "./store/storage.js";
+export { Store, openStore, type Status, type StoreOptions } from "./store/store.js";

@@ -1,7 +1,8 @@
 import { pause } from "../clock.js";
 import { TodolistError } from "../errors.js";
-import type { Http } from "../http.js";
+import type { Http } from "../rest/http.js";
 import type { ClientMessage, LiveEvent, Position, ServerMessage } from "../types.js";
+import { report } from "../report.js";
 import { Watch } from "./watch.js";
 
 export type LiveState =
@@ -229,9 +230,4 @@ export class Live {
     this.#state = state;
     this.options.state?.(state, reason);
   }
-}
-
-function report(error: unknown): void {
-  if (typeof reportError === "function") reportError(error);
-  else console.error(error);
 }

@@ -1,9 +1,9 @@
-import { TodolistError } from "./errors.js";
+import { TodolistError } from "../errors.js";
 import type { CallOptions, Http, Request } from "./http.js";
-import { newId } from "./ids.js";
+import { newId } from "../ids.js";
 import { List } from "./lists.js";
-import { same } from "./same.js";
-import type * as T from "./types.js";
+import { same } from "../same.js";
+import type * as T from "../types.js";
 
 export interface CreateOptions extends CallOptions {
   /** By which the server knows a repeat. The id of what is created, where none is given. */

@@ -1,5 +1,5 @@
-import { begin, type Stopwatch } from "./clock.js";
-import { TodolistError } from "./errors.js";
+import { begin, type Stopwatch } from "../clock.js";
+import { TodolistError } from "../errors.js";
 
 /** Gives a token of whoever is signed in, or null where nobody is. Asked again before a token expires. */
 export type TokenSource = () => string | null | Promise<string | null>;

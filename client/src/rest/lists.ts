@@ -1,6 +1,6 @@
-import { TodolistError } from "./errors.js";
+import { TodolistError } from "../errors.js";
 import type { CallOptions, Http } from "./http.js";
-import type { Position } from "./types.js";
+import type { Position } from "../types.js";
 
 export interface Page<T> {
   items: T[];

@@ -1,5 +1,5 @@
-import { pause, wait } from "./clock.js";
-import { TodolistError, errorOf } from "./errors.js";
+import { pause, wait } from "../clock.js";
+import { TodolistError, errorOf } from "../errors.js";
 import type { Tokens } from "./tokens.js";
 
 export interface CallOptions {

@@ -1,0 +1,251 @@
+import { pause } from "../../clock.js";
+import { TodolistError, type Code } from "../../errors.js";
+import type { Todolist } from "../../index.js";
+import { report } from "../../report.js";
+import { copied } from "../view/defaults.js";
+import { TYPED, versionOf, type Fields, type Operation, type Thing } from "../kinds.js";
+import { merge, textChanged } from "./merge.js";
+import type { Queue } from "./queue.js";
+import { Sender } from "./sender.js";
+
+// A mistake of the server's may pass; one that stays must not hold up all the rest.
+const MISTAKES = 5;
+
+/** Plays what waits, one after the other, whenever there is a connection. */
+export class Outbox {
+  #running = false;
+  #stopped = false;
+  #failures = 0;
+  #mistakes = 0;
+  #hurry: (() => void) | null = null;
+  readonly #sender: Sender;
+
+  constructor(
+    private readonly todolist: Todolist,
+    private readonly queue: Queue,
+    /** Until all that was changed so far is kept: nothing is sent that a reload would not know of. */
+    private readonly saved: () => Promise<void>,
+  ) {
+    this.#sender = new Sender(todolist);
+  }
+
+  /** There is something to do, or, with `now`, a reason not to wait any longer. */
+  wake(now = false): void {
+    if (now) this.#hurry?.();
+    if (!this.#running && !this.#stopped) void this.#run();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#hurry?.();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    try {
+      for (let operation; !this.#stopped && (operation = this.queue.next); ) {
+        try {
+          await this.#play(operation);
+          this.#failures = this.#mistakes = 0;
+        } catch (error) {
+          if (!(error instanceof TodolistError)) report(error);
+          else if (error.signedOut) return; // until somebody is, and wakes this
+          else if (!error.passing || (error.code === "server_error" && ++this.#mistakes >= MISTAKES)) {
+            this.#refused(operation, error);
+            continue;
+          }
+          await this.#wait((error as TodolistError).retryAfter ?? pause(this.#failures++, 500, 30_000));
+        }
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async #wait(milliseconds: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#hurry = () => (clearTimeout(timer), resolve());
+    });
+    this.#hurry = null;
+  }
+
+  #play(operation: Operation): Promise<void> {
+    if (operation.what === "create") return this.#create(operation);
+    if (operation.what === "change") return this.#change(operation);
+    if (operation.what === "remove") return this.#remove(operation);
+    return this.#once(operation);
+  }
+
+  /** Notes that it may arrive from now on, so that nothing is added to it. */
+  async #sending(operation: Operation): Promise<void> {
+    this.queue.put({ ...operation, sent: true });
+    await this.saved();
+  }
+
+  async #create(operation: Operation): Promise<void> {
+    await this.#sending(operation);
+    const { kind, target, body } = operation;
+    try {
+      this.queue.confirm(operation, await this.#sender.create(kind, { ...body, id: target }));
+    } catch (error) {
+      if (is(error, "id_taken") || is(error, "key_of_another_body")) {
+        // It arrived before, longer ago than the server keeps answers.
+        const found = await this.#sender.find(kind, target);
+        if (found) this.queue.confirm(operation, found);
+        else this.queue.drop(operation); // and was deleted since
+      } else if (kind === "label" && is(error, "invalid") && error.fields["name"] && (await this.#join(operation))) {
+        return;
+      } else {
+        throw error;
+      }
+    }
+  }
+
+  /** A label of a name that there is by now is that label. */
+  async #join(operation: Operation): Promise<boolean> {
+    const fold = (name: unknown): string => String(name).normalize("NFC").trim().toLowerCase();
+    const labels = await this.todolist.labels.list({}, { tries: 1 }).all();
+    const same = labels.find(({ name }) => fold(name) === fold(operation.body["name"]));
+    if (!same) return false;
+    this.queue.rename(operation.target, same.id);
+    for (const one of [operation, ...this.queue.later(operation)]) this.queue.drop(one);
+    return true;
+  }
+
+  async #change(operation: Operation): Promise<void> {
+    const { kind, target } = operation;
+    let theirs = this.queue.known(kind, target) ?? (await this.#sender.find(kind, target)) ?? (await this.#back(operation));
+    while (theirs && this.queue.has(operation)) {
+      const { body, both } = merge(operation.body, operation.seen, theirs);
+      const left = both.length > 0 ? this.#conflict(operation, theirs, body, both) : body;
+      if (Object.keys(left).length === 0) return this.queue.drop(operation);
+      operation = { ...operation, body: left, seen: { ...operation.seen, ...pick(theirs, Object.keys(left)) }, version: versionOf(theirs) };
+      await this.#sending(operation);
+      try {
+        return this.queue.confirm(operation, await this.#sender.change(kind, target, left, operation.version!));
+      } catch (error) {
+        // Events may have told meanwhile that an earlier try arrived.
+        if (!this.queue.has(operation)) return;
+        if (!is(error, "changed_meanwhile") && !is(error, "not_found")) throw error;
+        theirs = (await this.#sender.find(kind, target)) ?? (await this.#back(operation));
+      }
+    }
+    if (this.queue.has(operation)) this.#gone(operation);
+  }
+
+  /** What was deleted there is brought back where text was typed for it here. */
+  async #back(operation: Operation): Promise<Thing | null> {
+    const { kind, target, body, seen } = operation;
+    if (kind !== "task" || !TYPED.some((field) => field in body)) return null;
+    const back = await this.#sender.restore(target);
+    if (back) this.queue.tell({ kind, target, what: "deleted", mine: body, seen, theirs: null });
+    return back;
+  }
+
+  /** Both sides have changed the same: tells so, and gives what is sent all the same. */
+  #conflict(operation: Operation, theirs: Thing, body: Fields, both: string[]): Fields {
+    const { kind, target, seen } = operation;
+    const mine = pick(operation.body, both);
+    const texts = kind === "task" ? both.filter((field) => TYPED.includes(field)) : [];
+    const left = without(body, texts);
+    let copy: string | undefined;
+    if (texts.length > 0) {
+      // What was typed later went on from the text of here, and belongs to it.
+      for (const one of this.queue.later(operation)) {
+        if (one.what !== "change") continue;
+        Object.assign(mine, pick(one.body, texts));
+        this.#shorten(one, texts);
+      }
+      copy = this.queue.insert(operation, kind, copied({ ...theirs, ...left }, mine));
+    }
+    this.queue.tell({ kind, target, what: "changed", mine, seen: pick(seen, both), theirs: pick(theirs, both), ...(copy && { copy }) });
+    return left;
+  }
+
+  #shorten(operation: Operation, fields: string[]): void {
+    const body = without(operation.body, fields);
+    if (Object.keys(body).length > 0) this.queue.put({ ...operation, body });
+    else this.queue.drop(operation);
+  }
+
+  /** It is not there any more. What was typed for a task becomes another one. */
+  #gone(operation: Operation): void {
+    const { kind, target, seen } = operation;
+    const mine = this.#folded(operation);
+    const copy = kind === "task" && TYPED.some((field) => field in mine) ? this.queue.insert(operation, kind, copied(seen, mine)) : undefined;
+    this.queue.tell({ kind, target, what: "deleted", mine, seen, theirs: null, ...(copy && { copy }) });
+    this.queue.drop(operation);
+  }
+
+  /** What all operations from here on would have made of it, which are dropped. */
+  #folded(operation: Operation): Fields {
+    const mine = { ...operation.body };
+    for (const one of this.queue.later(operation)) {
+      if (one.what === "change") Object.assign(mine, one.body);
+      this.queue.drop(one);
+    }
+    return mine;
+  }
+
+  async #remove(operation: Operation): Promise<void> {
+    const { kind, target, seen } = operation;
+    let theirs = this.queue.known(kind, target) ?? (await this.#sender.find(kind, target));
+    while (theirs && this.queue.has(operation)) {
+      if (textChanged(seen, theirs)) {
+        this.queue.tell({ kind, target, what: "kept", mine: {}, seen, theirs });
+        return this.queue.drop(operation);
+      }
+      operation = { ...operation, version: versionOf(theirs) };
+      await this.#sending(operation);
+      try {
+        await this.#sender.remove(kind, target, operation.version!);
+        return this.queue.confirm(operation, null);
+      } catch (error) {
+        if (!is(error, "changed_meanwhile")) throw error;
+        theirs = await this.#sender.find(kind, target);
+      }
+    }
+    this.queue.drop(operation);
+  }
+
+  /** What comes to the same however often it is sent. */
+  async #once(operation: Operation): Promise<void> {
+    const { kind, target, what, body, seen } = operation;
+    await this.#sending(operation);
+    const answer = await this.#sender.once(operation);
+    if (answer) return this.queue.confirm(operation, answer);
+    if (what === "restore") this.queue.tell({ kind, target, what: "deleted", mine: body, seen, theirs: null });
+    this.queue.drop(operation);
+  }
+
+  #refused(operation: Operation, { code, message, fields }: TodolistError): void {
+    if (!this.queue.has(operation)) return;
+    const { kind, target, what, body, seen } = operation;
+    const error = { code, message, fields };
+    const theirs = this.queue.known(kind, target);
+    const wrong = Object.keys(fields).filter((field) => field in body);
+    const rest = without(body, wrong);
+    if (wrong.length > 0 && Object.keys(rest).length > 0 && !(what === "create" && wrong.some((field) => TYPED.includes(field)))) {
+      // The rest of it may do, such as a task without a project that is not there any more.
+      this.queue.tell({ kind, target, what: "refused", mine: pick(body, wrong), seen, theirs, error });
+      return this.queue.put({ ...operation, body: rest, sent: false });
+    }
+    const mine = what === "create" ? this.#folded(operation) : body;
+    this.queue.tell({ kind, target, what: "refused", mine, seen, theirs, error });
+    if (what === "create") this.queue.rename(target, null);
+    this.queue.drop(operation);
+  }
+}
+
+function is(error: unknown, code: Code): error is TodolistError {
+  return error instanceof TodolistError && error.code === code;
+}
+
+function pick(thing: object, fields: string[]): Fields {
+  return Object.fromEntries(Object.entries(thing).filter(([field]) => fields.includes(field)));
+}
+
+function without(thing: Fields, fields: string[]): Fields {
+  return Object.fromEntries(Object.entries(thing).filter(([field]) => !fields.includes(field)));
+}

@@ -1,0 +1,92 @@
+import type { Entry, Storage } from "./storage.js";
+import type { Conflict, Kind, Operation, Thing } from "./kinds.js";
+import type { Position } from "../types.js";
+
+interface Tables extends Record<Kind, Thing> {
+  operation: Operation;
+  conflict: Conflict;
+  meta: Position;
+}
+
+export type Table = keyof Tables;
+
+/**
+ * All that a store knows: what the server has as of one event, the operations that wait, the conflicts. Changes are
+ * gathered, then written and told of as one batch.
+ */
+export class Records {
+  readonly #tables = new Map<string, Map<string, unknown>>();
+  #uncommitted = new Map<string, Entry>();
+  #committing: Promise<void> | null = null;
+  #written: Promise<unknown> = Promise.resolve();
+
+  /** Of whoever leads; those who follow keep nothing. */
+  storage: Storage | null = null;
+
+  constructor(
+    /** Called at once with each change, and once with all that were made together. */
+    private readonly changed: () => void,
+    private readonly committed: (batch: Entry[]) => void,
+    private readonly failed: (error: unknown) => void,
+  ) {}
+
+  table<T extends Table>(name: T): ReadonlyMap<string, Tables[T]> {
+    return this.#map(name) as Map<string, Tables[T]>;
+  }
+
+  set<T extends Table>(table: T, id: string, value: Tables[T]): void {
+    this.#map(table).set(id, value);
+    this.#note([table, id, value]);
+  }
+
+  delete(table: Table, id: string): void {
+    if (this.#map(table).delete(id)) this.#note([table, id, undefined]);
+  }
+
+  /** Takes over what another one has committed. */
+  take(batch: Entry[]): void {
+    for (const [table, id, value] of batch) {
+      if (value === undefined) this.#map(table).delete(id);
+      else this.#map(table).set(id, value);
+    }
+    this.changed();
+  }
+
+  clear(): void {
+    this.#tables.clear();
+    this.#uncommitted.clear();
+    this.changed();
+  }
+
+  all(): Entry[] {
+    return [...this.#tables].flatMap(([table, map]) => [...map].map(([id, value]): Entry => [table, id, value]));
+  }
+
+  /** Until all that was changed so far is kept. */
+  async saved(): Promise<void> {
+    await this.#committing;
+    await this.#written;
+  }
+
+  #map(table: string): Map<string, unknown> {
+    let map = this.#tables.get(table);
+    if (!map) this.#tables.set(table, (map = new Map()));
+    return map;
+  }
+
+  #note(entry: Entry): void {
+    this.#uncommitted.set(`${entry[0]}/${entry[1]}`, entry);
+    this.changed();
+    this.#committing ??= Promise.resolve().then(() => this.#commit());
+  }
+
+  #commit(): void {
+    this.#committing = null;
+    const batch = [...this.#uncommitted.values()];
+    this.#uncommitted = new Map();
+    if (batch.length === 0) return;
+    const { storage } = this;
+    if (storage) this.#written = this.#written.then(() => storage.write(batch)).catch(this.failed);
+    this.committed(batch);
+  }
+}

@@ -1,0 +1,46 @@
+import type { LiveEvent, Position } from "../types.js";
+import { PREFERENCES, versionOf, type Kind, type Thing } from "./kinds.js";
+import type { Records } from "./records.js";
+
+/**
+ * What the server has, as of one event. Events alone change it, in their order, after the lists that they go on from: no
+ * answer to a call does, so a late one cannot bring back what is deleted, nor an older state.
+ */
+export class ServerState {
+  constructor(private readonly records: Records) {}
+
+  get position(): Position | null {
+    return this.records.table("meta").get("position") ?? null;
+  }
+
+  get(kind: Kind, id: string): Thing | undefined {
+    return this.records.table(kind).get(id);
+  }
+
+  /** @returns what the event is about */
+  apply({ seq, type, data }: LiveEvent): { kind: Kind; id: string; thing: Thing | null } {
+    const [kind, verb] = type.split(".") as [Kind, string];
+    const id = kind === PREFERENCES ? PREFERENCES : (data as { id: string }).id;
+    const gone = verb === "deleted" || verb === "withdrawn";
+    const thing = gone ? null : (data as unknown as Thing);
+    if (!thing) {
+      this.records.delete(kind, id);
+    } else {
+      // The lists may have been read after this event.
+      const known = this.get(kind, id);
+      if (!known || versionOf(thing) > versionOf(known)) this.records.set(kind, id, thing);
+    }
+    this.records.set("meta", "position", { ...this.position!, seq });
+    return { kind, id, thing };
+  }
+
+  /** Takes lists that were fetched in place of all that was known. */
+  replace(position: Position, lists: Record<Kind, Thing[]>): void {
+    for (const [kind, things] of Object.entries(lists) as [Kind, Thing[]][]) {
+      const found = new Map(things.map((thing) => [kind === PREFERENCES ? PREFERENCES : thing.id, thing]));
+      for (const id of [...this.records.table(kind).keys()]) if (!found.has(id)) this.records.delete(kind, id);
+      for (const [id, thing] of found) this.records.set(kind, id, thing);
+    }
+    this.records.set("meta", "position", position);
+  }
+}
