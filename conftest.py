@@ -39,6 +39,8 @@ from rest_framework.test import APIClient
 
 from accounts.owned import acting
 
+pytest_plugins = ["todolist.tests.frames"]
+
 ROOT = Path(__file__).parent
 # How long a machine takes says nothing about what is tested.
 hypothesis_settings.register_profile("todolist", deadline=None)

@@ -69,6 +69,7 @@ class Close(Closing, Enum):
 # What servers close with by themselves.
 CLOSES_OF_SERVERS = {
     1001: "the server goes away: reconnect with `since`",
+    1002: "a frame breaks the protocol",
     1007: "a message is not UTF-8",
     1011: "a ping of the protocol was left unanswered for 20 seconds: reconnect with `since`",
     1012: "the server restarts: reconnect with `since`",

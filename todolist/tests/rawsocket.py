@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
+from todolist.tests.frames import see
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 SECONDS = 30  # until a test gives up; generous, as machines may be busy
 DROPPED = 1006  # no close frame came
@@ -86,6 +88,7 @@ class RawSocket:
             if opcode == CLOSE:
                 return Closed(struct.unpack("!H", payload[:2])[0] if payload else 1005)
             if opcode == TEXT:
+                see(payload.decode())
                 message = json.loads(payload)
                 assert isinstance(message, dict)
                 return message

@@ -1,6 +1,7 @@
 """The document at `/schema/events`: public, complete, and of what the socket really says."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import jsonschema
@@ -8,12 +9,16 @@ import pytest
 import yaml
 from channels.testing import WebsocketCommunicator
 from rest_framework.test import APIClient
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from accounts.closing import CLOSES_OF_SERVERS, Close
 from conftest import BOB, PAGE_ORIGIN, client_with, sign
 from tasks.events.protocol import Message
 from tasks.resources.models import event_types
 from todolist.docs import asyncapi
+from todolist.tests.frames import faults_of, taken
+from todolist.tests.rawsocket import RawSocket
 
 pytestmark = pytest.mark.django_db
 
@@ -185,7 +190,66 @@ def test_a_prefix_is_the_path_of_the_server():
     assert below["servers"]["this"]["pathname"] == "/api"
 
 
-# Truth
+# Truth: real frames, as the document has them. Those of all other tests are looked at by `frames`
+
+
+GONE = {"id": "0198c5a0-7d2f-7c3a-9f54-2b1e8d60c7aa"}
+EVENT = {"seq": 1, "type": "note.deleted", "at": "2030-04-28T08:00:00.5Z", "data": GONE}
+
+
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [
+        (EVENT, None),
+        ({"type": "pong"}, None),
+        ({"type": "pong", "more": 1}, "Additional properties"),
+        ({"type": "ping"}, "no message"),  # one of clients
+        ({"type": "note.archived"}, "no message"),
+        ({}, "no message"),
+        ({"type": "error"}, "'detail' is a required property"),
+        ({**EVENT, "seq": "1"}, "is not of type 'integer'"),
+        ({**EVENT, "at": "2030-04-28T08:00:00+00:00"}, "is not a 'date-time'"),
+        ({**EVENT, "at": "tomorrow"}, "is not a 'date-time'"),
+        ({**EVENT, "data": {**GONE, "text": "x"}}, "Additional properties"),
+        ({**EVENT, "data": {"id": "x"}}, "is not a 'uuid'"),
+        ({**EVENT, "type": "note.created"}, "is a required property"),
+    ],
+)
+def test_a_frame_that_the_document_does_not_have_is_noticed(message, fault):
+    faults = faults_of(json.dumps(message))
+    assert (faults == []) if fault is None else any(fault in each for each in faults)
+
+
+def test_a_close_code_that_the_document_does_not_have_is_noticed():
+    assert faults_of(4001) == faults_of(4009) == faults_of(1001) == []
+    assert faults_of(4002) == ["no close code: 4002"]
+
+
+@pytest.mark.asyncio
+async def test_frames_of_clients_in_the_tests_are_looked_at():
+    async def wrong(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": '{"type": "nonsense"}'})
+        await send({"type": "websocket.close", "code": 4002})
+
+    socket = WebsocketCommunicator(wrong, "/ws/notifications")
+    assert (await socket.connect())[0]
+    await socket.receive_from()
+    await socket.receive_output()
+    assert taken() == ['{"type": "nonsense"}', 4002]
+
+
+def test_frames_of_a_server_are_looked_at(server):
+    with connect(f"{server.socket_url}?token={sign()}") as socket:
+        first = socket.recv()
+    with connect(f"{server.socket_url}?token=x") as socket, suppress(ConnectionClosed):
+        socket.recv()
+    with RawSocket(server.port, sign()) as raw:
+        again = raw.receive()
+    *seen, last = taken()
+    assert seen == [first, 4001]
+    assert json.loads(str(last)) == again
 
 
 @pytest.mark.asyncio
