@@ -181,7 +181,7 @@ bench-devices: .venv/installed benchmarks/.runtime/installed ## Show what each d
 bench-search: .venv/installed ## Measure search among 100,000 tasks of one person, and what its index costs; two minutes
 	@$(PY) -m benchmarks.search
 
-bench-days: .venv/installed ## Measure a pass of reminders over 100,000 due tasks, what their owners notice of it, and counts; two minutes
+bench-days: .venv/installed ## Measure what is done with many tasks at once: reminders, counts, bulk, export, import; two minutes
 	@$(PY) -m benchmarks.days
 
 siege: .venv/installed benchmarks/.runtime/installed ## Let one client do its worst, and see what others notice; four minutes; SIEGE="--before HEAD~9"

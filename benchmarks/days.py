@@ -1,12 +1,14 @@
-"""What a pass of reminders and counts cost: `make bench-days`.
+"""What is done with many tasks at once, and what it costs: `make bench-days`.
 
 A pass of one `manage.py send_reminders` over 100,000 due tasks of 10,000 people, while these people change
-other tasks and make new ones over HTTP, and then `GET /tasks/counts` of somebody with 200 tasks, and of
-somebody with 100,000. On a database of its own at 127.0.0.1:5432, as a role that row-level security binds.
+other tasks and make new ones over HTTP; then `GET /tasks/counts` of somebody with 200 tasks, and of
+somebody with 100,000; a hundred changes by one `POST /tasks/bulk`, and one by `PATCH`; `GET /export` of
+the 100,000, and `POST /import` of 10,000. On a database of its own at 127.0.0.1:5432, as a role that row-level security binds.
 Prints a table and writes it to benchmarks/days.md; exit code 1 where something takes longer than it may.
 With `--profile` the pass says where its time goes instead.
 """
 
+import json
 import random
 import statistics
 import subprocess
@@ -24,6 +26,7 @@ from benchmarks.data import administrator
 from benchmarks.processes import Running, Undo, clean_up_on_signals
 from benchmarks.search import Client
 from benchmarks.servers import POSTGRES, ROOT, Server
+from benchmarks.siege import peak_memory
 
 RESULT = ROOT / "benchmarks" / "days.md"
 NAME = "todolist_days_bench"  # of the database and of its owner
@@ -33,6 +36,9 @@ SIZES = {
     "heavy": (100_000, 60),
 }  # tasks, and the milliseconds that counts may take
 PASS_BOUND, WAIT_BOUND = 25, 200  # seconds, and milliseconds
+BULK, BULK_BOUND = 100, 10  # changes, and of how many single ones they may take the time
+IMPORTED = 10_000  # tasks
+DOCUMENT_BOUND, MEMORY_BOUND = 10, 100  # seconds, and MiB that the server grows by
 CLIENTS = 2
 SERVER = Server(
     name="days",
@@ -143,6 +149,18 @@ class Writers:
             time.sleep(0.02)  # it is not their throughput that is measured
 
 
+def changes(client: Client) -> tuple[float, float]:
+    """Milliseconds for one change, and for `BULK` at once: medians of 20, turn about."""
+    keys = [task["id"] for task in json.loads(client.ask("GET", f"/tasks?limit={BULK}")[1])]
+    taken: tuple[list[float], list[float]] = ([], [])
+    for turn in range(20):
+        body = {"description": f"turn {turn}"}
+        taken[0].append(client.ask("PATCH", f"/tasks/{keys[turn]}", body)[0])
+        operations = [{"op": "update", "id": key, "body": {"order": turn}} for key in keys]
+        taken[1].append(client.ask("POST", "/tasks/bulk", {"operations": operations})[0])
+    return statistics.median(taken[0]), statistics.median(taken[1])
+
+
 def main() -> None:
     clean_up_on_signals()
     lines = ["| | |", "| --- | ---: |"]
@@ -183,7 +201,22 @@ def main() -> None:
             client = Client(owner)
             times = [client.ask("GET", "/tasks/counts")[0] for _ in range(30)][5:]
             tell(f"counts of {tasks:,} tasks: median", statistics.median(times), "ms", bound)
-    text = f"# What days cost\n\n`make bench-days`, with one worker and one process that serves.\n\n{chr(10).join(lines)}\n"
+        one, many = changes(Client("light"))
+        tell("one change: median", one, "ms")
+        tell(f"{BULK} changes at once: median", many, "ms")
+        tell("that is, of single ones", many / one, "", BULK_BOUND)
+        document = {"tasks": [{"text": f"row {number}"} for number in range(IMPORTED)]}
+        calls = {
+            f"export of {SIZES['heavy'][0]:,} tasks": ("heavy", "GET", "/export", None),
+            f"import of {IMPORTED:,} tasks": ("somebody", "POST", "/import", document),
+        }
+        (process,) = running.workers()
+        for name, (owner, *call) in calls.items():
+            before = peak_memory(process)
+            taken, _ = Client(owner).ask(*call)
+            tell(name, taken / 1000, "s", DOCUMENT_BOUND)
+            tell(f"{name}: the server grows by", peak_memory(process) - before, "MiB", MEMORY_BOUND)
+    text = f"# What many tasks at once cost\n\n`make bench-days`, with one worker and one process that serves.\n\n{chr(10).join(lines)}\n"
     RESULT.write_text(text)
     if slow:
         sys.exit(f"Too long: {', '.join(slow)}")

@@ -55,16 +55,23 @@ class BulkFailed(APIException):
         self.members = {"index": index, "status": status, "body": body}
 
 
+class ParsedField(serializers.JSONField):
+    """Whatever JSON holds: the body was parsed as a whole, so no part of it needs to be tried again."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+
 class OperationSerializer(serializers.Serializer[Any]):
     """What is done to one thing; what is in `body` and the place to move it to, its own serializers judge."""
 
     op = serializers.ChoiceField([*NEEDED])
     id = TextField(required=False)
-    body = serializers.JSONField(required=False)
+    body = ParsedField(required=False)
     if_version = WholeNumberField(min_value=1, required=False)
-    after = serializers.JSONField(required=False)
-    before = serializers.JSONField(required=False)
-    to = serializers.JSONField(required=False)
+    after = ParsedField(required=False)
+    before = ParsedField(required=False)
+    to = ParsedField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         for name in NEEDED[attrs["op"]]:
@@ -80,7 +87,7 @@ _operation = OperationSerializer()  # validates all of them
 
 class BulkSerializer(serializers.Serializer[Any]):
     operations = serializers.ListField(
-        child=serializers.JSONField(allow_null=True),
+        child=ParsedField(allow_null=True),
         allow_empty=False,
         min_length=1,
         max_length=MAX_OPERATIONS,

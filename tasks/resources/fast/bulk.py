@@ -5,7 +5,6 @@ are deletions, for those; the rest, and whatever is to be refused, is left to th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,7 +20,7 @@ from accounts.users import owner_id
 from tasks.resources.fast.hooks import Fast
 from tasks.resources.fast.many import columns, insertion_of, recording, tell, told
 from tasks.resources.fast.reading import answer
-from tasks.resources.fast.writing import refers, validated
+from tasks.resources.fast.writing import refers, twin, validated
 from tasks.resources.models import RecordedModel
 from tasks.resources.querysets import update_of, values_of
 
@@ -102,7 +101,7 @@ def _as_written(
             before = stored[UUID(operation["id"])]
             if operation.get("if_version", before.version) != before.version:
                 raise _NotQuick
-            row = copy(before)
+            row = twin(before)
             for name, value in validated(fast.part, operation["body"]).items():
                 setattr(row, name, value)
         row.stamp(before, after=last)
