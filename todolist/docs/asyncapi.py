@@ -7,9 +7,6 @@ from functools import lru_cache
 from inspect import getdoc
 from typing import Any
 
-from drf_spectacular import renderers
-from rest_framework.renderers import BaseRenderer
-
 from accounts.closing import CLOSES_OF_SERVERS, Close
 from accounts.signin.websocket import SUBPROTOCOL, TOKEN_PARAMETER
 from tasks.events.protocol import (
@@ -23,6 +20,7 @@ from tasks.events.protocol import (
 )
 from tasks.events.record import KEPT_DAYS
 from todolist.docs.components import Schema, fields_of, record, ref, string
+from todolist.docs.formats import rendered, renderers_for
 from todolist.docs.openapi import BearerScheme, generated
 from todolist.docs.trimming import reachable
 
@@ -41,29 +39,13 @@ A socket that is refused for its token is accepted first, and then closed with a
 """
 
 
-class AsyncApiJson(renderers.OpenApiJsonRenderer):
-    media_type = "application/vnd.aai.asyncapi+json"
-
-
-class AsyncApiYaml(renderers.OpenApiYamlRenderer):
-    media_type = "application/vnd.aai.asyncapi"
-
-
-# In the order of preference.
-RENDERERS: list[type[BaseRenderer]] = [
-    renderers.OpenApiJsonRenderer2,
-    AsyncApiJson,
-    renderers.OpenApiYamlRenderer2,
-    AsyncApiYaml,
-]
+RENDERERS = renderers_for("vnd.aai.asyncapi")
 
 
 @lru_cache(maxsize=8)
 def document(media_type: str, prefix: str = "/") -> bytes:
     """The whole document in that form, for a socket whose path is below `prefix`."""
-    (renderer,) = (one for one in RENDERERS if one.media_type == media_type)
-    written = renderer().render(described(prefix), renderer_context={})
-    return written.encode() if isinstance(written, str) else written
+    return rendered(described(prefix), media_type, RENDERERS)
 
 
 def described(prefix: str = "/") -> Schema:

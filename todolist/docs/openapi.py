@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.apps import apps
-from drf_spectacular import openapi, renderers
+from drf_spectacular import openapi
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
@@ -18,10 +18,14 @@ from drf_spectacular.extensions import (
     OpenApiViewExtension,
 )
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.plumbing import build_parameter_type, force_instance, get_doc
+from drf_spectacular.plumbing import (
+    build_mocked_view,
+    build_parameter_type,
+    force_instance,
+    get_doc,
+)
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
-from rest_framework.renderers import BaseRenderer
 from rest_framework.schemas import DefaultSchema
 
 from tasks.resources.fields import NEW_KEY, RecordedSerializer
@@ -32,6 +36,7 @@ from tasks.resources.viewsets import RecordedViewMixin
 from tasks.resources.wire import form_of
 from todolist.docs import components
 from todolist.docs.components import Schema, ref
+from todolist.docs.formats import rendered, renderers_for
 from todolist.docs.trimming import trimmed
 
 # Something that shows, and no NUL, which PostgreSQL cannot hold. Of what shows nothing these are but the
@@ -248,27 +253,29 @@ def without_trailing_slashes(endpoints: list[Any]) -> list[Any]:
     return [(path.rstrip("/"), *rest) for path, *rest in endpoints]
 
 
-def complete(result: Schema, **kwargs: Any) -> Schema:
+def complete(result: Schema, generator: Any, **kwargs: Any) -> Schema:
     """Add what no view has: events and errors; then trim it all."""
     schemas = result["components"]["schemas"]
+    found = events(generator.registry)
+    schemas.update(generator.registry.build({})["schemas"])  # of models without a route, too
     for schema in schemas.values():
         if schema.get("description") == get_doc(RecordedSerializer):
             del schema["description"]  # of no serializer in particular
-    schemas.update(components.COMPONENTS | events())
+    schemas.update(components.COMPONENTS | found)
     result["info"]["description"] = components.DESCRIPTION
     return trimmed(result)
 
 
-def events() -> dict[str, Schema]:
+def events(registry: Any) -> dict[str, Schema]:
     """The events of every recorded model: what happened, and the row as its serializer shows it."""
+    view: Any = build_mocked_view("GET", "/", extend_schema(), registry)
     found: dict[str, Schema] = {}
     names: dict[str, str] = {}
     for model in apps.get_models():
         form = form_of(model)
         if not issubclass(model, RecordedModel) or form is None:
             continue
-        named = getattr(getattr(form, "Meta", None), "ref_name", None)
-        shown = named or form.__name__.removesuffix("Serializer")
+        shown = view.schema.resolve_serializer(form, "response").name
         for what in model.event_names:
             kind = model.event_type(what)
             names[kind] = "".join(word.title() for word in re.split(r"\W|_", kind))
@@ -278,23 +285,15 @@ def events() -> dict[str, Schema]:
     return {**found, "LiveEvent": components.live_event(names)}
 
 
-# In the order of preference.
-RENDERERS: list[type[BaseRenderer]] = [
-    renderers.OpenApiJsonRenderer2,
-    renderers.OpenApiJsonRenderer,
-    renderers.OpenApiYamlRenderer2,
-    renderers.OpenApiYamlRenderer,
-]
+RENDERERS = renderers_for("vnd.oai.openapi")
 
 
 @lru_cache(maxsize=8)
 def document(media_type: str, prefix: str = "/") -> bytes:
     """The whole document in that form, for an API whose paths are below `prefix`."""
-    (renderer,) = (one for one in RENDERERS if one.media_type == media_type)
     schema = generated()
     schema["servers"] = [{"url": prefix.rstrip("/") or "/"}]
-    written = renderer().render(schema, renderer_context={})
-    return written.encode() if isinstance(written, str) else written
+    return rendered(schema, media_type, RENDERERS)
 
 
 def generated() -> Schema:

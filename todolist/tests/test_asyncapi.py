@@ -108,6 +108,11 @@ def test_every_type_of_event_is_a_message_of_the_server(document):
     assert said - set(event_types()) == {"ready", "resync", "auth.expiring", "error"}
 
 
+def test_resources_without_a_route_have_their_events_as_well(document, settings):
+    settings.ROOT_URLCONF = "todolist.urls"  # which knows those of the tests not
+    assert asyncapi.described() == document
+
+
 def test_every_message_that_is_declared_is_in_the_document(document):
     named = {one["name"] for one in document["components"]["messages"].values()}
     assert {one.type for one in Message.__subclasses__()} == named - set(event_types())
