@@ -6,7 +6,7 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test demo e2e generators client client-schema cluster deployment faults check lint schemas test-services proof mutants fuzz fix coverage \
+.PHONY: help install run test demo e2e generators client client-model client-schema cluster deployment faults check lint schemas test-services proof mutants fuzz fix coverage \
 	bench bench-quick bench-devices bench-profile bench-search bench-days siege clean
 
 help: ## Say what there is
@@ -83,6 +83,9 @@ client/node_modules/installed: client/package-lock.json
 
 client: .venv/installed client/node_modules/installed ## Build the client of TypeScript, and test it against a real server
 	cd client && npm test --silent
+
+client-model: .venv/installed client/node_modules/installed ## Cut, reload, kill and freeze three of the client's stores for minutes; SECONDS=600, SEED=1, CLIENT_DATABASE_URL=postgresql://…
+	cd client && SECONDS=$(or $(SECONDS),120) $(if $(SEED),SEED=$(SEED)) npm test --silent -- model
 
 client-schema: client/node_modules/installed ## Make the types of the client anew, after `make schemas`
 	cd client && npm run --silent schema

@@ -138,6 +138,8 @@ export interface components {
             token: string;
         };
         Adopted: {
+            labels: number;
+            projects: number;
             tasks: number;
         };
         ApiError: {
@@ -214,6 +216,8 @@ export interface components {
             ids: {
                 [key: string]: string;
             };
+            labels: number;
+            projects: number;
             tasks: number;
         };
         /** @description What is the server's in any other body. */
@@ -691,7 +695,12 @@ export interface components {
             by_project: {
                 [key: string]: number;
             };
+            completed: number;
             no_date: number;
+            open: number;
+            overdue: number;
+            today: number;
+            upcoming: number;
         };
         TaskCreated: {
             /**

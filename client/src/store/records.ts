@@ -62,6 +62,12 @@ export class Records {
     return [...this.#tables].flatMap(([table, map]) => [...map].map(([id, value]): Entry => [table, id, value]));
   }
 
+  /** Writes what was changed so far, and nothing after that: another store may go on with it. */
+  close(): void {
+    this.#commit();
+    this.storage = null;
+  }
+
   /** Until all that was changed so far is kept. */
   async saved(): Promise<void> {
     await this.#committing;

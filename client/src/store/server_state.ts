@@ -18,7 +18,7 @@ export class ServerState {
   }
 
   /** @returns what the event is about */
-  apply({ seq, type, data }: LiveEvent): { kind: Kind; id: string; thing: Thing | null } {
+  apply({ seq, type, data }: LiveEvent): { kind: Kind; id: string } {
     const [kind, verb] = type.split(".") as [Kind, string];
     const id = kind === PREFERENCES ? PREFERENCES : (data as { id: string }).id;
     const gone = verb === "deleted" || verb === "withdrawn";
@@ -31,7 +31,7 @@ export class ServerState {
       if (!known || versionOf(thing) > versionOf(known)) this.records.set(kind, id, thing);
     }
     this.records.set("meta", "position", { ...this.position!, seq });
-    return { kind, id, thing };
+    return { kind, id };
   }
 
   /** Takes lists that were fetched in place of all that was known. */

@@ -113,14 +113,16 @@ export class Store {
   }
 
   /** Until all that was done so far would survive a reload of this page. */
-  saved(): Promise<void> {
-    return this.#records.saved();
+  async saved(): Promise<void> {
+    while (this.#untaken.size > 0) await new Promise<void>((resolve) => this.#once(resolve));
+    await this.#records.saved();
   }
 
   close(): void {
     this.#closing.abort();
     this.#live?.close();
     this.#outbox?.stop();
+    this.#records.close();
     this.#tabs?.close();
   }
 
@@ -160,6 +162,7 @@ export class Store {
         dismiss: (id) => this.#records.delete("conflict", id),
         forget: () => void this.#forget(),
         untaken: () => [...this.#untaken.values()],
+        saved: () => this.#records.saved(),
       });
     } catch (error) {
       if (!this.#closing.signal.aborted) report(error);
@@ -210,12 +213,13 @@ export class Store {
     const { position, lists } = await fetchAll(this.todolist);
     this.#server.replace(position, lists);
     for (const operation of answered) this.#queue.drop(operation);
+    for (const { kind, target } of this.#queue.all) this.#queue.recognize(kind, target);
     return position;
   }
 
   #event(event: T.LiveEvent): void {
-    const { kind, id, thing } = this.#server.apply(event);
-    if (thing) this.#queue.recognize(kind, id, thing);
+    const { kind, id } = this.#server.apply(event);
+    this.#queue.recognize(kind, id);
     this.#queue.settle(kind, id);
   }
 
@@ -249,7 +253,6 @@ export class Store {
 
   async #forget(): Promise<void> {
     this.close();
-    this.#records.storage = null;
     await this.#records.saved();
     this.#records.clear();
     this.#untaken.clear();
@@ -264,6 +267,10 @@ export class Store {
   #changed(): void {
     this.#view = this.#status = null;
     this.#tell();
+  }
+
+  #once(listener: () => void): void {
+    const end = this.subscribe(() => (end(), listener()));
   }
 
   #tell(): void {

@@ -33,6 +33,7 @@ export interface Roles {
   forget(): void;
   /** Operations of this tab that whoever leads has not kept yet. */
   untaken(): Operation[];
+  saved(): Promise<void>;
 }
 
 /** The tabs of one person in one browser: one of them leads, the others follow it and hand over what is done in them. */
@@ -60,6 +61,7 @@ export class Tabs {
       .request(name, { signal: this.#closed.signal }, async () => {
         await this.#lead();
         await until;
+        await roles.saved(); // before another one reads it
       })
       .catch(() => {}); // closed before it had to lead
   }

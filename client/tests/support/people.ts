@@ -31,8 +31,8 @@ export class Device {
 
   /** The page is loaded anew: whatever was only in memory is gone. */
   async reload(): Promise<void> {
-    await this.store.saved();
     this.store.close();
+    await this.store.saved();
     this.open();
   }
 

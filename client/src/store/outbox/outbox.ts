@@ -70,36 +70,45 @@ export class Outbox {
     this.#hurry = null;
   }
 
-  #play(operation: Operation): Promise<void> {
-    if (operation.what === "create") return this.#create(operation);
+  #play({ sent, ...rest }: Operation): Promise<void> {
+    const operation = { ...rest, sent: true };
+    this.queue.put(operation); // from now on nothing is added to it
+    if (operation.what === "create") return this.#create(operation, sent === true);
     if (operation.what === "change") return this.#change(operation);
     if (operation.what === "remove") return this.#remove(operation);
     return this.#once(operation);
   }
 
-  /** Notes that it may arrive from now on, so that nothing is added to it. */
+  /** It may arrive from now on, and a reload has to know. */
   async #sending(operation: Operation): Promise<void> {
-    this.queue.put({ ...operation, sent: true });
+    this.queue.put(operation);
     await this.saved();
   }
 
-  async #create(operation: Operation): Promise<void> {
-    await this.#sending(operation);
+  async #create(operation: Operation, again: boolean): Promise<void> {
     const { kind, target, body } = operation;
+    await this.saved();
     try {
-      this.queue.confirm(operation, await this.#sender.create(kind, { ...body, id: target }));
+      const made = await this.#sender.create(kind, { ...body, id: target });
+      // The answer to what may have been sent before is the first one, whatever has become of it since.
+      if (!again) this.queue.confirm(operation, made);
+      else await this.#made(operation);
     } catch (error) {
       if (is(error, "id_taken") || is(error, "key_of_another_body")) {
-        // It arrived before, longer ago than the server keeps answers.
-        const found = await this.#sender.find(kind, target);
-        if (found) this.queue.confirm(operation, found);
-        else this.queue.drop(operation); // and was deleted since
+        await this.#made(operation); // longer ago than the server keeps answers
       } else if (kind === "label" && is(error, "invalid") && error.fields["name"] && (await this.#join(operation))) {
         return;
       } else {
         throw error;
       }
     }
+  }
+
+  /** It was created before, and may have been deleted since. */
+  async #made(operation: Operation): Promise<void> {
+    const found = await this.#sender.find(operation.kind, operation.target);
+    if (found) this.queue.confirm(operation, found);
+    else this.queue.drop(operation);
   }
 
   /** A label of a name that there is by now is that label. */
@@ -212,15 +221,16 @@ export class Outbox {
   /** What comes to the same however often it is sent. */
   async #once(operation: Operation): Promise<void> {
     const { kind, target, what, body, seen } = operation;
-    await this.#sending(operation);
+    await this.saved();
     const answer = await this.#sender.once(operation);
     if (answer) return this.queue.confirm(operation, answer);
     if (what === "restore") this.queue.tell({ kind, target, what: "deleted", mine: body, seen, theirs: null });
     this.queue.drop(operation);
   }
 
-  #refused(operation: Operation, { code, message, fields }: TodolistError): void {
-    if (!this.queue.has(operation)) return;
+  #refused({ id }: Operation, { code, message, fields }: TodolistError): void {
+    const operation = this.queue.get(id); // as it was sent
+    if (!operation) return;
     const { kind, target, what, body, seen } = operation;
     const error = { code, message, fields };
     const theirs = this.queue.known(kind, target);

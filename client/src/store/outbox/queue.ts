@@ -20,6 +20,10 @@ export class Queue {
     return this.all.find((one) => one.answer === undefined);
   }
 
+  get(id: string): Operation | undefined {
+    return this.records.table("operation").get(id);
+  }
+
   has({ id }: Operation): boolean {
     return this.records.table("operation").has(id);
   }
@@ -81,10 +85,17 @@ export class Queue {
     }
   }
 
-  /** An event may tell of what was sent and not answered. */
-  recognize(kind: Kind, id: string, thing: Thing): void {
+  /**
+   * Events and lists may tell of what was sent before its answer does. That answer tells nothing then: it may come so late that
+   * what it is about was deleted since, and no event would tell so once more.
+   */
+  recognize(kind: Kind, id: string): void {
+    const thing = this.server.get(kind, id);
     const operation = this.all.find((one) => one.kind === kind && one.target === id && one.answer === undefined);
-    if (operation?.sent && operation.what === "change" && thing["version"] === operation.version! + 1 && same(operation.body, thing)) this.drop(operation);
+    if (!thing || !operation?.sent) return;
+    const { what, version, body } = operation;
+    const told = what === "change" ? thing["version"] === version! + 1 && same(body, thing) : what === "create" || what === "restore";
+    if (told) this.drop(operation);
   }
 
   tell(conflict: Omit<Conflict, "id">): void {
