@@ -4,12 +4,10 @@ What follows from what a view is, is said here once for all of them; `described`
 """
 
 import inspect
-import re
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-from django.apps import apps
 from drf_spectacular import openapi
 from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.extensions import (
@@ -19,7 +17,6 @@ from drf_spectacular.extensions import (
 )
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.plumbing import (
-    build_mocked_view,
     build_parameter_type,
     force_instance,
     get_doc,
@@ -33,9 +30,9 @@ from tasks.resources.idempotency import BadKey
 from tasks.resources.lists.filters import ParameterFilter, RepeatableFilter
 from tasks.resources.models import RecordedModel
 from tasks.resources.viewsets import RecordedViewMixin
-from tasks.resources.wire import form_of
 from todolist.docs import components
-from todolist.docs.components import Schema, ref
+from todolist.docs.components import Schema
+from todolist.docs.events import events
 from todolist.docs.formats import rendered, renderers_for
 from todolist.docs.trimming import trimmed
 
@@ -264,25 +261,6 @@ def complete(result: Schema, generator: Any, **kwargs: Any) -> Schema:
     schemas.update(components.COMPONENTS | found)
     result["info"]["description"] = components.DESCRIPTION
     return trimmed(result)
-
-
-def events(registry: Any) -> dict[str, Schema]:
-    """The events of every recorded model: what happened, and the row as its serializer shows it."""
-    view: Any = build_mocked_view("GET", "/", extend_schema(), registry)
-    found: dict[str, Schema] = {}
-    names: dict[str, str] = {}
-    for model in apps.get_models():
-        form = form_of(model)
-        if not issubclass(model, RecordedModel) or form is None:
-            continue
-        shown = view.schema.resolve_serializer(form, "response").name
-        for what in model.event_names:
-            kind = model.event_type(what)
-            names[kind] = "".join(word.title() for word in re.split(r"\W|_", kind))
-            gone = components.record(id=components.string(format="uuid"))
-            data = gone if what == "deleted" else ref(shown)
-            found[names[kind]] = components.event(kind, data)
-    return {**found, "LiveEvent": components.live_event(names)}
 
 
 RENDERERS = renderers_for("vnd.oai.openapi")
