@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from django.db import InterfaceError, OperationalError, connection
 
 Answer = TypeVar("Answer")
+DEADLOCK = "40P01"  # PostgreSQL, appendix A
 
 
 @cache
@@ -40,6 +41,20 @@ def again(read: Callable[..., Answer], *args: Any) -> Answer:
                 raise
             connection.close()
         return read(*args)
+
+
+def again_after_deadlock(write: Callable[[], Answer]) -> Answer:
+    """What a function answers whose writes are one transaction, begun anew where PostgreSQL ended it.
+
+    It ends one of two that wait for each other, and undoes all of its writes.
+    """
+    try:
+        return write()
+    except OperationalError as error:
+        deadlock = getattr(error.__cause__, "sqlstate", None) == DEADLOCK
+        if connection.in_atomic_block or not deadlock:
+            raise
+        return write()
 
 
 def fetch_again(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

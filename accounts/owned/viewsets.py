@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from accounts.owned.acting import acting_as
+from accounts.owned.databases import again_after_deadlock
 from accounts.owned.models import OwnedModel, OwnedQuerySet
 from accounts.owned.permissions import IsOwner
 from accounts.owned.row_security import exists
@@ -69,7 +70,10 @@ class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
             with acting_as(request.user, atomic=request.method not in SAFE_METHODS):
                 return handler(request, *args, **kwargs)
 
-        return act
+        def act_again(request: Request, *args: Any, **kwargs: Any) -> Any:
+            return again_after_deadlock(lambda: act(request, *args, **kwargs))
+
+        return act_again
 
     def get_queryset(self) -> models.QuerySet[Owned]:
         everyones = cast("OwnedQuerySet[Owned]", super().get_queryset())

@@ -144,6 +144,24 @@ def test_one_person_who_waits_for_a_lock_reads_other_tables_meanwhile(start_serv
         holder.rollback()
 
 
+def test_of_two_that_wait_for_each_other_a_request_is_done_anew(start_server):
+    server: Server = start_server()
+    token = sign()
+    made = {
+        path: call(server, token, "POST", path, {name: "x"}).body["id"]
+        for path, name in (("/projects", "name"), ("/tasks", "text"))
+    }
+    one, change = f"/tasks/{made['/tasks']}", {"project_id": made["/projects"]}
+    with connect_as_everyone(server.database_url) as holder, ThreadPoolExecutor(1) as pool:
+        holder.execute("SELECT FROM tasks_project FOR UPDATE")
+        changing = pool.submit(ask, server, token, "PATCH", one, change)
+        time.sleep(0.5)  # it has the task by now, and waits for the project
+        holder.execute("SELECT FROM tasks_task FOR UPDATE")
+        holder.rollback()
+        assert changing.result().status == 200
+    assert call(server, token, "GET", one).body["project_id"] == change["project_id"]
+
+
 def test_a_socket_is_answered_over_another_connection_where_the_server_ends_one(tmp_path):
     patient = "options=-c%20lock_timeout%3D30s%20-c%20statement_timeout%3D30s"
     with (
