@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 
@@ -38,4 +38,22 @@ test("codes by which the socket closes are those of the AsyncAPI document", () =
   const known = Object.fromEntries([...read("src/live/live.ts").matchAll(/^const (\w+) = (4\d\d\d);/gm)].map(([, name, code]) => [name, Number(code)]));
   assert.deepEqual(known, { UNAUTHORIZED: codes.get("unauthorized")?.code, TOO_MANY: codes.get("too_many")?.code, TRY_AGAIN: codes.get("try_again_later")?.code });
   assert.equal(codes.get("erased")?.reason, "Erased");
+});
+
+test("what docs/client.md shows compiles", () => {
+  const blocks = [...read("../docs/client.md").matchAll(/^```tsx?\n(.*?)^```/gms)].map(([, code]) => code!);
+  assert(blocks.length >= 5);
+  const made = new URL("build/docs/", folder);
+  mkdirSync(made, { recursive: true });
+  blocks.forEach((code, index) => writeFileSync(new URL(`${index}.tsx`, made), code));
+  const options = { noEmit: true, rootDir: ".", types: [] as string[], noUnusedLocals: false };
+  writeFileSync(new URL("tsconfig.json", made), JSON.stringify({ extends: "../../tests/tsconfig.json", compilerOptions: options, include: ["."], exclude: [] }));
+  execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "build/docs/tsconfig.json"], { cwd: folder, stdio: ["ignore", "inherit", "inherit"] });
+});
+
+test("what is packed is what is built, and nothing else", () => {
+  const [packed] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: folder, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] })) as [{ files: { path: string }[] }];
+  const paths = packed.files.map(({ path }) => path);
+  assert(paths.includes("dist/index.d.ts") && paths.includes("dist/react/index.js") && paths.includes("dist/query/index.js"));
+  assert.deepEqual(paths.filter((path) => !path.startsWith("dist/")), ["package.json"]);
 });

@@ -1,6 +1,6 @@
 import { after, before, test } from "node:test";
 
-import { QueryClient, QueryObserver } from "@tanstack/query-core";
+import { QueryClient, QueryObserver } from "@tanstack/react-query";
 
 import { createTodolist } from "todolist-client";
 import { followQueries, todolistQueries } from "todolist-client/query";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { TodolistError, createTodolist, newId, type Task, type Todolist } from "todolist-client";
+import { TodolistError, createTodolist, earliest, newId, type Task, type Todolist } from "todolist-client";
 
 import { Line } from "./support/proxy.js";
 import { Server, newPerson, sign } from "./support/server.js";
@@ -56,6 +56,22 @@ test("lists are read page by page, with their filters, and say as of which event
   assert.deepEqual(texts(found), [...["0", "1", "3", "4", "6", "7", "9", "10"].map((n) => `Task ${n}`), "Meanwhile"]);
   assert.equal(list.position?.seq, 12);
   assert.match(list.position.epoch, /^\w+$/);
+});
+
+test("several lists that were fetched together are followed from the earliest", async () => {
+  const { tasks, labels } = client();
+  const [first, second] = [labels.list(), tasks.list()];
+  await first.all();
+  await tasks.create({ text: "between" });
+  await second.all();
+  assert.deepEqual([first.position?.seq, second.position?.seq, earliest(second, first).seq], [0, 1, 0]);
+  const other = client().tasks.list();
+  await other.all();
+  const erased = client();
+  await erased.erase((await erased.me()).id);
+  const anew = erased.tasks.list();
+  await anew.all();
+  assert.throws(() => earliest(other, anew), { code: "unexpected" });
 });
 
 test("what else there is", async () => {

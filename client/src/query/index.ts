@@ -1,7 +1,5 @@
 // For applications that keep what they fetch in TanStack Query, and want no store besides.
 
-import type { QueryClient } from "@tanstack/query-core";
-
 import type { LabelQuery, Live, LiveEvent, LiveOptions, NotificationQuery, Position, ProjectQuery, TaskQuery, Todolist } from "../index.js";
 
 const ROOT = "todolist";
@@ -26,8 +24,20 @@ export function todolistQueries(todolist: Todolist) {
   };
 }
 
+/** What is used of a `QueryClient`. */
+export interface Queries {
+  invalidateQueries(filters: Filters): Promise<void>;
+  removeQueries(filters: Filters): void;
+  setQueryData(queryKey: readonly unknown[], update: (known: unknown) => unknown): unknown;
+  setQueriesData(filters: Filters, update: (known: unknown) => unknown): unknown;
+}
+
+interface Filters {
+  queryKey: readonly unknown[];
+}
+
 /** Keeps what was fetched by `todolistQueries` true, until it is closed. */
-export function followQueries(todolist: Todolist, client: QueryClient, options: Pick<LiveOptions, "state"> = {}): Live {
+export function followQueries(todolist: Todolist, client: Queries, options: Pick<LiveOptions, "state"> = {}): Live {
   const stale = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -47,13 +57,13 @@ export function followQueries(todolist: Todolist, client: QueryClient, options: 
 
   const event = ({ type, data }: LiveEvent): void => {
     const [kind, verb] = type.split(".") as [string, string];
-    if (kind === "preferences") return void client.setQueryData([ROOT, kind], data);
+    if (kind === "preferences") return void client.setQueryData([ROOT, kind], () => data);
     const thing = data as Known;
     const gone = verb === "deleted" || verb === "withdrawn";
     if (gone) client.removeQueries({ queryKey: [ROOT, kind, thing.id] });
-    else client.setQueryData<Known>([ROOT, kind, thing.id], (known) => known && later(known, thing));
+    else client.setQueryData([ROOT, kind, thing.id], (known) => known && later(known as Known, thing));
     // At once where it is in a list; whether it belongs there, and where, the server knows.
-    client.setQueriesData<unknown>({ queryKey: [ROOT, `${kind}s`] }, (list: unknown) => (Array.isArray(list) ? patched(list as Known[], thing, gone) : list));
+    client.setQueriesData({ queryKey: [ROOT, `${kind}s`] }, (list) => (Array.isArray(list) ? patched(list as Known[], thing, gone) : list));
     stale.add(`${kind}s`);
     timer ??= setTimeout(refetch, TOGETHER);
   };
