@@ -90,7 +90,7 @@ client-model: .venv/installed client/node_modules/installed ## Cut, reload, kill
 client-schema: client/node_modules/installed ## Make the types of the client anew, after `make schemas`
 	cd client && npm run --silent schema
 
-e2e: .venv/installed-e2e demo/node_modules/installed ## Run the tests with a real Better Auth and a real Chromium
+e2e: .venv/installed-e2e demo/node_modules/installed client/node_modules/installed ## Run the tests with a real Better Auth and a real Chromium
 	$(PY) -m pytest -q e2e --ignore=e2e/generators
 
 CLUSTER_PORT ?= 8080
