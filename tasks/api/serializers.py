@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import IntegrityError
 from rest_framework import serializers
 
 from tasks.models import Label, Notification, Preferences, Project, Task, TrashedTask
@@ -18,6 +19,7 @@ from tasks.resources.fields import (
 from tasks.resources.wire import wire_form
 
 MAX_LABELS = 20  # of a task
+NAME_TAKEN = "You have a label of this name."
 
 
 @wire_form(Project)
@@ -48,8 +50,17 @@ class LabelSerializer(RecordedSerializer):
         if self.instance is not None:
             others = others.exclude(pk=self.instance.pk)
         if others.filter(name_key=key_of_name(name)).exists():
-            raise serializers.ValidationError("You have a label of this name.", "not_unique")
+            raise serializers.ValidationError(NAME_TAKEN, "not_unique")
         return name
+
+    def _written(self, instance: Any, validated_data: Any) -> Any:
+        try:
+            return super()._written(instance, validated_data)
+        except IntegrityError as error:
+            if "label_one_of_a_name" not in str(error):
+                raise
+            # Another request took the name after it was validated.
+            raise serializers.ValidationError({"name": [NAME_TAKEN]}, "not_unique") from None
 
 
 @wire_form(Task)

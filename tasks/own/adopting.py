@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from accounts.owned.acting import acting_as_everyone
@@ -27,6 +27,7 @@ from tasks.resources.models import RecordedModel
 from tasks.rules.moments import now
 
 BATCH = 1000  # rows whose events are recorded at once
+TRIES = 2  # where the person makes a label of a name that the guest has at the same moment
 # What is not handed over, but erased with the guest.
 LEFT = (CalendarFeed, Event, KeptAnswer, Preferences)
 
@@ -36,14 +37,24 @@ def adopt(guest: CurrentUser, user: CurrentUser) -> dict[str, int]:
 
     In one transaction. Each thing keeps its id, and is an event `….created` of its new owner's.
     """
-    with acting_as_everyone(), transaction.atomic():
-        _lock(guest)
-        _join_labels(guest, user)
-        counts = {}
-        for model in reversed(owned_models()):  # what is referred to comes first
-            if model not in LEFT:
-                counts[model] = _hand_over(model, guest, user)
-        erase(guest.id)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            with acting_as_everyone(), transaction.atomic():
+                return _adopt(guest, user)
+        except IntegrityError:
+            if not tries_left:
+                raise
+    raise AssertionError("not reached")
+
+
+def _adopt(guest: CurrentUser, user: CurrentUser) -> dict[str, int]:
+    _lock(guest)
+    _join_labels(guest, user)
+    counts = {}
+    for model in reversed(owned_models()):  # what is referred to comes first
+        if model not in LEFT:
+            counts[model] = _hand_over(model, guest, user)
+    erase(guest.id)
     return {"projects": counts[Project], "labels": counts[Label], "tasks": counts[Task]}
 
 
