@@ -6,6 +6,7 @@ from django_filters import FilterSet
 from rest_framework import serializers
 
 from accounts.users import owner_id
+from tasks.api.serializers import MAX_LABELS
 from tasks.models.agenda import DUE, Day
 from tasks.resources.fields import TimestampField
 from tasks.resources.lists.filters import ParameterFilter, RepeatableFilter, SearchFilter
@@ -28,12 +29,17 @@ class OwnKeyFilter(ParameterFilter):
 
 
 class AllOfFilter(RepeatableFilter):
-    """By ids, each of which the rows have to have."""
+    """By ids, each of which the rows have to have; no row has more than `most`."""
 
     pure = True
 
+    def __init__(self, *args: Any, most: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.most = most
+
     def filter(self, qs: Any, value: Any) -> Any:
-        for each in value or ():
+        each_once = dict.fromkeys(value or ())
+        for each in [*each_once][: self.most + 1]:  # a join for each; one too many finds nothing
             qs = qs.filter(**{str(self.field_name): each})
         return qs
 
@@ -79,7 +85,10 @@ class TaskFilters(FilterSet):
         KeyParameter(or_none=True), help_text="Subtasks of this task; `none`: all that are none."
     )
     label = AllOfFilter(
-        KeyParameter(), "labels", help_text="With this label; repeated, with all of them."
+        KeyParameter(),
+        "labels",
+        most=MAX_LABELS,
+        help_text="With this label; repeated, with all of them.",
     )
     priority = AnyOfFilter(
         WholeNumberParameter(min_value=0, max_value=4), help_text="Repeated: any of them."

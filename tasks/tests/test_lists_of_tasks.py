@@ -155,6 +155,12 @@ def test_at_most_twenty_labels(alice_api):
     for bad in several:
         answer = alice_api.post("/tasks", {"text": "x", "label_ids": bad})
         assert answer.status_code == 400 and list(answer.json()) == ["label_ids"], bad
+    for labels, found in (
+        (ids[:20] * 20, ["Buy milk"]),
+        (ids, []),
+        ([uuid4() for _ in range(100)], []),
+    ):
+        assert texts(alice_api, label=labels) == found
 
 
 # Days
