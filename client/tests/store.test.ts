@@ -112,6 +112,21 @@ test("where answers are lost and the page is reloaded, nothing is done twice", a
   device.close();
 });
 
+test("a creation whose answer was lost, and which was deleted since, does not come back by a late answer", async () => {
+  const { device, beyond } = await somebody(server);
+  device.line.set("deaf");
+  const { id } = device.store.tasks.create({ text: "once" });
+  await until(async () => (await textsOf(beyond)).length === 1, "arrived");
+  await beyond.tasks.remove(id);
+  device.line.set("open");
+  await device.played();
+  await until(() => device.store.status().state === "live", "live");
+  await beyond.tasks.create({ text: "another" });
+  await until(() => device.texts.includes("another"), "told of what came later");
+  assert.deepEqual([device.texts, await textsOf(beyond)], [["another"], ["another"]]);
+  device.close();
+});
+
 test("both sides have changed a text: theirs stays, mine is a copy, and both are told", async () => {
   const { device, beyond } = await somebody(server);
   const { id } = await beyond.tasks.create({ text: "before", description: "d", priority: 1 });

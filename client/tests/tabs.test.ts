@@ -41,28 +41,32 @@ test("several tabs have one socket, one storage, and show the same", async () =>
 test("where the tab that leads is closed, another one goes on, with what nobody had taken yet", async () => {
   const person = newPerson();
   const line = await Line.to(server.port);
-  const [one, two] = [tab(person, line.url), tab(person, line.url)];
-  await until(() => two.status().loaded && two.status().state === "live", "loaded");
+  const [one, two, three] = [tab(person, line.url), tab(person, line.url), tab(person, line.url)];
+  await until(() => three.status().loaded && two.status().loaded && two.status().state === "live", "loaded");
   line.set("cut");
   one.tasks.create({ text: "by one" });
   await shows(two, "by one");
   await one.saved();
   one.close();
   two.tasks.create({ text: "by two" }); // nobody leads at this moment
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  three.tasks.create({ text: "by three" });
   await until(() => two.status().leading, "leading");
-  assert.deepEqual(texts(two), ["by two", "by one"]);
+  await three.saved();
+  for (const store of [two, three]) await shows(store, "by three", "by two", "by one");
   line.set("open");
   await until(() => two.status().pending === 0, "played", 20);
   const beyond = createTodolist({ url: server.url, token: () => sign(person) });
-  assert.deepEqual(await textsOf(beyond), ["by two", "by one"]);
+  assert.deepEqual(await textsOf(beyond), ["by three", "by two", "by one"]);
+  three.close();
   two.close();
   // What IndexedDB holds is there without a connection, before anything else.
   line.set("cut");
   const again = tab(person, line.url);
-  await shows(again, "by two", "by one");
+  await shows(again, "by three", "by two", "by one");
   assert(again.status().loaded && again.status().state !== "live");
   const other = tab(person, line.url);
-  await shows(other, "by two", "by one");
+  await shows(other, "by three", "by two", "by one");
   await other.forget();
   await until(() => texts(again).length === 0, "forgotten everywhere");
   line.close();

@@ -16,6 +16,7 @@ export type Table = keyof Tables;
  */
 export class Records {
   readonly #tables = new Map<string, Map<string, unknown>>();
+  readonly #subtasks = new Map<unknown, Set<string>>();
   #uncommitted = new Map<string, Entry>();
   #committing: Promise<void> | null = null;
   #written: Promise<unknown> = Promise.resolve();
@@ -34,26 +35,31 @@ export class Records {
     return this.#map(name) as Map<string, Tables[T]>;
   }
 
+  /** The ids of the tasks of which this is the parent. */
+  subtasksOf(id: string): Iterable<string> {
+    return this.#subtasks.get(id) ?? [];
+  }
+
   set<T extends Table>(table: T, id: string, value: Tables[T]): void {
-    this.#map(table).set(id, value);
+    this.#put(table, id, value);
     this.#note([table, id, value]);
   }
 
   delete(table: Table, id: string): void {
-    if (this.#map(table).delete(id)) this.#note([table, id, undefined]);
+    if (!this.#map(table).has(id)) return;
+    this.#put(table, id, undefined);
+    this.#note([table, id, undefined]);
   }
 
   /** Takes over what another one has committed. */
   take(batch: Entry[]): void {
-    for (const [table, id, value] of batch) {
-      if (value === undefined) this.#map(table).delete(id);
-      else this.#map(table).set(id, value);
-    }
+    for (const [table, id, value] of batch) this.#put(table, id, value);
     this.changed();
   }
 
   clear(): void {
     this.#tables.clear();
+    this.#subtasks.clear();
     this.#uncommitted.clear();
     this.changed();
   }
@@ -78,6 +84,17 @@ export class Records {
     let map = this.#tables.get(table);
     if (!map) this.#tables.set(table, (map = new Map()));
     return map;
+  }
+
+  #put(table: string, id: string, value: unknown): void {
+    const map = this.#map(table);
+    if (table === "task") {
+      this.#subtasks.get((map.get(id) as Thing | undefined)?.["parent_id"])?.delete(id);
+      const parent = (value as Thing | undefined)?.["parent_id"];
+      if (parent) this.#subtasks.set(parent, (this.#subtasks.get(parent) ?? new Set()).add(id));
+    }
+    if (value === undefined) map.delete(id);
+    else map.set(id, value);
   }
 
   #note(entry: Entry): void {

@@ -135,6 +135,7 @@ export class Store {
   async #begin(): Promise<void> {
     try {
       const user = this.options.user ?? (await this.#whoever());
+      if (this.#closing.signal.aborted) return;
       // What is kept of one person is never mixed with what belongs to another.
       this.todolist.http.tokens.user ??= user;
       const name = `todolist ${this.todolist.http.url} ${user}`;

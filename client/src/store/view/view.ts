@@ -30,7 +30,14 @@ export class View {
     const before = this.last.get(kind);
     if (before && this.#lists.has(kind)) return before;
     const moves = this.operations.filter((one) => one.kind === kind && one.what === "move" && !one.answer);
-    const list = placed(kind, [...this.#each(kind)], moves);
+    // What was sorted before is nearly sorted now, which makes it quick.
+    const things = new Map<string, Thing>();
+    for (const { id } of before ?? []) {
+      const thing = this.get(kind, id);
+      if (thing) things.set(id, thing);
+    }
+    for (const thing of this.#each(kind)) if (!things.has(thing.id)) things.set(thing.id, thing);
+    const list = placed(kind, [...things.values()], moves);
     this.#lists.add(kind);
     if (before?.length === list.length && before.every((thing, index) => thing === list[index])) return before;
     this.last.set(kind, list);
@@ -109,6 +116,8 @@ export class View {
   }
 
   #subtasks(id: string): Thing[] {
-    return [...this.#each("task")].filter((task) => task["parent_id"] === id);
+    const ids = new Set(this.records.subtasksOf(id));
+    for (const [key, task] of this.#touched) if (task?.["parent_id"] === id && key.startsWith("task/")) ids.add(task.id);
+    return [...ids].map((one) => this.get("task", one)).filter((task) => task?.["parent_id"] === id) as Thing[];
   }
 }
