@@ -64,6 +64,7 @@ async function play({ server, chance, log }: Round, seconds: number): Promise<vo
   const devices = await Promise.all(["a", "b", "c"].map(async (name, index) => new Device(name, person, await Line.to(server.port), index === 0 ? 2 : 1)));
   let restarting: Promise<unknown> = Promise.resolve();
   let restarts = 0;
+  let anew = false;
   const counts = { reloads: 0, cuts: 0, steps: 0 };
   const begun = Date.now();
   const passed = (): number => (Date.now() - begun) / 1000;
@@ -82,6 +83,10 @@ async function play({ server, chance, log }: Round, seconds: number): Promise<vo
     if (passed() > (restarts + 0.5) * 8) {
       restarts += 1;
       restarting = restarting.then(() => server.signal("SIGKILL")).then(() => server.start());
+    }
+    if (!anew && passed() > 12) {
+      anew = true; // as after a backup was restored
+      restarting = restarting.then(() => server.manage("new_epoch"));
     }
     await sleep(chance.below(60));
   }
