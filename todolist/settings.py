@@ -168,8 +168,6 @@ DATABASE["DISABLE_SERVER_SIDE_CURSORS"] = DATABASE_POOLER != "none"
 
 # What a request may take: longer than that, it is 503. Commands and migrations take their time.
 STATEMENT_TIMEOUT = 4  # seconds of a statement
-if DATABASE["ENGINE"] == "todolist.serving.sqlite":
-    STATEMENT_TIMEOUT = 8  # seconds of a request: SQLite has no limit for a statement
 LOCK_TIMEOUT = 2  # seconds that a statement waits for another transaction
 
 # Row-level security. With a role that is above it the server warns, or does not start (checks.py).

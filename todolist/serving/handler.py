@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.db import close_old_connections, connection, reset_queries
+from django.db import close_old_connections, reset_queries
 from django.http import FileResponse, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 from rest_framework.exceptions import APIException
@@ -37,7 +37,6 @@ from todolist.serving.jobs import Receive, Send
 from todolist.serving.middleware import is_admin, stored
 from todolist.serving.prefix import below_prefix
 from todolist.serving.restarts import restart
-from todolist.serving.sqlite.deadline import begin_request
 from todolist.serving.threads import WHOLE, Busy, Gone, LoopThreads
 
 THREADS = 2  # at work, where each of them makes progress
@@ -238,8 +237,6 @@ class OneHopHandler(ASGIHandler):
     def _answer_on_thread(self, scope: dict[str, Any], body: bytes) -> Answer:
         """`_answer` on one of the threads, which keep their connections from request to request."""
         close_old_connections()
-        if connection.vendor == "sqlite":
-            begin_request()
         if settings.DEBUG:
             reset_queries()
         return self._answer(scope, body)

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db.backends.sqlite3 import base, operations
 
 from accounts.owned.acting import acts_for_nobody
-from todolist.serving.sqlite.deadline import STEPS, is_overdue
+from todolist.serving.sqlite.deadline import STEPS, begin_statement, is_overdue
 
 LARGEST = 2**63 - 1
 NO_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # in a column that has to have one
@@ -77,8 +77,27 @@ class DatabaseOperations(operations.DatabaseOperations):
         return None if value is None else bool(value)
 
 
+class Cursor(base.SQLiteCursorWrapper):
+    """One whose statements may take only so long; rows are read as they are fetched."""
+
+    def execute(self, *arguments: Any) -> Any:
+        begin_statement()
+        return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> Any:
+        begin_statement()
+        return super().executemany(*arguments)
+
+    def fetchmany(self, *arguments: Any) -> Any:
+        begin_statement()
+        return super().fetchmany(*arguments)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        return self.connection.cursor(factory=Cursor)
 
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()

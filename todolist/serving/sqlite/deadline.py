@@ -1,4 +1,4 @@
-"""SQLite has no limit to how long a statement may take: here a request has one as a whole."""
+"""SQLite has no limit to how long a statement may take: here it has one, as PostgreSQL has."""
 
 import threading
 import time
@@ -10,8 +10,8 @@ STEPS = 100_000  # of SQLite's virtual machine, between two looks at the clock: 
 _thread = threading.local()
 
 
-def begin_request() -> None:
-    """From now on the statements of this thread are interrupted once the request takes too long."""
+def begin_statement() -> None:
+    """What this thread has SQLite do next is interrupted once it takes too long."""
     _thread.deadline = time.monotonic() + settings.STATEMENT_TIMEOUT
 
 
