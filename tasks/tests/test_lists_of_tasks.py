@@ -309,4 +309,4 @@ def test_a_list_of_a_project_reads_an_index():
         cursor.execute("ANALYZE tasks_task")
     mine = Task.objects.filter(user_id=ALICE).order_by("-created_at")
     plan = mine.filter(project=project)[:50].explain()
-    assert re.search("Index Cond:.* project_id = ", plan), plan
+    assert re.search("Index Cond:.*project_id = ", plan), plan
