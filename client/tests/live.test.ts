@@ -53,8 +53,8 @@ class Follower {
   }
 }
 
-function client(person: string, { url = server.url, seconds = 3600 } = {}): Todolist {
-  return createTodolist({ url, token: () => sign(person, { seconds }) });
+function client(person: string, { url = server.url } = {}): Todolist {
+  return createTodolist({ url, token: () => sign(person) });
 }
 
 test("what is fetched is followed without a gap, whatever happens meanwhile", async () => {
@@ -133,12 +133,14 @@ test("a server that is frozen is noticed within ten seconds", async () => {
   follower.live.close();
 });
 
-test("tokens are renewed within one connection, those of seconds too", async () => {
+test("tokens are renewed within one connection, those of seconds too, and no oftener than they have to be", async () => {
   const person = newPerson();
-  const follower = new Follower(client(person, { seconds: 3 }));
+  let asked = 0;
+  const follower = new Follower(createTodolist({ url: server.url, token: () => (asked++, sign(person, { seconds: 3 })) }));
   await follower.state("live");
   await sleep(6_000);
   assert.deepEqual(follower.states, ["connecting", "live"]);
+  assert(asked <= 5, `${asked} tokens in six seconds`);
   follower.live.close();
 });
 
