@@ -6,7 +6,7 @@ PORT ?= 8000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test demo e2e generators client client-model client-schema cluster deployment faults check lint schemas test-services proof mutants fuzz fix coverage \
+.PHONY: help install run test demo example e2e generators client client-model client-schema cluster deployment faults check lint schemas test-services proof mutants fuzz fix coverage \
 	bench bench-quick bench-devices bench-profile bench-search bench-days siege clean
 
 help: ## Say what there is
@@ -64,6 +64,25 @@ demo/node_modules/installed: demo/package-lock.json
 	cd demo && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+EXAMPLE_PORT ?= 3000
+EXAMPLE := examples/nextjs
+
+example: .venv/installed .env $(EXAMPLE)/.next/built ## Serve with examples/nextjs, a Next.js application; EXAMPLE_PORT=3001 for another port
+	@$(PY) manage.py migrate --verbosity 0
+	@exec $(PY) scripts/run.py 127.0.0.1:$(PORT) $(EXAMPLE_PORT) nextjs
+
+# What npm packs of the client, without scripts of anybody, is what was built here.
+$(EXAMPLE)/node_modules/installed: $(EXAMPLE)/package-lock.json client/node_modules/installed $(shell find client/src -type f)
+	cd client && npm run --silent build
+	cd $(EXAMPLE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# Next.js loads `auth.ts` while it builds, which wants a secret; what serves has another one.
+$(EXAMPLE)/.next/built: $(EXAMPLE)/node_modules/installed $(wildcard $(addprefix $(EXAMPLE)/,*.ts *.json app/*.* lib/* app/api/auth/*/*))
+	cd $(EXAMPLE) && NEXT_TELEMETRY_DISABLED=1 BETTER_AUTH_SECRET=only-while-the-application-is-built-3fJ8s BETTER_AUTH_URL=http://localhost:$(EXAMPLE_PORT) \
+		AUTH_DATABASE=:memory: npm run --silent build
+	@touch $@
+
 .venv/installed-e2e: .venv/installed e2e/requirements.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -r e2e/requirements.txt
 	@touch $@
@@ -90,7 +109,7 @@ client-model: .venv/installed client/node_modules/installed ## Cut, reload, kill
 client-schema: client/node_modules/installed ## Make the types of the client anew, after `make schemas`
 	cd client && npm run --silent schema
 
-e2e: .venv/installed-e2e demo/node_modules/installed client/node_modules/installed ## Run the tests with a real Better Auth and a real Chromium
+e2e: .venv/installed-e2e demo/node_modules/installed client/node_modules/installed $(EXAMPLE)/.next/built ## Run the tests with a real Better Auth and a real Chromium
 	$(PY) -m pytest -q e2e --ignore=e2e/generators
 
 CLUSTER_PORT ?= 8080

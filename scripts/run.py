@@ -1,7 +1,8 @@
-"""Start the server with the reminders beside it; for the demo, a real Better Auth server as well.
+"""Start the server with the reminders beside it; for the demo and the example, a real Better Auth as well.
 
 scripts/run.py HOST:PORT
 scripts/run.py HOST:PORT DEMO_PORT TOKEN_MODE    # jwks or secret
+scripts/run.py HOST:PORT EXAMPLE_PORT nextjs
 """
 
 import os
@@ -26,27 +27,37 @@ def backend(address: str, **changes: str) -> list[Start]:
     return [([sys.executable, "manage.py", *words], ROOT, environment) for words in commands]
 
 
-def demo(address: str, port: str, token_mode: str) -> list[Start]:
-    """The same, and the Better Auth server with its page."""
+def with_page(address: str, port: str, kind: str) -> list[Start]:
+    """The same, and in front of it a Better Auth server with its page, on a port of its own."""
     node = shutil.which("node")
     if node is None:
         sys.exit("Node.js is missing: install Node.js 20 or newer.")
     page = f"http://localhost:{port}"
     print(f"\nOpen {page} in a browser; two windows show each other's changes.\n", flush=True)
     # The jwt plugin's keys are trusted by URL; the shared secret both have already.
-    trusted = page if token_mode == "jwks" else ""  # noqa: S105
+    trusted = "" if kind == "secret" else page
     ours = backend(address, CORS_ORIGINS=page, BETTER_AUTH_URL=trusted)
     Environment(ROOT / ".env")  # into `os.environ`, as this backend reads it
-    better_auth = {
-        **os.environ,
-        "BETTER_AUTH_URL": page,
+    theirs = {**os.environ, "BETTER_AUTH_URL": page}
+    start = example if kind == "nextjs" else demo
+    return [start(node, f"http://{address}", port, kind, theirs), *ours]
+
+
+def demo(node: str, api: str, port: str, token_mode: str, environment: dict[str, str]) -> Start:
+    changes = {
         "PORT": port,
         "HOST": "127.0.0.1",
-        "API_URL": f"http://{address}",
+        "API_URL": api,
         "TOKEN_MODE": token_mode,
         "DATA_FILE": ".data.json",  # so that tasks still have their people after a restart
     }
-    return [([node, "server.mjs"], ROOT / "demo", better_auth), *ours]
+    return [node, "server.mjs"], ROOT / "demo", {**environment, **changes}
+
+
+def example(node: str, api: str, port: str, _kind: str, environment: dict[str, str]) -> Start:
+    command = [node, "node_modules/next/dist/bin/next", "start", "-H", "127.0.0.1", "-p", port]
+    changes = {"NODE_ENV": "production", "TODOLIST_URL": api, "NEXT_TELEMETRY_DISABLED": "1"}
+    return command, ROOT / "examples/nextjs", {**environment, **changes}
 
 
 def run_together(starts: list[Start]) -> int:
@@ -73,8 +84,8 @@ def run_together(starts: list[Start]) -> int:
 
 
 if __name__ == "__main__":
-    address, *of_demo = sys.argv[1:]
-    if of_demo:
-        sys.exit(run_together(demo(address, *of_demo)))
+    address, *of_page = sys.argv[1:]
+    if of_page:
+        sys.exit(run_together(with_page(address, *of_page)))
     print(f"Serving at http://{address} until Ctrl+C.\n", flush=True)
     sys.exit(run_together(backend(address)))
