@@ -15,11 +15,14 @@ PLACEHOLDERS = {
 
 # What Next.js does for an application: routes by path, and Better Auth at its own.
 HARNESS = """
+import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { toNodeHandler } from "better-auth/node";
 import { auth } from "./auth.js";
-const route = await import("./app/api/token/route.js").catch(() => undefined);
-const betterAuth = toNodeHandler(auth);
+const routeOf = async (path) => existsSync(`app${path}/route.js`) && import(`./app${path}/route.js`);
+const route = await routeOf("/api/token");
+const all = await routeOf("/api/auth/[...all]");
+const betterAuth = toNodeHandler(all ? (request) => all[request.method](request) : auth);
 createServer(async (request, response) => {
   if (request.url !== "/api/token") return betterAuth(request, response);
   const answer = await route.GET(new Request("http://x/api/token", { headers: request.headers }));
@@ -31,7 +34,7 @@ createServer(async (request, response) => {
 def recipe(title):
     """The code of one recipe: files by name, and the environment of the backend."""
     section = re.search(rf"^### {title}$(.*?)^##", README, re.MULTILINE | re.DOTALL)[1]
-    files = dict(re.findall(r"`([\w/.]+\.js)`:\n\n```js\n(.*?)```", section, re.DOTALL))
+    files = dict(re.findall(r"`([\w/.\[\]]+\.js)`:\n\n```js\n(.*?)```", section, re.DOTALL))
     environment = re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1]
     return files, dict(line.split("=", 1) for line in environment.splitlines())
 
@@ -39,7 +42,7 @@ def recipe(title):
 @pytest.mark.parametrize(
     ("title", "mode", "expected_files"),
     [
-        ("With the jwt plugin", "jwks", {"auth.js"}),
+        ("With the jwt plugin", "jwks", {"auth.js", "app/api/auth/[...all]/route.js"}),
         ("With a shared secret", "secret", {"auth.js", "app/api/token/route.js"}),
     ],
 )
