@@ -55,7 +55,7 @@ def demo(node: str, api: str, port: str, token_mode: str, environment: dict[str,
 
 
 def example(node: str, api: str, port: str, _kind: str, environment: dict[str, str]) -> Start:
-    command = [node, "node_modules/next/dist/bin/next", "start", "-H", "127.0.0.1", "-p", port]
+    command = [node, "node_modules/next/dist/bin/next", "start", "-H", "localhost", "-p", port]
     changes = {"NODE_ENV": "production", "TODOLIST_URL": api, "NEXT_TELEMETRY_DISABLED": "1"}
     return command, ROOT / "examples/nextjs", {**environment, **changes}
 

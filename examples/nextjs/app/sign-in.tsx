@@ -27,7 +27,10 @@ export function SignIn() {
         <button>{isNew ? "Create account" : "Sign in"}</button>
         <p role="alert">{problem}</p>
       </form>
-      <button className="quiet" onClick={() => setNew(!isNew)}>{isNew ? "I have an account" : "Create one"}</button>
+      <p>
+        {isNew ? "You have an account?" : "No account yet?"}
+        <button className="quiet" onClick={() => setNew(!isNew)}>{isNew ? "Use it" : "Create one"}</button>
+      </p>
     </>
   );
 }
