@@ -54,7 +54,7 @@ def owned_models() -> list[Any]:
     models = [model for model in apps.get_models() if issubclass(model, OwnedModel)]
     order: TopologicalSorter[Any] = TopologicalSorter(dict.fromkeys(models, ()))
     for model in models:
-        for field in model._meta.concrete_fields:
+        for field in (*model._meta.concrete_fields, *model._meta.many_to_many):
             if field.related_model in models and field.related_model is not model:
                 order.add(field.related_model, model)
     return list(order.static_order())
