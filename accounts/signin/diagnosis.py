@@ -70,7 +70,7 @@ def examine_key_server() -> Iterator[Finding]:
     try:
         found = keys.refresh().keys
     except FetchError as error:
-        cure = f"Check that the jwt plugin runs there. {_why_there()}"
+        cure = f"Check that the jwt plugin runs there, and has its table, jwks. {_why_there()}"
         yield Finding("keys", "error", f"No published keys from {keys.url}: {error}.", cure)
         return
     yield Finding("keys", "ok", f"Usable keys that {keys.url} publishes: {len(found)}.")

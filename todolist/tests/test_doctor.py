@@ -244,6 +244,11 @@ def test_a_key_server_that_misbehaves(key_server, mood, says):
     assert says in fault("keys")
 
 
+def test_what_better_auth_lacks_where_it_fails_at_its_keys(key_server):
+    key_server.mood = "failing"
+    assert "its table, jwks" in doctor()[1]["keys"]["cure"]
+
+
 def test_where_a_redirect_leads_is_told(key_server):
     key_server.mood = "redirecting"
     assert f"{key_server.origin}/elsewhere" in fault("keys")
