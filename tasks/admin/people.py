@@ -18,7 +18,16 @@ from accounts.signin.errors import InvalidToken
 from accounts.signin.tokens import check_user_id
 from accounts.signout import moment_of, sign_out
 from tasks.events.hub import sockets_open
-from tasks.models import Event, Notification, Person, Task
+from tasks.models import (
+    Event,
+    Label,
+    Notification,
+    Person,
+    Project,
+    PushSubscription,
+    Task,
+    TrashedTask,
+)
 from tasks.own.erasing import erase, record_erasure
 from tasks.own.export import answer
 from tasks.resources.admin import ReadOnlyAdmin
@@ -39,7 +48,8 @@ class PersonAdmin(ReadOnlyAdmin):
     list_display = ["user_id", "newest_event"]
     search_help_text = "The whole id of a person. Whoever has no events yet is found as well."
     readonly_fields = [
-        *("user_id", "open_tasks", "completed_tasks", "unread_notifications", "notifications"),
+        *("user_id", "open_tasks", "completed_tasks", "deleted_tasks", "projects", "labels"),
+        *("unread_notifications", "notifications", "push_subscriptions"),
         *("events", "newest_event", "open_sockets", "signed_out"),
     ]
     fields = [*readonly_fields]
@@ -161,6 +171,18 @@ class PersonAdmin(ReadOnlyAdmin):
     def completed_tasks(self, person: Person) -> str:
         return self._counted(Task, person, completed=True)
 
+    @admin.display(description="deleted tasks in the trash")
+    def deleted_tasks(self, person: Person) -> int:
+        return TrashedTask.objects.filter(user_id=person.pk).count()
+
+    @admin.display(description="projects")
+    def projects(self, person: Person) -> str:
+        return self._counted(Project, person)
+
+    @admin.display(description="labels")
+    def labels(self, person: Person) -> str:
+        return self._counted(Label, person)
+
     @admin.display(description="unread notifications")
     def unread_notifications(self, person: Person) -> str:
         return self._counted(Notification, person, read_at__isempty=True)
@@ -168,6 +190,10 @@ class PersonAdmin(ReadOnlyAdmin):
     @admin.display(description="all notifications")
     def notifications(self, person: Person) -> str:
         return self._counted(Notification, person)
+
+    @admin.display(description="push subscriptions")
+    def push_subscriptions(self, person: Person) -> int:
+        return PushSubscription.objects.filter(user_id=person.pk).count()
 
     @admin.display(description="events on record")
     def events(self, person: Person) -> str:

@@ -16,7 +16,7 @@ from django.test import Client
 from accounts.erasures import names_of
 from conftest import ALICE, BOB, client_with, sign
 from tasks.due import send_due
-from tasks.models import Event, Notification, Person, Task
+from tasks.models import Event, Label, Notification, Person, Project, PushSubscription, Task
 from tasks.rules.moments import now
 from tasks.tests.browser import form_in, saved
 
@@ -76,6 +76,12 @@ def test_it_counts_what_a_person_has(staff):
     add("done", completed=True)
     add("due", deadline=now() - timedelta(minutes=1))
     add("another's", BOB)
+    add("dropped").delete()
+    for name in ("one", "two"):
+        Project.objects.create(user_id=ALICE, name=name)
+    Label.objects.create(user_id=ALICE, name="one")
+    keys = {"endpoint_digest": "d", "p256dh": "p", "auth": "a"}
+    PushSubscription.objects.create(user_id=ALICE, endpoint="https://example.com", **keys)
     assert sum(send_due(now())) == 1
     seq = Event.objects.filter(user_id=ALICE).count()
 
@@ -83,8 +89,12 @@ def test_it_counts_what_a_person_has(staff):
         "Owner": ALICE,
         "Open tasks": "2",
         "Completed tasks": "1",
+        "Deleted tasks in the trash": "1",
+        "Projects": "2",
+        "Labels": "1",
         "Unread notifications": "1",
         "All notifications": "1",
+        "Push subscriptions": "1",
         "Events on record": str(seq),
         "Number of the newest event": str(seq),
         "Open sockets at this server process": "0",
@@ -98,6 +108,8 @@ def test_its_numbers_lead_to_what_they_count(staff):
     Notification.objects.create(
         user_id=ALICE, task=mine[0], type="deadline_reached", title="x", message="x", deadline=now()
     )
+    Project.objects.create(user_id=ALICE, name="mine")
+    Label.objects.create(user_id=BOB, name="theirs")
     page = staff.get(page_of(ALICE)).content.decode()
     links = [unescape(link) for link in re.findall(r'readonly"><a href="([^"]+)">', page)]
     found = {}
@@ -110,6 +122,8 @@ def test_its_numbers_lead_to_what_they_count(staff):
         "completed__exact=1": 1,
         "read_at__isempty=1": 1,
         "notification": 1,
+        "project": 1,
+        "label": 0,
         "event": Event.objects.filter(user_id=ALICE).count(),
     }
 
