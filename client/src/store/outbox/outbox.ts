@@ -2,8 +2,9 @@ import { pause } from "../../clock.js";
 import { TodolistError, type Code } from "../../errors.js";
 import type { Todolist } from "../../index.js";
 import { report } from "../../report.js";
+import { same } from "../../same.js";
 import { copied } from "../view/defaults.js";
-import { TYPED, versionOf, type Fields, type Operation, type Thing } from "../kinds.js";
+import { PREFERENCES, TYPED, versionOf, type Fields, type Operation, type Thing } from "../kinds.js";
 import { merge, textChanged } from "./merge.js";
 import type { Queue } from "./queue.js";
 import { Sender } from "./sender.js";
@@ -74,7 +75,7 @@ export class Outbox {
     const operation = { ...rest, sent: true };
     this.queue.put(operation); // from now on nothing is added to it
     if (operation.what === "create") return this.#create(operation, sent === true);
-    if (operation.what === "change") return this.#change(operation);
+    if (operation.what === "change") return this.#change(operation, sent === true);
     if (operation.what === "remove") return this.#remove(operation);
     return this.#once(operation);
   }
@@ -122,7 +123,7 @@ export class Outbox {
     return true;
   }
 
-  async #change(operation: Operation): Promise<void> {
+  async #change(operation: Operation, again: boolean): Promise<void> {
     const { kind, target } = operation;
     let theirs = this.queue.known(kind, target) ?? (await this.#sender.find(kind, target)) ?? (await this.#back(operation));
     while (theirs && this.queue.has(operation)) {
@@ -134,13 +135,30 @@ export class Outbox {
       try {
         return this.queue.confirm(operation, await this.#sender.change(kind, target, left, operation.version!));
       } catch (error) {
-        // Events may have told meanwhile that an earlier try arrived.
+        // Events may have told meanwhile that an earlier try arrived, or are about to.
+        const arrived = again && is(error, "changed_meanwhile") ? await this.#arrived(operation) : null;
+        if (arrived) return this.queue.confirm(operation, arrived);
+        again = false;
         if (!this.queue.has(operation)) return;
         if (!is(error, "changed_meanwhile") && !is(error, "not_found")) throw error;
         theirs = (await this.#sender.find(kind, target)) ?? (await this.#back(operation));
       }
     }
     if (this.queue.has(operation)) this.#gone(operation);
+  }
+
+  /** What an earlier try made of it, as events tell that have not come yet. */
+  async #arrived({ kind, target, version, body }: Operation): Promise<Thing | null> {
+    const { position } = this.queue;
+    if (!position) return null;
+    try {
+      const events = await this.todolist.events(position, { tries: 1 });
+      const made = events.map(({ type, data }) => ({ type, thing: data as unknown as Thing }));
+      return made.find(({ type, thing }) => type === `${kind}.updated` && (thing.id ?? PREFERENCES) === target && thing["version"] === version! + 1 && same(body, thing))?.thing ?? null;
+    } catch (error) {
+      if (is(error, "events_gone")) return null;
+      throw error;
+    }
   }
 
   /** What was deleted there is brought back where text was typed for it here. */

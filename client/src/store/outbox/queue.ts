@@ -1,6 +1,7 @@
 import { newId } from "../../ids.js";
 import { same } from "../../same.js";
 import { versionOf, type Conflict, type Fields, type Kind, type Operation, type Thing } from "../kinds.js";
+import type { Position } from "../../types.js";
 import type { Records } from "../records.js";
 import type { ServerState } from "../server_state.js";
 
@@ -13,6 +14,11 @@ export class Queue {
 
   get all(): Operation[] {
     return [...this.records.table("operation").values()].sort((a, b) => a.n - b.n || (a.id < b.id ? -1 : 1));
+  }
+
+  /** As of which event the server is known. */
+  get position(): Position | null {
+    return this.server.position;
   }
 
   /** The next one to be played. */
