@@ -1,57 +1,16 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { createTodolist, earliest, type Live, type LiveEvent, type LiveOptions, type Todolist } from "todolist-client";
+import { createTodolist, type Todolist } from "todolist-client";
 
+import { Follower } from "./support/follower.js";
 import { Line } from "./support/proxy.js";
 import { Server, newPerson, sign } from "./support/server.js";
 import { sleep, until } from "./support/wait.js";
 
 let server: Server;
-before(async () => void (server = await Server.start({ SOCKETS_PER_USER: "3" })));
+before(async () => void (server = await Server.start()));
 after(() => server.stop());
-
-/** Follows the tasks of somebody, as an application does that has no store. */
-class Follower {
-  readonly tasks = new Map<string, string>();
-  readonly events: LiveEvent[] = [];
-  readonly states: string[] = [];
-  loads = 0;
-  readonly live: Live;
-
-  constructor(
-    private readonly todolist: Todolist,
-    options: Partial<LiveOptions> = {},
-  ) {
-    this.live = todolist.live({ load: () => this.#load(), event: (event) => this.#event(event), state: (state, reason) => this.states.push(reason ? `${state}: ${reason}` : state), ...options });
-  }
-
-  get texts(): string[] {
-    return [...this.tasks.values()].sort();
-  }
-
-  state(wanted: string, seconds = 10): Promise<unknown> {
-    return until(() => this.states.at(-1) === wanted, `${wanted}, instead of ${this.states.join(", ")}`, seconds);
-  }
-
-  has(...texts: string[]): Promise<unknown> {
-    return until(() => this.texts.join() === texts.sort().join(), `${texts.join()}, instead of ${this.texts.join()}`);
-  }
-
-  async #load() {
-    this.loads += 1;
-    const list = this.todolist.tasks.list({ limit: 2 });
-    this.tasks.clear();
-    for await (const { id, text } of list) this.tasks.set(id, text);
-    return earliest(list);
-  }
-
-  #event(event: LiveEvent): void {
-    this.events.push(event);
-    if (event.type === "task.deleted") this.tasks.delete(event.data.id);
-    else if (event.type === "task.created" || event.type === "task.updated") this.tasks.set(event.data.id, event.data.text);
-  }
-}
 
 function client(person: string, { url = server.url } = {}): Todolist {
   return createTodolist({ url, token: () => sign(person) });
@@ -103,33 +62,6 @@ test("a position of which the server has no record is fetched anew", async () =>
   await follower.has("there");
   await follower.state("live");
   assert.equal(follower.loads, 1);
-  follower.live.close();
-});
-
-test("a server that is killed and started again is noticed, and nothing is missed", async () => {
-  const person = newPerson();
-  const follower = new Follower(client(person));
-  await follower.state("live");
-  await server.signal("SIGKILL");
-  await follower.state("waiting: unreachable");
-  await server.start();
-  await client(person).tasks.create({ text: "after" });
-  await follower.has("after");
-  assert.equal(follower.loads, 1);
-  follower.live.close();
-});
-
-test("a server that is frozen is noticed within ten seconds", async () => {
-  const person = newPerson();
-  const follower = new Follower(client(person));
-  await follower.state("live");
-  await sleep(4_500); // past the first question, which is answered
-  assert.equal(follower.states.at(-1), "live");
-  await server.signal("SIGSTOP");
-  await follower.state("waiting: silent", 10);
-  await server.signal("SIGCONT");
-  await client(person).tasks.create({ text: "awake" });
-  await follower.has("awake");
   follower.live.close();
 });
 
@@ -185,27 +117,6 @@ test("whom staff sign out is asked for a new token, and goes on with one", async
   await until(() => follower.states.includes("waiting: expired"), "signed out", 15);
   await follower.state("live");
   follower.live.close();
-});
-
-test("too many sockets, and a server that has too much to do, are waited for", async () => {
-  const person = newPerson();
-  const followers = Array.from({ length: 3 }, () => new Follower(client(person)));
-  for (const follower of followers) await follower.state("live");
-  const one = new Follower(client(person));
-  await one.state("waiting: too_many");
-  followers[0]!.live.close();
-  await sleep(100);
-  one.live.reconnect();
-  await one.state("live");
-  for (const { live } of [...followers, one]) live.close();
-
-  const busy = await Server.start({ BETTER_AUTH_URL: "http://127.0.0.1:9" });
-  const header = Buffer.from(JSON.stringify({ alg: "EdDSA", kid: "x" })).toString("base64url");
-  const token = `${header}.${sign(person).split(".")[1]}.${"A".repeat(86)}`;
-  const waiting = new Follower(createTodolist({ url: busy.url, token: () => token }), { since: { seq: 0, epoch: "" } });
-  await waiting.state("waiting: try_again");
-  waiting.live.close();
-  await busy.stop();
 });
 
 test("whoever is erased is told so, and begins anew", async () => {

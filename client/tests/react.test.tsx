@@ -21,7 +21,7 @@ before(async () => void (server = await Server.start()));
 after(() => server.stop());
 
 const main = window.document.querySelector("main")!;
-const rendered = { list: 0, status: 0 };
+const rendered = { list: 0, status: 0, lists: new Set<unknown>() };
 let undo: () => void;
 
 function Row({ id }: { id: string }): ReactElement {
@@ -40,7 +40,8 @@ function List({ filter }: { filter?: TaskFilter }): ReactElement {
   rendered.list += 1;
   const create = useCreateTask();
   const move = useMoveTask();
-  const tasks = useTasks(filter);
+  const tasks = useTasks(typeof filter === "object" ? { ...filter } : filter); // written anew with each rendering
+  rendered.lists.add(tasks);
   return (
     <ul>
       {tasks.map(({ id }) => <Row key={id} id={id} />)}
@@ -66,17 +67,22 @@ async function click(selector: string): Promise<void> {
   await rendering();
 }
 
+let renderAgain: () => Promise<void>;
+
 async function render(device: Device, filter?: TaskFilter): Promise<() => Promise<void>> {
   const root = createRoot(main);
-  root.render(
-    <StrictMode>
-      <TodolistProvider store={device.store}>
-        <List {...(filter && { filter })} />
-        <State />
-      </TodolistProvider>
-    </StrictMode>,
-  );
-  await rendering();
+  renderAgain = async () => {
+    root.render(
+      <StrictMode>
+        <TodolistProvider store={device.store}>
+          <List {...(filter && { filter })} />
+          <State />
+        </TodolistProvider>
+      </StrictMode>,
+    );
+    await rendering();
+  };
+  await renderAgain();
   return async () => {
     root.unmount();
     await rendering();
@@ -117,6 +123,9 @@ test("a filter chooses, and what it does not choose renders nothing anew", async
   await beyond.projects.create({ name: "a project" });
   await until(() => main.querySelector("output")!.textContent?.includes("1100"), "a project");
   assert.equal(rendered.list, before);
+  const lists = rendered.lists.size;
+  await renderAgain();
+  assert.deepEqual([rendered.list > before, rendered.lists.size], [true, lists]);
   await unmount();
   const byFunction = await render(device, ({ completed }) => completed);
   assert.deepEqual(texts(), ["Done"]);
