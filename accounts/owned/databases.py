@@ -8,6 +8,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 Answer = TypeVar("Answer")
 DEADLOCK = "40P01"  # PostgreSQL, appendix A
+TRIES = 3  # of writes; each deadlock takes a second to be noticed
 
 
 @cache
@@ -48,13 +49,14 @@ def again_after_deadlock(write: Callable[[], Answer]) -> Answer:
 
     It ends one of two that wait for each other, and undoes all of its writes.
     """
-    try:
-        return write()
-    except OperationalError as error:
-        deadlock = getattr(error.__cause__, "sqlstate", None) == DEADLOCK
-        if connection.in_atomic_block or not deadlock:
-            raise
-        return write()
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return write()
+        except OperationalError as error:
+            deadlock = getattr(error.__cause__, "sqlstate", None) == DEADLOCK
+            if connection.in_atomic_block or not deadlock or not tries_left:
+                raise
+    raise AssertionError("not reached")
 
 
 def fetch_again(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -159,10 +159,21 @@ class BulkViewSet(PositionedViewSet[Recorded]):
         return Response({"results": results})
 
     def _lock(self, operations: list[Operation]) -> None:
-        """Lock what the operations name, in the order in which everybody locks rows."""
-        named = (each["id"] for each in operations if "id" in each)
-        keys = [key for key in named if UUID_TEXT.fullmatch(key)]
+        """Lock what the operations name, in the order in which everybody locks rows.
+
+        So what bodies refer to in the same table: what is in others is locked after it.
+        """
         rows: Any = self.get_queryset()
+        columns = rows.model._meta.concrete_fields
+        of_body = [field.attname for field in columns if field.related_model is rows.model]
+        named = [
+            given.get(name)
+            for each in operations
+            for given, names in ((each, ("id", *PLACES)), (each.get("body"), of_body))
+            if isinstance(given, dict)
+            for name in names
+        ]
+        keys = {key for key in named if isinstance(key, str) and UUID_TEXT.fullmatch(key)}
         rows.filter(pk__in=keys).locked()
 
     def _run(

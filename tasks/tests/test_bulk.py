@@ -1,15 +1,17 @@
 """`POST /tasks/bulk`: all of it or nothing, in order, each change an event (docs/api.md section 4)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from conftest import ALICE, BOB
-from tasks.models import Event, Task
+from tasks.models import Event, Project, Task
 from tasks.resources import fast
 from tasks.tests.calls import listed, made
+from tasks.tests.holding import until_somebody_waits
 from tasks.tests.test_wire import statements
 
 pytestmark = pytest.mark.django_db
@@ -207,3 +209,27 @@ def test_however_many_take_as_many_statements(alice_api, way):
         for some in ([operations[0], operations[-1]], operations[:-1])
     )
     assert few == many <= 8 if way == WAYS[0] else few < many
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_it_refers_to_is_locked_in_the_order_of_everybody(alice_api):
+    """Tasks before projects, wherever they are named: so two never wait for each other."""
+    if connection.vendor != "postgresql":
+        pytest.skip("one writes at a time")
+    parent = made(alice_api)
+    project = alice_api.post("/projects", {"name": "Garden"}).json()
+    operations = [create(text="x", project_id=project["id"], parent_id=parent["id"])]
+
+    def run() -> Any:
+        try:
+            return bulk(alice_api, *operations)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Task.objects.select_for_update().get(pk=parent["id"])
+            waiting = pool.submit(run)
+            until_somebody_waits()
+            Project.objects.select_for_update(nowait=True).get(pk=project["id"])
+        assert [each["status"] for each in waiting.result(30)] == [201]
