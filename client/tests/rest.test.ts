@@ -126,6 +126,18 @@ test("the life of a token is its length, whatever this machine's clock says", as
   }
 });
 
+test("a token ages although this machine's clock is put back", async (t) => {
+  const person = newPerson();
+  const tokens = [sign(person, { seconds: 6 }), sign(person)];
+  const { tasks } = createTodolist({ url: server.url, token: () => tokens.shift() ?? null });
+  await tasks.list().all();
+  const now = Date.now;
+  t.mock.method(Date, "now", () => now() - 86_400_000);
+  await new Promise((resolve) => setTimeout(resolve, 4_050)); // two thirds of its life: the server would take it still
+  await tasks.list().all();
+  assert.deepEqual(tokens, []);
+});
+
 test("a token that is refused is renewed once", async () => {
   const person = newPerson();
   const tokens = [sign(person, { ago: 7200 }), sign(person)];

@@ -67,9 +67,11 @@ export class Server {
   }
 
   async start(): Promise<void> {
-    this.#process = this.#run("serve", `127.0.0.1:${this.port}`, "--drain", "0");
+    const started = (this.#process = this.#run("serve", `127.0.0.1:${this.port}`, "--drain", "0"));
+    // Also where a test has failed, and nobody stops it.
+    process.once("exit", () => started.kill("SIGKILL"));
     for (const end = Date.now() + 30_000; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 50))) {
-      if (this.#process.exitCode !== null) break;
+      if (started.exitCode !== null) break;
       const answer = await fetch(`${this.url}/health/live`).catch(() => null);
       if (answer?.ok) return;
     }
