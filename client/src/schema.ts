@@ -203,7 +203,7 @@ export interface components {
         FieldErrors: {
             [key: string]: string[];
         };
-        /** @description What `/schema` says of such a document; `validated` reads it, as it names where something is wrong. */
+        /** @description A document as `GET /export` makes one, or a part of it. */
         Import: {
             /** @enum {string} */
             format?: "todolist";
@@ -220,7 +220,7 @@ export interface components {
             projects: number;
             tasks: number;
         };
-        /** @description What is the server's in any other body. */
+        /** @description As `GET /export` has it, with what is the server's in any other body. */
         ImportedLabel: {
             color?: string;
             created_at?: string;
@@ -228,7 +228,7 @@ export interface components {
             name: string;
             position?: string;
         };
-        /** @description What is the server's in any other body. */
+        /** @description As `GET /export` has it, with what is the server's in any other body. */
         ImportedProject: {
             archived?: boolean;
             color?: string;
@@ -237,7 +237,7 @@ export interface components {
             name: string;
             position?: string;
         };
-        /** @description What is the server's in any other body. */
+        /** @description As `GET /export` has it, with what is the server's in any other body. */
         ImportedTask: {
             completed?: boolean;
             completed_at?: string | null;
@@ -339,7 +339,7 @@ export interface components {
             status: "ok";
         };
         LiveEvent: components["schemas"]["ProjectCreated"] | components["schemas"]["ProjectUpdated"] | components["schemas"]["ProjectDeleted"] | components["schemas"]["LabelCreated"] | components["schemas"]["LabelUpdated"] | components["schemas"]["LabelDeleted"] | components["schemas"]["PreferencesUpdated"] | components["schemas"]["TaskCreated"] | components["schemas"]["TaskUpdated"] | components["schemas"]["TaskDeleted"] | components["schemas"]["NotificationCreated"] | components["schemas"]["NotificationRead"] | components["schemas"]["NotificationWithdrawn"];
-        /** @description Where to: right after or before a sibling, or to an end. Takes the row that is moved. */
+        /** @description Where to: right after or before a sibling, or to an end. */
         Move: {
             /** Format: uuid */
             after?: string;

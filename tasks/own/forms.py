@@ -56,7 +56,7 @@ class PlaceField(TextField):
 
 
 class Kept(serializers.Serializer[Any]):
-    """What is the server's in any other body."""
+    """As `GET /export` has it, with what is the server's in any other body."""
 
     id: Any = KeyField(allow_null=True, default=None)
     created_at = TimestampField(required=False)
@@ -87,8 +87,9 @@ class ImportedTask(Kept, TaskSerializer):
 
 
 class ImportSerializer(serializers.Serializer[Any]):
-    """What `/schema` says of such a document; `validated` reads it, as it names where something is wrong."""
+    """A document as `GET /export` makes one, or a part of it."""
 
+    # For `/schema`. It is read by `validated`, which names where something is wrong.
     format = serializers.ChoiceField([FORMAT], required=False)
     version = serializers.IntegerField(min_value=VERSION, max_value=VERSION, required=False)
     projects = ImportedProject(many=True, required=False)

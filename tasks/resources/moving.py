@@ -24,7 +24,7 @@ class SiblingField(OwnedKeyField):
 
 
 class MoveSerializer(serializers.Serializer[PositionedModel]):
-    """Where to: right after or before a sibling, or to an end. Takes the row that is moved."""
+    """Where to: right after or before a sibling, or to an end."""
 
     after = SiblingField(required=False)
     before = SiblingField(required=False)
