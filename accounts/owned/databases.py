@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 Answer = TypeVar("Answer")
 DEADLOCK = "40P01"  # PostgreSQL, appendix A
-TRIES = 3  # of writes; each deadlock takes a second to be noticed
 
 
 @cache
@@ -44,19 +43,25 @@ def again(read: Callable[..., Answer], *args: Any) -> Answer:
         return read(*args)
 
 
-def again_after_deadlock(write: Callable[[], Answer]) -> Answer:
-    """What a function answers whose writes are one transaction, begun anew where PostgreSQL ended it.
-
-    It ends one of two that wait for each other, and undoes all of its writes.
-    """
-    for tries_left in reversed(range(TRIES)):
+def tried(write: Callable[[], Answer], tries: int, passes: Callable[[Exception], bool]) -> Answer:
+    """What a function answers that writes in a transaction, begun anew after an error that may pass."""
+    for _ in range(tries - 1):
         try:
             return write()
-        except OperationalError as error:
-            deadlock = getattr(error.__cause__, "sqlstate", None) == DEADLOCK
-            if connection.in_atomic_block or not deadlock or not tries_left:
+        except DatabaseError as error:
+            if not passes(error):
                 raise
-    raise AssertionError("not reached")
+    return write()
+
+
+def sqlstate(error: Exception) -> str | None:
+    """PostgreSQL's code for what Django raised an error of its own for."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def ended_as_deadlock(error: Exception) -> bool:
+    """Whether PostgreSQL ended the whole transaction, as one of two that waited for each other."""
+    return sqlstate(error) == DEADLOCK and not connection.in_atomic_block
 
 
 def fetch_again(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

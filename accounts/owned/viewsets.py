@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from accounts.owned.acting import acting_as
-from accounts.owned.databases import again_after_deadlock
+from accounts.owned.databases import ended_as_deadlock, tried
 from accounts.owned.models import OwnedModel, OwnedQuerySet
 from accounts.owned.permissions import IsOwner
 from accounts.owned.row_security import exists
@@ -24,6 +24,8 @@ from accounts.owned.views import LeanView
 from accounts.users import owner_id
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+TRIES = 3  # of a request; each deadlock takes a second to be noticed
 
 Owned = TypeVar("Owned", bound=OwnedModel)
 Handler = Callable[..., Any]
@@ -67,13 +69,13 @@ class OwnedViewMixin(LeanView, GenericAPIView[Owned]):
             return handler
 
         def act(request: Request, *args: Any, **kwargs: Any) -> Any:
-            with acting_as(request.user, atomic=request.method not in SAFE_METHODS):
-                return handler(request, *args, **kwargs)
+            def once() -> Any:
+                with acting_as(request.user, atomic=request.method not in SAFE_METHODS):
+                    return handler(request, *args, **kwargs)
 
-        def act_again(request: Request, *args: Any, **kwargs: Any) -> Any:
-            return again_after_deadlock(lambda: act(request, *args, **kwargs))
+            return tried(once, TRIES, ended_as_deadlock)
 
-        return act_again
+        return act
 
     def get_queryset(self) -> models.QuerySet[Owned]:
         everyones = cast("OwnedQuerySet[Owned]", super().get_queryset())

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from accounts.owned.acting import acting_as_everyone
+from accounts.owned.databases import tried
 from accounts.users import CurrentUser
 from tasks.events.models import Stream
 from tasks.models import (
@@ -37,14 +38,12 @@ def adopt(guest: CurrentUser, user: CurrentUser) -> dict[str, int]:
 
     In one transaction. Each thing keeps its id, and is an event `….created` of its new owner's.
     """
-    for tries_left in reversed(range(TRIES)):
-        try:
-            with acting_as_everyone(), transaction.atomic():
-                return _adopt(guest, user)
-        except IntegrityError:
-            if not tries_left:
-                raise
-    raise AssertionError("not reached")
+
+    def once() -> dict[str, int]:
+        with acting_as_everyone(), transaction.atomic():
+            return _adopt(guest, user)
+
+    return tried(once, TRIES, lambda error: isinstance(error, IntegrityError))
 
 
 def _adopt(guest: CurrentUser, user: CurrentUser) -> dict[str, int]:

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, transaction
 from rest_framework.serializers import as_serializer_error
 
+from accounts.owned.databases import tried
 from accounts.owned.viewsets import UUID_TEXT
 from accounts.users import CurrentUser
 from tasks.models import Label, Preferences, Project, Task
@@ -39,14 +40,12 @@ def import_document(user: CurrentUser, document: Any) -> dict[str, Any]:
     stand for them. Raises `ValidationError`, by where in the document.
     """
     given = validated(document)
-    for tries_left in reversed(range(TRIES)):
-        try:
-            with transaction.atomic():
-                return _Import(user, given).run()
-        except IntegrityError:
-            if not tries_left:
-                raise
-    raise AssertionError("not reached")
+
+    def once() -> dict[str, Any]:
+        with transaction.atomic():
+            return _Import(user, given).run()
+
+    return tried(once, TRIES, lambda error: isinstance(error, IntegrityError))
 
 
 class _Import:

@@ -16,11 +16,7 @@ from drf_spectacular.extensions import (
     OpenApiViewExtension,
 )
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.plumbing import (
-    build_parameter_type,
-    force_instance,
-    get_doc,
-)
+from drf_spectacular.plumbing import build_parameter_type, force_instance, get_doc
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.schemas import DefaultSchema

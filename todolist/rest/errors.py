@@ -29,6 +29,7 @@ from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from accounts.outages import DATABASE_ERRORS, QUIET, Outage, database
+from accounts.owned.databases import sqlstate
 from accounts.owned.permissions import IsOwner
 from accounts.owned.views import open_to_everybody
 from accounts.signin.authentication import TryAgainLater
@@ -79,7 +80,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 
     An exception may have `members`: what its answer holds besides `detail` and `code`.
     """
-    if isinstance(exc, DATABASE_ERRORS) or _sqlstate(exc) == READ_ONLY:
+    if isinstance(exc, DATABASE_ERRORS) or sqlstate(exc) == READ_ONLY:
         exc = of_database(exc)
     if isinstance(exc, NotAuthenticated | AuthenticationFailed | TryAgainLater):
         log_refused_request(context["request"]._request, exc)
@@ -99,10 +100,6 @@ def of_database(error: Exception) -> APIException:
         return ServerBusy("This takes too long at the moment. Try again, or ask for less.")
     database.failed(error)
     return DatabaseUnavailable()
-
-
-def _sqlstate(error: Exception) -> str | None:
-    return getattr(error.__cause__, "sqlstate", None)
 
 
 def _body(data: Any, members: Mapping[str, Any]) -> Any:

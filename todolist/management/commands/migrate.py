@@ -6,6 +6,8 @@ from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
+from accounts.owned.databases import sqlstate
+
 LOCK_TIMEOUT = 5  # seconds; whoever wants the table meanwhile waits behind the migration
 LOCK_NOT_AVAILABLE = "55P03"  # SQLSTATE
 
@@ -31,7 +33,7 @@ class Command(migrate.Command):
         try:
             super().handle(*args, **options)
         except OperationalError as error:
-            if getattr(error.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            if sqlstate(error) != LOCK_NOT_AVAILABLE:
                 raise
             raise CommandError(self._explained(connection)) from error
         finally:
