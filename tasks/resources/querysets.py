@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 from django.core.exceptions import ValidationError
 from django.db import connections, models, transaction
 from django.db.models.signals import post_save, pre_save
+from psycopg.types.json import Jsonb
 
 from accounts.owned.databases import on_postgresql
 from accounts.owned.models import OwnedModel, OwnedQuerySet
@@ -30,10 +31,18 @@ def source_of(fields: Sequence[Any], database: Any) -> str:
     return f"SELECT {columns} FROM jsonb_array_elements(%s::jsonb) AS row OFFSET 0"  # noqa: S608
 
 
-def values_of(fields: Sequence[Any], rows: Iterable[Any]) -> str:
-    """These columns of rows, as an array of arrays."""
-    names = [field.attname for field in fields]
-    return json.dumps([[getattr(row, name) for name in names] for row in rows], default=str)
+def values_of(fields: Sequence[Any], rows: Iterable[Any], database: Any) -> str:
+    """These columns of rows as an array of arrays, each value as its field prepares what is stored."""
+    values = [
+        [field.get_db_prep_save(getattr(row, field.attname), database) for field in fields]
+        for row in rows
+    ]
+    return json.dumps(values, default=_as_json)
+
+
+def _as_json(value: Any) -> Any:
+    """What Django has wrapped for the driver is JSON already; anything else is cast from its text."""
+    return value.obj if isinstance(value, Jsonb) else str(value)
 
 
 def update_of(
@@ -49,7 +58,7 @@ def update_of(
         f'UPDATE "{table}" SET {assignments} FROM ({source_of(columns, database)}) AS given'  # noqa: S608  names of the model
         f' WHERE "{table}"."{key.column}" = given.c0'
     )
-    return sql, values_of(columns, rows)
+    return sql, values_of(columns, rows, database)
 
 
 def links_of(

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Concat, Upper
 from django.db.models.signals import ModelSignal, post_delete, post_save, pre_delete, pre_save
@@ -18,6 +19,7 @@ from django.db.models.signals import ModelSignal, post_delete, post_save, pre_de
 from conftest import ALICE, BOB
 from tasks.events.record import replay
 from tasks.models import Event, Notification, Stream, Task
+from tasks.resources.querysets import source_of, values_of
 from tasks.resources.wire import shown
 from tasks.rules.search import searchable
 from tasks.tests.chores.models import Chore
@@ -286,6 +288,36 @@ def test_bulk_create_and_bulk_update():
     texts = [json.loads(one)["data"]["text"] for one in replay(ALICE, 0, 9).events]
     assert (texts[:2], sorted(texts[2:])) == (["a", "b"], ["a!", "b!"])
     assert Task.objects.bulk_create([]) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda task: task.save(),
+        lambda task: Task.objects.bulk_update([task], ["text"]),
+        lambda task: Task.objects.filter(pk=task.pk).update(text=task.text),
+        lambda task: Task.objects.write_unrecorded([task], ["text"]),
+        lambda task: Task.objects.bulk_create([Task(user_id=BOB, text=task.text)]),
+    ],
+)
+def test_a_field_prepares_what_is_stored_whoever_writes(task, monkeypatch, write):
+    monkeypatch.setattr(Task._meta.get_field("text"), "get_prep_value", str.upper)
+    task.text = "changed"
+
+    write(task)
+    assert Task.objects.get(text__iexact="changed").text == "CHANGED"
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="others write by Django's own way")
+def test_a_column_of_json_is_written_as_it_is():
+    field = models.JSONField()
+    field.set_attributes_from_name("data")
+    row = SimpleNamespace(data={"a": [1, None, "ü"]})
+
+    with connection.cursor() as cursor:
+        cursor.execute(source_of([field], connection), [values_of([field], [row], connection)])
+        ((stored,),) = cursor.fetchall()
+    assert json.loads(stored) == row.data
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def _write(model: Any, written: Sequence[Written]) -> list[str]:
     values: list[str] = []
     if new:
         parts.append(f"{insertion_of(model)} RETURNING {told(model, 'created')}")
-        values.append(values_of(columns(model), new))
+        values.append(values_of(columns(model), new, connection))
     if changed:
         differing = [
             field

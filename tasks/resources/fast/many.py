@@ -33,7 +33,7 @@ def insert_many(model: type[RecordedModel], rows: Sequence[Any]) -> None:
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("An event is recorded with its change")
     _prepare(rows)
-    tell(fetch(sql, [values_of(columns(model), rows)]))
+    tell(fetch(sql, [values_of(columns(model), rows, connection)]))
 
 
 def insert_with_relations(
@@ -54,12 +54,14 @@ def insert_with_relations(
     _prepare(rows)
     insertion, recording = _insertion_alone(model)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(insertion, [values_of(columns(model), rows)])
+        cursor.execute(insertion, [values_of(columns(model), rows, connection)])
         for name, keys in relations.items():
             links = links_of(model, name, rows, keys)
             if links:
                 between = type(links[0])
-                cursor.execute(insertion_of(between), [values_of(columns(between), links)])
+                cursor.execute(
+                    insertion_of(between), [values_of(columns(between), links, connection)]
+                )
         tell(fetch(recording, [",".join(str(row.pk) for row in rows)]))
 
 
