@@ -49,6 +49,14 @@ def _shared(form: Any) -> Any:
     return shared if shared.fields else None  # made here, as threads share them
 
 
+CONVERSIONS = (
+    "pre_save",
+    "get_prep_value",
+    "get_db_prep_value",
+    "get_db_prep_save",
+    "from_db_value",
+)
+
 _TEXT = ("", "to_json({}::text)", "")
 _PLAIN = ('"', "{}::text", '"')
 _NUMBER = ("", "{}::text", "")
@@ -74,11 +82,13 @@ _WRITINGS: tuple[tuple[Any, Any, tuple[str, str, str]], ...] = (
 def row_as_json(form: type[serializers.BaseSerializer[Any]]) -> RawSQL | None:
     """A row as the text of a JSON object, in PostgreSQL: the fields of a serializer, in its order.
 
-    `None` where only Python can write what the serializer shows.
+    `None` where only Python can write what the serializer shows, or can say what a column holds.
     """
     model = getattr(getattr(form, "Meta", None), "model", None)
     own: Any = form
     if model is None or own.to_representation is not serializers.Serializer.to_representation:
+        return None
+    if any(map(_converts, model._meta.concrete_fields)):
         return None
     parts: list[str] = []
     text = "{"  # constants before the next value
@@ -92,6 +102,13 @@ def row_as_json(form: type[serializers.BaseSerializer[Any]]) -> RawSQL | None:
     # One call: each `||` would copy all that came before it.
     end = _quoted(text.removesuffix(",") + "}")
     return RawSQL(f"concat({', '.join(parts)}, {end})", (), models.TextField())  # noqa: S611
+
+
+def _converts(column: Any) -> bool:
+    """Whether a column's class converts what is stored, or read, in another way than Django's own."""
+    kind = type(column)
+    own = next(each for each in kind.__mro__ if each.__module__.startswith("django."))
+    return any(getattr(kind, name, None) is not getattr(own, name, None) for name in CONVERSIONS)
 
 
 def _quoted(text: str) -> str:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, models
 from django.db.models.signals import ModelSignal, post_delete, post_save, pre_delete, pre_save
 from django.test import RequestFactory
 from django.urls import path
@@ -523,6 +523,34 @@ def test_a_validator_that_takes_a_value_from_a_field_that_is_only_read(
     Task.objects.create(user_id=ALICE, text="made", order=7)
     answers = [alice_api.post("/tasks", {"text": "another", "order": place}) for place in (7, 8)]
     assert [answer.status_code for answer in answers] == [400, 201]
+
+
+class Shouted(models.CharField):  # type: ignore[type-arg]
+    def get_prep_value(self, value: Any) -> Any:
+        return value.upper()
+
+
+class Whispered(models.CharField):  # type: ignore[type-arg]
+    def from_db_value(self, value: Any, *_: Any) -> Any:
+        return value.lower()
+
+
+@pytest.mark.parametrize(("kind", "shown"), [(Shouted, "LIKE THIS"), (Whispered, "like this")])
+@pytest.mark.parametrize("method", ["post", "patch", "put"])
+def test_a_columns_own_conversions(alice_api, settings, monkeypatch, open_, kind, shown, method):
+    view_class = type("Fresh", (TaskViewSet,), {})  # of which nothing is known yet
+    router = OptionalSlashRouter()
+    router.register("tasks", view_class, basename="task")
+    settings.ROOT_URLCONF = type("Urls", (), {"urlpatterns": router.urls})
+    monkeypatch.setattr(Task._meta.get_field("description"), "__class__", kind)
+    url = "/tasks" if method == "post" else f"/tasks/{open_.pk}"
+
+    answer = getattr(alice_api, method)(url, {"text": "x", "description": "Like This"})
+
+    found = alice_api.get(f"/tasks/{answer.json()['id']}").json()
+    assert found["description"] == shown
+    assert found in alice_api.get("/tasks").json()
+    assert not any(takes_fast_way(view_class, name) for name in FAST)
 
 
 @pytest.mark.parametrize("form", [Valid, ValidTogether])
