@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from accounts.owned.databases import on_postgresql
 from accounts.owned.models import OwnedModel, OwnedQuerySet
 from tasks.events.record import record_of_many, recorded_together
+from tasks.resources.columns import adapted
 from tasks.resources.limits import require_limits
 
 Recorded = TypeVar("Recorded", bound=OwnedModel, covariant=True)
@@ -34,15 +35,14 @@ def source_of(fields: Sequence[Any], database: Any) -> str:
 def values_of(fields: Sequence[Any], rows: Iterable[Any], database: Any) -> str:
     """These columns of rows as an array of arrays, each value as its field prepares what is stored."""
     values = [
-        [field.get_db_prep_save(getattr(row, field.attname), database) for field in fields]
-        for row in rows
+        [adapted(field, getattr(row, field.attname), database) for field in fields] for row in rows
     ]
     return json.dumps(values, default=_as_json)
 
 
 def _as_json(value: Any) -> Any:
-    """What Django has wrapped for the driver is JSON already; anything else is cast from its text."""
-    return value.obj if isinstance(value, Jsonb) else str(value)
+    """The text that a column's type is cast from: JSON of what Django has wrapped for the driver."""
+    return json.dumps(value.obj) if isinstance(value, Jsonb) else str(value)
 
 
 def update_of(

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models.expressions import RawSQL
 from rest_framework import serializers
 
+from tasks.resources.columns import converts
 from tasks.resources.fields import OwnedKeyField, OwnedKeysField, TimestampField
 
 Form = TypeVar("Form", bound=type[serializers.BaseSerializer[Any]])
@@ -49,14 +50,6 @@ def _shared(form: Any) -> Any:
     return shared if shared.fields else None  # made here, as threads share them
 
 
-CONVERSIONS = (
-    "pre_save",
-    "get_prep_value",
-    "get_db_prep_value",
-    "get_db_prep_save",
-    "from_db_value",
-)
-
 _TEXT = ("", "to_json({}::text)", "")
 _PLAIN = ('"', "{}::text", '"')
 _NUMBER = ("", "{}::text", "")
@@ -88,7 +81,8 @@ def row_as_json(form: type[serializers.BaseSerializer[Any]]) -> RawSQL | None:
     own: Any = form
     if model is None or own.to_representation is not serializers.Serializer.to_representation:
         return None
-    if any(map(_converts, model._meta.concrete_fields)):
+    kinds: list[Any] = [type(column) for column in model._meta.concrete_fields]
+    if any(map(converts, kinds)):
         return None
     parts: list[str] = []
     text = "{"  # constants before the next value
@@ -102,13 +96,6 @@ def row_as_json(form: type[serializers.BaseSerializer[Any]]) -> RawSQL | None:
     # One call: each `||` would copy all that came before it.
     end = _quoted(text.removesuffix(",") + "}")
     return RawSQL(f"concat({', '.join(parts)}, {end})", (), models.TextField())  # noqa: S611
-
-
-def _converts(column: Any) -> bool:
-    """Whether a column's class converts what is stored, or read, in another way than Django's own."""
-    kind = type(column)
-    own = next(each for each in kind.__mro__ if each.__module__.startswith("django."))
-    return any(getattr(kind, name, None) is not getattr(own, name, None) for name in CONVERSIONS)
 
 
 def _quoted(text: str) -> str:

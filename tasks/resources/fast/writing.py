@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any
-from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.http import HttpResponse
@@ -18,6 +16,7 @@ from accounts.owned.databases import fetch_again
 from accounts.owned.permissions import IsOwner
 from accounts.users import owner_id
 from tasks.events.record import APPENDED, publish
+from tasks.resources.columns import adapted
 from tasks.resources.etags import etag, require_match
 from tasks.resources.fast.hooks import Fast
 from tasks.resources.fast.reading import answer, attributes, key_of, row_statement
@@ -36,7 +35,10 @@ def create(view: Any, fast: Fast, request: Request) -> HttpResponse | None:
     if row.follow_up(None):
         return None
     row.derive(None)
-    values = [_adapted(field, getattr(row, field.attname)) for field in row._meta.concrete_fields]
+    values = [
+        adapted(field, getattr(row, field.attname), connection)
+        for field in row._meta.concrete_fields
+    ]
     event_type = row.event_type("created")
     with unless_taken(fast.model, row.pk) if "id" in given else nullcontext():
         written = fetch_acting(row.user_id, _insertion(fast), [*values, row.user_id, event_type])
@@ -122,7 +124,7 @@ def _swapped(
         for field in fast.model._meta.concrete_fields
         if is_now[field.attname] != was[field.attname]
     ]
-    values = [_adapted(field, is_now[field.attname]) for field in fields]
+    values = [adapted(field, is_now[field.attname], connection) for field in fields]
     compared = [was[name] for name in fast.model.compared]
     sql = _swap(fast, tuple([field.column for field in fields]))
     version = [before.pk, before.user_id, before.version, *compared]
@@ -162,12 +164,3 @@ def _with_event(fast: Fast, writing: str) -> str:
         f'WITH written AS ({writing} RETURNING "{table}"."user_id", "{table}"."updated_at" AS at,'  # noqa: S608
         f" {fast.json.sql} AS text), {APPENDED} SELECT text, last_seq FROM written, next"
     )
-
-
-# Of these the driver makes by itself what the field's column takes.
-_NATIVE = frozenset({str, int, bool, datetime, date, UUID, type(None)})
-
-
-def _adapted(field: Any, value: Any) -> Any:
-    """A value as the driver takes it."""
-    return value if type(value) in _NATIVE else field.get_db_prep_save(value, connection)
