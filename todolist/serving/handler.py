@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.db import close_old_connections, reset_queries
+from django.db import close_old_connections, connection, reset_queries
 from django.http import FileResponse, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix
 from rest_framework.exceptions import APIException
@@ -37,7 +37,7 @@ from todolist.serving.jobs import Receive, Send
 from todolist.serving.middleware import is_admin, stored
 from todolist.serving.prefix import below_prefix
 from todolist.serving.restarts import restart
-from todolist.serving.threads import WHOLE, Busy, Gone, LoopThreads
+from todolist.serving.threads import PATIENCE, WHOLE, Busy, Gone, LoopThreads
 
 THREADS = 2  # at work, where each of them makes progress
 THREADS_AT_MOST = 8
@@ -67,7 +67,9 @@ class OneHopHandler(ASGIHandler):
         self.load_middleware(is_async=False)
         self._prefixed = False
         self._observed = settings.METRICS or settings.ACCESS_LOG
-        self._threads = LoopThreads(THREADS, THREADS_AT_MOST, initializer=act_for_nobody)
+        # Writers of SQLite, which have no line, may wait for as long as its `timeout`.
+        wait = connection.settings_dict["OPTIONS"].get("timeout", PATIENCE)
+        self._threads = LoopThreads(THREADS, THREADS_AT_MOST, act_for_nobody, patience=wait)
         self._rooms = Rooms()
         # What the URLconf has for each path that it spells out, looked up once.
         self._matches = dict(_matches())

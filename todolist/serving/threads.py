@@ -18,7 +18,7 @@ WHOLE = 10  # what a call takes of a thread is said in tenths
 EACH = 2  # threads at work for one person at the same time
 QUEUE = 100  # calls of one person that wait
 STUCK = 1.0  # seconds that a call takes where what it asks hangs
-PATIENCE = 1.5  # seconds that a call waits while others are stuck
+PATIENCE = 1.5  # seconds that a call waits while others are stuck, by default
 SPARE = 2  # threads that are not for calls of a sort that is held up already
 SLOW = 0.25  # seconds after which it is
 
@@ -44,11 +44,19 @@ class LoopThreads:
     no person are not limited. What is kept of a person is gone with their last call.
 
     Nor has anything that hangs all of them, such as a table that is locked: the last `SPARE` are for calls
-    of a sort of which none is held up. While calls are stuck, others do not wait long, and are `Busy`.
+    of a sort of which none is held up. While calls are stuck, others wait for `patience` seconds, and are
+    `Busy` then.
     """
 
-    def __init__(self, usual: int, most: int, *, initializer: Callable[[], object]) -> None:
-        self._usual, self._most = usual, most
+    def __init__(
+        self,
+        usual: int,
+        most: int,
+        initializer: Callable[[], object],
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._usual, self._most, self._patience = usual, most, patience
         self._initializer = initializer
         self._lock = threading.Lock()  # guards all below
         self._limit = usual * WHOLE  # to the shares of those that are busy
@@ -239,7 +247,7 @@ class LoopThreads:
         if all(since >= now - STUCK for since, _, _ in self._busy.values()):
             return
         for person, theirs in [*self._waiting.items()]:
-            while theirs and theirs[0].since < now - PATIENCE:
+            while theirs and theirs[0].since < now - self._patience:
                 job = theirs.popleft()
                 call_soon(job.loop, _settle, job.done, None, Busy("others hang"))
             if not theirs:

@@ -1,6 +1,9 @@
 """Many at once: nothing is lost, nothing fails, and no connection stays behind."""
 
+import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
@@ -53,6 +56,27 @@ def test_200_creates_at_once_by_20_people_make_200_tasks(busy_server):
     found = [call(busy_server, token, "GET", "/tasks").body for token in tokens]
     assert [len(tasks) for tasks in found] == [10] * 20
     assert len({task["id"] for tasks in found for task in tasks}) == 200
+
+
+def test_who_waits_for_a_writer_of_sqlite_is_not_refused_for_others_that_wait(busy_server):
+    url = busy_server.database_url
+    if not url.startswith("sqlite"):
+        pytest.skip("PostgreSQL writes for many at a time, and locks have a limit of their own")
+    tokens = [sign(f"waits-{number}") for number in range(2 * THREADS_AT_MOST)]
+    with (
+        closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as writer,
+        ThreadPoolExecutor(len(tokens)) as pool,
+    ):
+        writer.execute("BEGIN IMMEDIATE")
+        waiting = [
+            pool.submit(call, busy_server, token, "POST", "/tasks", {"text": "x"})
+            for token in tokens
+        ]
+        time.sleep(3)  # twice as long as anybody has patience with others that hang
+        assert call(busy_server, tokens[0], "GET", "/tasks").status == 200
+        assert not any(each.done() for each in waiting)
+        writer.execute("ROLLBACK")
+        assert [each.result().status for each in waiting] == [201] * len(tokens)
 
 
 def list_at_once(server: Server) -> set[int]:
