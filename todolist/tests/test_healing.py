@@ -201,8 +201,10 @@ def refusing(url: str, *, ending: bool = True) -> Iterator[None]:
     with psycopg.connect(f"{server}/postgres", autocommit=True) as database:
         database.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         if ending:
+            # Until they have ended: what is sent to one that is about to end is not known to be undone.
             database.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                [name],
             )
         try:
             yield
