@@ -88,11 +88,21 @@ def _zone_of(task: "Task") -> str:
 
 
 def _next_of(before: "Task") -> "Task | None":
-    """The one that came after this, locked, if nobody has changed it."""
-    rows: Any = type(before)._base_manager.filter(user_id=before.user_id, version=1)
+    """The one that came after this, if nobody has changed it, nor changed or added a subtask of it.
+
+    In a transaction it is locked with its subtasks, so that nobody will.
+    """
+    rows: Any = type(before)._base_manager.filter(user_id=before.user_id).order_by("pk")
     if connection.in_atomic_block:
         rows = rows.select_for_update()
-    return rows.filter(pk=before.next_id).first()  # type: ignore[no-any-return]
+    found = rows.filter(pk=before.next_id).first()
+    if found is None or found.version > 1:
+        return None
+    copied = (1, found.created_at)
+    subtasks = rows.filter(parent=found.pk)
+    if any((each.version, each.created_at) != copied for each in subtasks):
+        return None
+    return found  # type: ignore[no-any-return]
 
 
 def follows(task: "Task", before: "Task | None") -> bool:
@@ -138,6 +148,7 @@ def _make_next(task: "Task", following: Next) -> None:
     subtasks = everyones.filter(parent=task.pk) if task.may_have_subtasks else ()
     for each in subtasks and subtasks.prefetch_related("labels").order_by("created_at", "pk"):
         copy = _copied(each, parent_id=made.pk, position=each.position)
+        copy.made_at = made.created_at  # by which it is told from subtasks that somebody adds
         copy.save(force_insert=True, relations={"labels": each.labels.all()})
 
 

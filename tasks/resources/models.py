@@ -51,6 +51,8 @@ class RecordedModel(OwnedModel):
     lock_order: ClassVar[tuple[Any, ...]] = ("pk",)
     # Of a row that is brought back: the version that it had. It keeps its `created_at`.
     last_version: int | None = None
+    # Of a row that is made with another one: the `created_at` of that.
+    made_at: datetime | None = None
 
     class Meta(OwnedModel.Meta):
         abstract = True
@@ -81,7 +83,7 @@ class RecordedModel(OwnedModel):
         earlier = [after] if last is None else [after, (before or self).updated_at]
         self.updated_at = now(after=max(filter(None, earlier), default=None))
         if last is None:
-            self.created_at = self.updated_at
+            self.created_at = self.made_at or self.updated_at
 
     @classmethod
     def is_taken(cls, key: Any) -> bool:

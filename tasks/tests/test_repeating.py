@@ -173,6 +173,38 @@ def test_reopening_takes_the_next_away_while_nobody_has_changed_it(alice_api):
     assert next_of(alice_api, task) == later
 
 
+def test_reopening_leaves_a_next_one_in_whose_subtasks_somebody_has_written(alice_api):
+    task = made(alice_api, due_on=AHEAD, recurrence=DAILY)
+    made(alice_api, "sub", parent_id=task["id"])
+    change(alice_api, task, completed=True)
+    later = next_of(alice_api, task)
+    (copy,) = listed(alice_api, parent=later["id"])
+    change(alice_api, copy, text="written")
+    assert change(alice_api, task, completed=False)["recurrence"] == ""
+    assert next_of(alice_api, task) == later
+    assert [row["text"] for row in listed(alice_api, parent=later["id"])] == ["written"]
+
+
+def test_reopening_leaves_a_next_one_to_which_somebody_has_added_a_subtask(alice_api):
+    task = made(alice_api, due_on=AHEAD, recurrence=DAILY)
+    made(alice_api, "copied", parent_id=task["id"])
+    change(alice_api, task, completed=True)
+    later = next_of(alice_api, task)
+    added = made(alice_api, "added", parent_id=later["id"])
+    assert change(alice_api, task, completed=False)["recurrence"] == ""
+    assert added in listed(alice_api, parent=later["id"])
+
+
+def test_reopening_takes_the_next_one_away_with_copies_of_subtasks(alice_api):
+    task = made(alice_api, due_on=AHEAD, recurrence=DAILY)
+    subs = [made(alice_api, text, parent_id=task["id"]) for text in ("a", "b")]
+    change(alice_api, task, completed=True)
+    assert len(listed(alice_api)) == 6
+    assert change(alice_api, task, completed=False)["recurrence"] == DAILY
+    assert {row["id"] for row in listed(alice_api)} == {task["id"], *(sub["id"] for sub in subs)}
+    assert alice_api.get("/trash").json() == []
+
+
 def test_a_next_one_that_is_gone_gives_no_rule_back(alice_api):
     task = made(alice_api, due_on=AHEAD, recurrence=DAILY)
     change(alice_api, task, completed=True)
@@ -248,26 +280,50 @@ def test_whoever_completes_it_makes_the_next(alice_api):
     assert (stored.recurrence, Task.objects.count()) == (DAILY, 1)
 
 
+def complete(task: dict[str, Any], done: bool) -> Any:
+    """The answer to completing or reopening it over a connection of its own."""
+    try:
+        return client_with(sign(ALICE)).patch(f"/tasks/{task['id']}", {"completed": done})
+    finally:
+        connection.close()
+
+
 @pytest.mark.django_db(transaction=True)
 @postgresql_only
 def test_completed_twice_at_once_it_has_one_next(alice_api):
     """Or reopened twice: whoever comes second finds it done."""
     task = made(alice_api, due_on=AHEAD, recurrence=DAILY)
-    url = f"/tasks/{task['id']}"
-
-    def complete(done: bool) -> int:
-        try:
-            return int(client_with(sign(ALICE)).patch(url, {"completed": done}).status_code)
-        finally:
-            connection.close()
-
     for done in (True, False):
         with ThreadPoolExecutor(4) as pool:
             with transaction.atomic():
                 Task.objects.select_for_update().get(pk=task["id"])
-                waiting = [pool.submit(complete, done) for _ in range(4)]
+                waiting = [pool.submit(complete, task, done) for _ in range(4)]
                 until_somebody_waits(4)
-            assert [each.result(30) for each in waiting] == [200] * 4
+            assert [each.result(30).status_code for each in waiting] == [200] * 4
         assert Task.objects.filter(previous_id=task["id"]).count() == done
         assert Task.objects.get(pk=task["id"]).recurrence == ("" if done else DAILY)
     assert Event.objects.filter(type="task.created").count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@postgresql_only
+@pytest.mark.parametrize("adds", [False, True])
+def test_what_is_typed_while_it_is_reopened_is_not_lost(alice_api, adds):
+    task = made(alice_api, due_on=AHEAD, recurrence=DAILY)
+    made(alice_api, "sub", parent_id=task["id"])
+    change(alice_api, task, completed=True)
+    later = next_of(alice_api, task)
+    (copy,) = listed(alice_api, parent=later["id"])
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            if adds:
+                Task.objects.create(user_id=ALICE, text="typed", parent_id=later["id"])
+            else:
+                stored = Task.objects.get(pk=copy["id"])
+                stored.text = "typed"
+                stored.save()
+            waiting = pool.submit(complete, task, False)
+            until_somebody_waits()
+        assert waiting.result(30).json()["recurrence"] == ""
+    assert "typed" in [row["text"] for row in listed(alice_api, parent=later["id"])]
