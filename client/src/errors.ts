@@ -71,7 +71,7 @@ export class TodolistError extends Error {
 export async function errorOf(response: Response): Promise<TodolistError> {
   const { status } = response;
   const body: unknown = await response.json().catch(() => null);
-  const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
+  const seconds = Number(response.headers.get("Retry-After") ?? NaN);
   const retryAfter = Number.isFinite(seconds) ? seconds * 1000 : null;
   const said = body as { detail?: unknown; code?: unknown } | null;
   if (typeof said?.code === "string" && typeof said.detail === "string") {
@@ -82,4 +82,18 @@ export async function errorOf(response: Response): Promise<TodolistError> {
     return new TodolistError("invalid", sentences.join("\n"), status, body, retryAfter);
   }
   return new TodolistError("unexpected", `The server answered ${status}`, status, body, retryAfter);
+}
+
+export function is(error: unknown, code: Code): error is TodolistError {
+  return error instanceof TodolistError && error.code === code;
+}
+
+/** What a call gives, or null where it is about something that is not there, or fails with this code. */
+export async function unlessGone<T>(call: Promise<T>, code: Code = "not_found"): Promise<T | null> {
+  try {
+    return await call;
+  } catch (error) {
+    if (is(error, "not_found") || is(error, code)) return null;
+    throw error;
+  }
 }

@@ -1,8 +1,10 @@
-/** Whether all of `wanted` is in `found`, as the server keeps it: trimmed, sorted, moments in UTC. */
-export function same(wanted: object, found: object): boolean {
-  return Object.entries(wanted).every(([field, value]) => sameValue(field, value, (found as Record<string, unknown>)[field]));
+/** Whether `found` is what a change of this version made: the next one, with all of `body` as the server keeps it. */
+export function madeBy(body: object, version: number, found: object): boolean {
+  const fields = found as Record<string, unknown>;
+  return fields["version"] === version + 1 && Object.entries(body).every(([field, value]) => sameValue(field, value, fields[field]));
 }
 
+/** Whether the server keeps both as one: trimmed, sorted, moments in UTC. */
 export function sameValue(field: string, one: unknown, other: unknown): boolean {
   return JSON.stringify(kept(field, one)) === JSON.stringify(kept(field, other));
 }

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { createTodolist, memoryStorage, openStore, type Store } from "todolist-client";
 
 import { provideLocks } from "./support/locks.js";
-import { Chance, Ledger, act, whatIsShown, whatIsThere } from "./support/model.js";
+import { Chance, Ledger, act, history, whatIsShown, whatIsThere } from "./support/model.js";
 import { Line } from "./support/proxy.js";
 import { Server, newPerson, sign } from "./support/server.js";
 import { sleep, until } from "./support/wait.js";
@@ -74,7 +74,7 @@ async function play({ server, chance, log }: Round, seconds: number): Promise<vo
     const tab = chance.below(device.tabs.length);
     act(device.tabs[tab]!, device.name, chance, ledger);
     const fate = chance.below(100);
-    if (fate < 8) device.line.set(chance.one(["cut", "deaf", "frozen"])!);
+    if (fate < 8) device.line.set(chance.one(["cut", "deaf", "frozen", "calls"])!);
     else if (fate < 24) device.line.set("open");
     else if (fate < 28) device.line.drop();
     else if (fate < 31) await device.reload(tab);
@@ -107,9 +107,10 @@ async function play({ server, chance, log }: Round, seconds: number): Promise<vo
     await until(() => isDeepStrictEqual(whatIsShown(store), live), "agreed", 10).catch(() => assert.deepEqual(differences(whatIsShown(store), live), []));
   }
   const conflicts = devices.flatMap(({ tabs }) => tabs[0]!.conflicts());
-  for (const event of await beyond.events({ seq: 0, epoch: list.position!.epoch })) ledger.note("event", event);
+  const events = await history(beyond, list.position!);
+  for (const event of events) ledger.note("event", event);
   for (const conflict of conflicts) ledger.note("conflict", conflict);
-  ledger.check({ ...live, trash }, conflicts);
+  ledger.check({ ...live, trash }, conflicts, events);
   const told = ["changed", "kept", "deleted", "refused"].map((what) => `${conflicts.filter((one) => one.what === what).length} ${what}`);
   log(`${counts.steps} steps, ${ledger.size} texts, ${counts.cuts} changes of lines, ${counts.reloads} reloads, ${restarts} kills; ${live.tasks.length} tasks, ${trash.length} in the trash; conflicts: ${told.join(", ")}`);
   for (const device of devices) device.close();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { compareMoments, createTodolist, openStore, type Task } from "todolist-client";
+import { compareMoments, createTodolist, memoryStorage, openStore, type Storage, type Task } from "todolist-client";
 
 import { Device, somebody, taskOf, textsOf } from "./support/people.js";
 import { Server, newPerson, sign } from "./support/server.js";
@@ -50,6 +50,26 @@ test("what others do is shown, in the order of the server, and what is the same 
   device.close();
 });
 
+test("where nothing can be kept, it is said, and all works as long as the store is open", async () => {
+  const { device, beyond, person } = await somebody(server);
+  device.close();
+  const said: unknown[] = [];
+  const before = console.error;
+  console.error = (error: unknown) => said.push(error);
+  try {
+    const refused = new Error("no storage");
+    const storage: Storage = { ...memoryStorage(), read: () => Promise.reject(refused) };
+    const store = openStore(createTodolist({ url: server.url, token: () => sign(person) }), { storage });
+    store.tasks.create({ text: "kept nowhere" });
+    await until(() => store.status().state === "live" && store.status().pending === 0, "live");
+    assert.deepEqual(await textsOf(beyond), ["kept nowhere"]);
+    assert.deepEqual(said, [refused]);
+    store.close();
+  } finally {
+    console.error = before;
+  }
+});
+
 test("hours offline, over reloads: all is shown, all is done in order when the line is back", async () => {
   const { device, beyond } = await somebody(server);
   const there = await beyond.tasks.create({ text: "was there", due_on: "2030-01-01" });
@@ -90,18 +110,42 @@ test("hours offline, over reloads: all is shown, all is done in order when the l
   device.close();
 });
 
+test("where calls get through and no socket does, all stays as it was done here, until events tell of it", async () => {
+  const { device, beyond } = await somebody(server);
+  const { store } = device;
+  device.line.set("calls");
+  const { id } = store.tasks.create({ text: "once" });
+  await device.played();
+  store.tasks.change(id, { text: "changed" });
+  await device.played();
+  assert.deepEqual(device.texts, ["changed"]);
+  store.tasks.change(id, { text: "again" });
+  const gone = store.tasks.create({ text: "gone" });
+  await device.played();
+  store.tasks.remove(gone.id);
+  await device.played();
+  assert.deepEqual([device.texts, await textsOf(beyond), store.conflicts()], [["again"], ["again"], []]);
+  assert.notEqual(store.status().state, "live");
+  device.line.set("open");
+  await device.loaded();
+  await beyond.tasks.remove(id);
+  await until(() => device.texts.length === 0, "told of what came later");
+  device.close();
+});
+
 test("where answers are lost and the page is reloaded, nothing is done twice", async () => {
   const { device, beyond } = await somebody(server);
   device.line.set("deaf");
   const task = device.store.tasks.create({ text: "once" });
-  await until(async () => (await textsOf(beyond)).length === 1, "arrived");
+  await until(async () => (await textsOf(beyond)).length === 1, "the creation arrived");
   device.store.tasks.change(task.id, { text: "changed" });
   await device.reload();
   device.line.set("open");
   await device.played();
+  await device.loaded();
   device.line.set("deaf");
   device.store.tasks.change(task.id, { text: "again", description: "more" });
-  await until(async () => (await textsOf(beyond)).join() === "again", "arrived");
+  await until(async () => (await textsOf(beyond)).join() === "again", "the change arrived");
   // Somebody else goes on from there, which is no conflict: they have seen it.
   await beyond.tasks.change(task.id, { text: "theirs" });
   await device.reload();
@@ -148,6 +192,142 @@ test("both sides have changed a text: theirs stays, mine is a copy, and both are
   device.store.dismiss(conflict!.id);
   assert.deepEqual(device.store.conflicts(), []);
   device.close();
+});
+
+test("what is closed in the middle of a conflict sends nothing more, and tells it when it is opened again", async () => {
+  const { device, beyond } = await somebody(server);
+  const { id } = await beyond.projects.create({ name: "before" });
+  await until(() => device.store.projects.all().length === 1, "known");
+  device.line.set("calls"); // so that it does not know what others do
+  const untilRefused: typeof fetch = async (...call) => {
+    const answer = await fetch(...call);
+    if (answer.status === 412) device.store.close();
+    return answer;
+  };
+  await device.reload(untilRefused);
+  const { store } = device;
+  await beyond.projects.change(id, { name: "theirs" });
+  store.projects.change(id, { name: "mine" });
+  await until(() => store.status().state === "closed", "refused");
+  await sleep(300); // in which it would have been sent
+  assert.equal((await beyond.projects.get(id)).name, "theirs");
+  device.line.set("open");
+  device.open();
+  await device.loaded();
+  await device.played();
+  assert.deepEqual(device.store.conflicts().map(({ what, mine, theirs }) => [what, mine, theirs]), [["changed", { name: "mine" }, { name: "theirs" }]]);
+  assert.equal((await beyond.projects.get(id)).name, "mine");
+  device.close();
+});
+
+test("an undo whose first try did not arrive is tried again, though events tell meanwhile of what came before it", async () => {
+  const { device, beyond } = await somebody(server);
+  const { id } = await beyond.tasks.create({ text: "one" });
+  await until(() => device.texts.length === 1, "known");
+  device.line.set("calls"); // answers come, and events do not
+  let tries = 0;
+  const lost: typeof fetch = async (...call) => {
+    if (String(call[0]).endsWith("/restore") && ++tries === 1) {
+      device.line.set("open");
+      await until(() => device.store.status().state === "live", "live");
+      await sleep(100); // events come in
+      throw new TypeError("lost");
+    }
+    return fetch(...call);
+  };
+  await device.reload(lost);
+  const { store } = device;
+  store.tasks.change(id, { text: "changed" });
+  store.tasks.remove(id);
+  store.tasks.restore(id);
+  await until(() => tries > 0 && store.status().pending === 0, "played");
+  assert.deepEqual([tries, await textsOf(beyond)], [2, ["changed"]]);
+  await until(() => store.tasks.get(id), "shown");
+  device.close();
+});
+
+for (const state of ["open", "calls"] as const) {
+  test(`a removal whose answer was lost is not repeated over somebody who brought it back, where the line is then ${state}`, async () => {
+    const { device, beyond } = await somebody(server);
+    const { id } = await beyond.tasks.create({ text: "back" });
+    await until(() => device.texts.length === 1, "known");
+    device.line.set("deaf");
+    device.store.tasks.remove(id);
+    await until(async () => (await textsOf(beyond)).length === 0, "removed");
+    await beyond.trash.restore(id);
+    device.line.set(state);
+    await device.played();
+    device.line.set("open");
+    await until(() => device.texts.length === 1, "told");
+    assert.deepEqual([await textsOf(beyond), device.store.conflicts()], [["back"], []]);
+    device.close();
+  });
+}
+
+test("a label that was renamed before it turned out to be there already is one of its own", async () => {
+  const { device, beyond } = await somebody(server);
+  device.line.set("cut");
+  const { id } = device.store.labels.create({ name: "Home" });
+  await until(() => device.store.status().state === "waiting", "tried");
+  device.store.labels.change(id, { name: "Garden" });
+  await beyond.labels.create({ name: "home" });
+  device.line.set("open");
+  await device.played();
+  const names = (await beyond.labels.list().all()).map(({ name }) => name);
+  assert.deepEqual([names.sort(), device.store.conflicts()], [["Garden", "home"], []]);
+  device.close();
+});
+
+test("what repeats and is completed without a connection has a next one", async () => {
+  const { device, beyond } = await somebody(server);
+  device.line.set("cut");
+  device.store.tasks.create({ text: "first" });
+  const { id } = device.store.tasks.create({ text: "water", due_on: "2090-05-01", recurrence: "FREQ=DAILY" });
+  device.store.tasks.change(id, { completed: true });
+  device.line.set("open");
+  await device.played();
+  const next = (await beyond.tasks.list().all()).filter(({ previous_id }) => previous_id === id);
+  assert.deepEqual(next.map(({ due_on, completed }) => [due_on, completed]), [["2090-05-02", false]]);
+  device.close();
+});
+
+for (const when of ["while lists are fetched", "after lists were fetched"]) {
+  test(`what was created and deleted before the lists were read is not shown, where its answer comes ${when}`, async () => {
+    const person = newPerson();
+    const beyond = createTodolist({ url: server.url, token: () => sign(person) });
+    let deleted = false;
+    const slow: typeof fetch = async (...call) => {
+      if (call[1]?.method === "GET") await until(() => deleted, "deleted");
+      const answer = await fetch(...call);
+      if (call[1]?.method === "POST" && when.startsWith("after")) await until(() => store.status().loaded, "fetched");
+      return answer;
+    };
+    const store = openStore(createTodolist({ url: server.url, token: () => sign(person), fetch: slow }), { user: person, storage: memoryStorage() });
+    const { id } = store.tasks.create({ text: "once" });
+    await until(async () => (await textsOf(beyond)).length === 1, "arrived");
+    if (when.startsWith("while")) await until(() => store.status().pending === 0, "answered");
+    await beyond.tasks.remove(id);
+    deleted = true;
+    await until(() => store.status().state === "live" && store.status().pending === 0, "played");
+    assert.deepEqual(store.tasks.all(), []);
+    store.close();
+  });
+}
+
+test("who signs out while lists are fetched sees nothing of them", async () => {
+  const person = newPerson();
+  const beyond = createTodolist({ url: server.url, token: () => sign(person) });
+  await beyond.tasks.create({ text: "private" });
+  let forgotten: Promise<void> | undefined;
+  const slow: typeof fetch = async (...call) => {
+    if (String(call[0]).endsWith("/preferences")) forgotten ??= store.forget();
+    return fetch(...call);
+  };
+  const store = openStore(createTodolist({ url: server.url, token: () => sign(person), fetch: slow }), { user: person, storage: memoryStorage() });
+  await until(() => forgotten !== undefined, "fetched");
+  await forgotten;
+  await sleep(200); // in which the rest would have come
+  assert.deepEqual([store.tasks.all(), store.status().loaded], [[], false]);
 });
 
 test("of what is not typed the later one wins, labels are joined, and changes of different fields are no conflict", async () => {

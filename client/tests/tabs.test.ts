@@ -69,6 +69,7 @@ test("where the tab that leads is closed, another one goes on, with what nobody 
   await shows(other, "by three", "by two", "by one");
   await other.forget();
   await until(() => texts(again).length === 0, "forgotten everywhere");
+  assert.deepEqual([again, other].map((store) => store.status().state), ["closed", "closed"]);
   line.close();
 });
 

@@ -55,6 +55,8 @@ export class Live {
   #refused: string | undefined; // that the server did not accept
   #refusals = 0;
   #failures = 0;
+  // One at a time: an older one that ends later would take what is known back to how it was.
+  #loading: Promise<Position> | null = null;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #renewal: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
@@ -98,7 +100,7 @@ export class Live {
     const attempt = this.#attempt;
     let token;
     try {
-      this.position ??= await this.options.load();
+      this.position ??= await (this.#loading ??= this.options.load().finally(() => (this.#loading = null)));
       token = await this.http.tokens.get(this.#refused);
     } catch (error) {
       if (attempt === this.#attempt) this.#failed(error);
@@ -114,13 +116,15 @@ export class Live {
     this.#watch.expect(OPEN_WITHIN);
     socket.onmessage = ({ data }) => this.#receive(String(data));
     socket.onclose = ({ code, reason }) => this.#closed(code, reason);
+    // Node.js 20 says nothing else of a connection that could not be opened. Others say more at once.
+    socket.onerror = () => setTimeout(() => socket === this.#socket && this.#again("unreachable"));
   }
 
   #failed(error: unknown): void {
     const known = error instanceof TodolistError;
     if (known && error.signedOut) return this.#stop(error.status === 401 ? "refused" : "signed_out");
     if (!known) report(error);
-    this.#again(known ? "unreachable" : "failed");
+    this.#again(known ? "unreachable" : "failed", (known && error.retryAfter) || 0);
   }
 
   #receive(data: string): void {
@@ -191,11 +195,12 @@ export class Live {
     void this.#connect();
   }
 
-  #again(reason: LiveReason): void {
+  /** @param least how long to wait at least, in milliseconds */
+  #again(reason: LiveReason, least = 0): void {
     this.#drop();
     this.#tell("waiting", reason);
     const patient = reason === "too_many" || reason === "failed";
-    this.#retry = setTimeout(() => void this.#connect(), pause(this.#failures++, patient ? 5_000 : 500, patient ? 60_000 : 10_000));
+    this.#retry = setTimeout(() => void this.#connect(), Math.max(least, pause(this.#failures++, patient ? 5_000 : 500, patient ? 60_000 : 10_000)));
   }
 
   /** The network is back, or somebody looks at the page. */

@@ -8,6 +8,9 @@ export interface CallOptions {
   tries?: number;
 }
 
+/** Of calls by those who try again by themselves. */
+export const ONCE: CallOptions = { tries: 1 };
+
 export interface Request extends CallOptions {
   body?: unknown;
   query?: object | undefined;
@@ -86,7 +89,7 @@ export class Http {
       return new Response(text === "" ? null : text, response);
     } catch (error) {
       signal?.throwIfAborted();
-      throw new TodolistError("unreachable", "The server cannot be reached", 0, null, null, { cause: error });
+      throw new TodolistError("unreachable", "No answer came", 0, null, null, { cause: error });
     }
   }
 }

@@ -49,14 +49,14 @@ export class List<T> implements AsyncIterable<T> {
 export function earliest(...lists: List<unknown>[]): Position {
   const [first, ...others] = lists.map(({ position }) => position);
   if (!first || others.some((other) => other?.epoch !== first.epoch)) {
-    throw new TodolistError("unexpected", "These lists are of different histories: fetch them again");
+    throw new TodolistError("unexpected", "Lists of different histories");
   }
   return { ...first, seq: Math.min(first.seq, ...others.map((other) => other!.seq)) };
 }
 
 function positionOf({ headers }: Response): Position | null {
   const [seq, epoch] = [headers.get("X-Events-Seq"), headers.get("X-Events-Epoch")];
-  return seq !== null && epoch !== null ? { seq: Number(seq), epoch } : null;
+  return seq && epoch ? { seq: Number(seq), epoch } : null;
 }
 
 /** The query of `Link: <…>; rel="next"`. Its host is not taken over, so a token goes to the configured server alone. */

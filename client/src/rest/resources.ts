@@ -1,8 +1,8 @@
-import { TodolistError } from "../errors.js";
+import { is, unlessGone } from "../errors.js";
 import type { CallOptions, Http, Request } from "./http.js";
 import { newId } from "../ids.js";
 import { List } from "./lists.js";
-import { same } from "../same.js";
+import { madeBy } from "../same.js";
 import type * as T from "../types.js";
 
 export interface CreateOptions extends CallOptions {
@@ -55,7 +55,7 @@ export class Resource<Thing extends Versioned, New extends { id?: string | null 
       // The answer to the first try may have been lost, and this is about what it did itself.
       if (!is(error, "changed_meanwhile") || options.version === undefined || options.tries === 1) throw error;
       const found = await this.get(id, options);
-      if (found.version !== options.version + 1 || !same(body, found)) throw error;
+      if (!madeBy(body, options.version, found)) throw error;
       return found;
     }
   }
@@ -136,17 +136,5 @@ export class Push extends Readable<T.PushSubscription, object> {
 
   async unsubscribe(id: string, options?: CallOptions): Promise<void> {
     await unlessGone(this.http.send("DELETE", this.at(id), options));
-  }
-}
-
-function is(error: unknown, code: TodolistError["code"]): boolean {
-  return error instanceof TodolistError && error.code === code;
-}
-
-async function unlessGone(call: Promise<unknown>): Promise<void> {
-  try {
-    await call;
-  } catch (error) {
-    if (!is(error, "not_found")) throw error;
   }
 }

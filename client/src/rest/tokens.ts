@@ -46,7 +46,7 @@ export class Tokens {
       token = await this.#source();
     } catch (error) {
       if (error instanceof TodolistError) throw error;
-      throw new TodolistError("unreachable", "No token could be had", 0, null, null, { cause: error });
+      throw new TodolistError("unreachable", "No token", 0, null, null, { cause: error });
     }
     if (!token) throw new TodolistError("no_token", "Nobody is signed in");
     const { sub, iat, exp } = readClaims(token);

@@ -20,16 +20,12 @@ export class ServerState {
   /** @returns what the event is about */
   apply({ seq, type, data }: LiveEvent): { kind: Kind; id: string } {
     const [kind, verb] = type.split(".") as [Kind, string];
-    const id = kind === PREFERENCES ? PREFERENCES : (data as { id: string }).id;
-    const gone = verb === "deleted" || verb === "withdrawn";
-    const thing = gone ? null : (data as unknown as Thing);
-    if (!thing) {
-      this.records.delete(kind, id);
-    } else {
-      // The lists may have been read after this event.
-      const known = this.get(kind, id);
-      if (!known || versionOf(thing) > versionOf(known)) this.records.set(kind, id, thing);
-    }
+    const thing = data as unknown as Thing;
+    const id = thing.id ?? PREFERENCES;
+    const known = this.get(kind, id);
+    if (verb === "deleted" || verb === "withdrawn") this.records.delete(kind, id);
+    // The lists may have been read after this event.
+    else if (!known || versionOf(thing) > versionOf(known)) this.records.set(kind, id, thing);
     this.records.set("meta", "position", { ...this.position!, seq });
     return { kind, id };
   }
@@ -37,7 +33,7 @@ export class ServerState {
   /** Takes lists that were fetched in place of all that was known. */
   replace(position: Position, lists: Record<Kind, Thing[]>): void {
     for (const [kind, things] of Object.entries(lists) as [Kind, Thing[]][]) {
-      const found = new Map(things.map((thing) => [kind === PREFERENCES ? PREFERENCES : thing.id, thing]));
+      const found = new Map(things.map((thing) => [thing.id ?? PREFERENCES, thing]));
       for (const id of [...this.records.table(kind).keys()]) if (!found.has(id)) this.records.delete(kind, id);
       for (const [id, thing] of found) this.records.set(kind, id, thing);
     }

@@ -3,6 +3,7 @@ import { TodolistError } from "../errors.js";
 import type { Todolist } from "../index.js";
 import type { Live, LiveState } from "../live/live.js";
 import { report } from "../report.js";
+import { ONCE, type CallOptions } from "../rest/http.js";
 import type * as T from "../types.js";
 import { Collection, NotificationCollection, PreferencesOfStore, TaskCollection } from "./collections.js";
 import type { Conflict, Kind, Operation, Thing } from "./kinds.js";
@@ -50,6 +51,8 @@ export class Store {
   readonly #queue: Queue;
   readonly #untaken = new Map<string, Operation>(); // of this tab, where another one leads
   readonly #closing = new AbortController();
+  // What comes after the end would not be kept.
+  readonly #options: CallOptions = { ...ONCE, signal: this.#closing.signal };
   #storage: Storage | null = null;
   #tabs: Tabs | null = null;
   #live: Live | null = null;
@@ -120,10 +123,10 @@ export class Store {
 
   close(): void {
     this.#closing.abort();
-    this.#live?.close();
-    this.#outbox?.stop();
     this.#records.close();
     this.#tabs?.close();
+    this.#live?.close();
+    this.#connected("closed", null);
   }
 
   /** Closes it and drops what is kept, what waits included: for signing out. */
@@ -186,7 +189,11 @@ export class Store {
   }
 
   async #lead(): Promise<void> {
-    const kept = await this.#storage!.read();
+    const kept = await this.#storage!.read().catch((error: unknown) => {
+      report(error);
+      this.#storage = memoryStorage(); // of this tab alone, where the browser keeps nothing
+      return [];
+    });
     if (this.#closing.signal.aborted) return;
     this.#records.clear();
     this.#records.take(kept);
@@ -194,7 +201,7 @@ export class Store {
     this.#tabs!.leading = true;
     for (const operation of this.#untaken.values()) this.#queue.add(operation);
     this.#untaken.clear();
-    this.#outbox = new Outbox(this.todolist, this.#queue, () => this.#records.saved());
+    this.#outbox = new Outbox(this.todolist, this.#queue, () => this.#records.saved(), this.#options);
     this.#live = this.todolist.live({
       since: this.#server.position,
       load: () => this.#load(),
@@ -211,17 +218,17 @@ export class Store {
 
   async #load(): Promise<T.Position> {
     const answered = this.#queue.all.filter(({ answer }) => answer !== undefined);
-    const { position, lists } = await fetchAll(this.todolist);
+    const { position, lists } = await fetchAll(this.todolist, this.#options);
     this.#server.replace(position, lists);
     for (const operation of answered) this.#queue.drop(operation);
-    for (const { kind, target } of this.#queue.all) this.#queue.recognize(kind, target);
+    this.#queue.fetched();
+    this.#outbox?.wake();
     return position;
   }
 
   #event(event: T.LiveEvent): void {
     const { kind, id } = this.#server.apply(event);
-    this.#queue.recognize(kind, id);
-    this.#queue.settle(kind, id);
+    this.#queue.told(kind, id);
   }
 
   #perform(operation: Operation): void {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import type { Conflict, Label, Project, Store, Task, Todolist } from "todolist-client";
+import type { Conflict, Label, LiveEvent, Position, Project, Store, Task, Todolist } from "todolist-client";
 
 /** Random numbers that are the same for the same seed. */
 export class Chance {
@@ -57,7 +57,7 @@ export class Ledger {
   }
 
   /** Nothing that was typed is lost, nothing is there twice. */
-  check(there: { tasks: Task[]; trash: Task[]; projects: Project[]; labels: Label[] }, conflicts: readonly Conflict[]): void {
+  check(there: { tasks: Task[]; trash: Task[]; projects: Project[]; labels: Label[] }, conflicts: readonly Conflict[], events: LiveEvent[]): void {
     const { tasks, trash, projects, labels } = there;
     const all = [...tasks, ...trash];
     const found = new Set<unknown>(all.flatMap(({ text, description }) => [text, description]));
@@ -65,17 +65,31 @@ export class Ledger {
     for (const { mine, theirs } of conflicts) for (const value of [...Object.values(mine), ...Object.values(theirs ?? {})]) found.add(value);
     const lost = this.#typed.filter((text) => !found.has(text) && !this.#replaced.has(text));
     // What was done with it, in case somebody wants to know how.
-    const story = this.#journal.filter((line) => lost.some((text) => line.includes(`"${text}"`)));
+    const about = events.filter(({ data }) => lost.some((text) => Object.values(data).includes(text))).map(({ data }) => (data as unknown as Task).id);
+    const story = this.#journal.filter((line) => [...lost, ...about].some((one) => line.includes(`"${one}"`) || line.includes(` ${one} `)));
     assert.deepEqual(lost, [], `typed, and lost:\n${story.join("\n")}\n`);
 
     const copies = new Set(conflicts.map(({ copy }) => copy));
-    // The server itself makes the next one of a task that repeats, and copies of its subtasks.
-    const next = new Set(all.filter(({ previous_id }) => previous_id !== null).map(({ id }) => id));
-    const made = all.filter(({ id, parent_id }) => !next.has(id) && !next.has(parent_id ?? ""));
+    // The server itself makes the next one of a task that repeats, and copies of its subtasks: where its parent is deleted, such a
+    // copy may be brought back without one.
+    const born = events.filter(({ type }) => type === "task.created").map(({ data }) => data as unknown as Task);
+    const next = new Set(born.filter(({ previous_id }) => previous_id !== null).map(({ id }) => id));
+    const others = born.filter(({ id }) => !this.#created.has(id));
+    const fromServer = new Set(others.filter(({ previous_id, parent_id }) => previous_id !== null || next.has(parent_id ?? "")).map(({ id }) => id));
+    const made = all.filter(({ id }) => !fromServer.has(id));
     const strange = made.filter(({ id }) => !this.#created.has(id) && !copies.has(id));
     assert.deepEqual(strange.map(({ id, text }) => [id, text]), [], "created by nobody");
     const originals = made.filter(({ id }) => !copies.has(id)).map(({ text }) => text);
     assert.deepEqual(originals.filter((text, index) => originals.indexOf(text) !== index), [], "there twice");
+  }
+}
+
+/** Every event from the first one on. */
+export async function history(todolist: Todolist, { epoch }: Position): Promise<LiveEvent[]> {
+  const events: LiveEvent[] = [];
+  for (let page: LiveEvent[]; ; events.push(...page)) {
+    page = await todolist.events({ seq: events.at(-1)?.seq ?? 0, epoch });
+    if (page.length === 0) return events;
   }
 }
 
@@ -121,8 +135,9 @@ export function act(store: Store, where: string, chance: Chance, ledger: Ledger)
     store.projects.create({ name: ledger.type(where) });
   } else if (kind < 17 && project) {
     ledger.replaces(project, "name");
-    ledger.note(where, "renames", project);
-    store.projects.change(project.id, { name: ledger.type(where), archived: chance.below(2) === 0 });
+    const patch = { name: ledger.type(where), archived: chance.below(2) === 0 };
+    ledger.note(where, "renames", project, patch);
+    store.projects.change(project.id, patch);
   } else if (kind < 18) {
     store.labels.create({ name: `${chance.one(["Home", "HOME", "Work", "work", "Soon"])}` });
   } else if (kind < 19) {

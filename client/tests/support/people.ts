@@ -23,17 +23,19 @@ export class Device {
     return new Device(person, await Line.to(server.port), seconds, options);
   }
 
-  open(): void {
+  open(fetch?: typeof globalThis.fetch): void {
     const { person, seconds } = this;
-    this.todolist = createTodolist({ url: this.line.url, token: () => sign(person, { seconds }) });
+    this.todolist = createTodolist({ url: this.line.url, token: () => sign(person, { seconds }), ...(fetch && { fetch }) });
     this.store = openStore(this.todolist, { user: person, storage: this.storage, ...this.options });
   }
 
-  /** The page is loaded anew: whatever was only in memory is gone. */
-  async reload(): Promise<void> {
+  /** The page is loaded anew: whatever was only in memory is gone. Its calls go by `fetch`, where one is given. */
+  async reload(fetch?: typeof globalThis.fetch): Promise<void> {
     this.store.close();
     await this.store.saved();
-    this.open();
+    this.open(fetch);
+    // Before that nothing is known of what waits.
+    await until(() => this.store.status().leading, "read");
   }
 
   loaded(): Promise<unknown> {

@@ -5,13 +5,14 @@ import { once } from "node:events";
 
 /**
  * `open`; `cut`: nobody gets through; `frozen`: connections stay and carry nothing; `deaf`: requests arrive, and their
- * answers are lost together with the connection.
+ * answers are lost together with the connection; `calls`: calls get through and WebSockets do not, as behind some proxies.
  */
-export type LineState = "open" | "cut" | "frozen" | "deaf";
+export type LineState = "open" | "cut" | "frozen" | "deaf" | "calls";
 
 export class Line {
   #state: LineState = "open";
   readonly #pairs = new Set<[Socket, Socket]>();
+  readonly #upgraded = new WeakSet<Socket>();
 
   private constructor(
     readonly port: number,
@@ -40,7 +41,7 @@ export class Line {
     this.#state = state;
     for (const pair of this.#pairs) {
       for (const socket of pair) {
-        if (state === "cut") socket.destroy();
+        if (state === "cut" || (state === "calls" && this.#upgraded.has(socket))) socket.destroy();
         else if (state === "frozen") socket.pause();
         else socket.resume();
       }
@@ -71,7 +72,11 @@ export class Line {
       this.#pairs.delete(pair);
     };
     for (const socket of pair) socket.on("error", end).on("close", end);
-    client.on("data", (data) => server.write(data));
+    client.on("data", (data) => {
+      if (/^upgrade: websocket/im.test(data.toString("latin1"))) this.#upgraded.add(client);
+      if (this.#state === "calls" && this.#upgraded.has(client)) end();
+      else server.write(data);
+    });
     server.on("data", (data) => (this.#state === "deaf" ? end() : client.write(data)));
     if (this.#state === "frozen") for (const socket of pair) socket.pause();
   }

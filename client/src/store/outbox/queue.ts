@@ -1,5 +1,5 @@
 import { newId } from "../../ids.js";
-import { same } from "../../same.js";
+import { madeBy } from "../../same.js";
 import { versionOf, type Conflict, type Fields, type Kind, type Operation, type Thing } from "../kinds.js";
 import type { Position } from "../../types.js";
 import type { Records } from "../records.js";
@@ -26,19 +26,16 @@ export class Queue {
     return this.all.find((one) => one.answer === undefined);
   }
 
-  get(id: string): Operation | undefined {
+  /** As it is kept; nothing where it is done or dropped. */
+  get({ id }: Operation): Operation | undefined {
     return this.records.table("operation").get(id);
   }
 
-  has({ id }: Operation): boolean {
-    return this.records.table("operation").has(id);
-  }
-
   add(operation: Operation): void {
-    if (this.has(operation)) return; // another tab sends it twice rather than never
+    if (this.get(operation)) return; // another tab sends it twice rather than never
     const last = this.all.at(-1);
-    if (last && !last.sent && last.kind === operation.kind && last.target === operation.target && operation.what === "change" && (last.what === "change" || last.what === "create")) {
-      // One who types makes many changes of one thing.
+    if (last && !last.sent && last.kind === operation.kind && last.target === operation.target && operation.what === "change" && (last.what === "change" || last.what === "create") && !("completed" in { ...last.body, ...operation.body })) {
+      // One who types makes many changes of one thing. (What repeats has a next one only where it is completed by itself.)
       return this.put({ ...last, body: { ...last.body, ...operation.body }, seen: { ...operation.seen, ...last.seen } });
     }
     this.put({ ...operation, n: (last?.n ?? 0) + 1 });
@@ -54,59 +51,80 @@ export class Queue {
 
   /** Those that come later, are about the same and have not been sent. */
   later(operation: Operation): Operation[] {
-    const all = this.all;
-    return all.slice(all.findIndex(({ id }) => id === operation.id) + 1).filter((one) => one.kind === operation.kind && one.target === operation.target && !one.sent);
+    const about = this.#about(operation.kind, operation.target);
+    return about.slice(about.findIndex(({ id }) => id === operation.id) + 1).filter(({ sent }) => !sent);
   }
 
   /** The newest that is known of something: by events, or by an answer that came before its event. */
   known(kind: Kind, id: string): Thing | null {
     let known = this.server.get(kind, id) ?? null;
-    for (const { kind: of, target, answer } of this.all) {
-      if (of !== kind || target !== id || answer === undefined) continue;
-      if (answer === null || !known || versionOf(answer) > versionOf(known)) known = answer;
+    for (const { answer } of this.#about(kind, id)) {
+      if (answer === null || (answer && (!known || versionOf(answer) > versionOf(known)))) known = answer;
     }
     return known;
   }
 
   /** The server has done it. It is shown until events are as far. */
   confirm(operation: Operation, answer: Thing | null): void {
-    if (!this.has(operation)) return;
+    if (!this.get(operation)) return;
     this.put({ ...operation, answer });
-    this.settle(operation.kind, operation.target);
+    this.#settle(operation.kind, operation.target);
   }
 
-  /** Drops what events tell of by now. */
-  settle(kind: Kind, id: string): void {
-    const thing = this.server.get(kind, id);
+  /** An event has told of something, or lists: drops what that says. */
+  told(kind: Kind, id: string): void {
+    this.#settle(kind, id);
+    this.#recognize(kind, id);
+  }
+
+  /** Lists have told of everything. */
+  fetched(): void {
     for (const operation of this.all) {
-      const { what, answer, version } = operation;
-      if (operation.kind !== kind || operation.target !== id || answer === undefined) continue;
-      const told =
-        answer === null // removed; what has a later version than that was brought back since
-          ? !thing || (version !== undefined && versionOf(thing) > version)
-          : thing
-            ? versionOf(thing) >= versionOf(answer)
-            : what !== "create" && what !== "restore"; // events come in order: it was changed, then removed
+      const { answer, ...unanswered } = operation;
+      const { kind, target, what, sent } = operation;
+      this.told(kind, target);
+      // If it was sent while lists were fetched, it may have been deleted before its own was: it is asked for once more.
+      if (sent && what === "create" && !this.server.get(kind, target)) this.put(unanswered);
+    }
+  }
+
+  #about(kind: Kind, id: string): Operation[] {
+    return this.all.filter((one) => one.kind === kind && one.target === id);
+  }
+
+  /** Drops what was answered, and is told of by now. */
+  #settle(kind: Kind, id: string): void {
+    const thing = this.server.get(kind, id);
+    const answered = this.#about(kind, id).filter(({ answer }) => answer !== undefined);
+    // What events have not told of yet is not there either. Else they come in order: it was changed, then removed.
+    const awaited = !thing && answered.some(({ what }) => what === "create" || what === "restore");
+    for (const operation of answered) {
+      const { answer, version } = operation;
+      // What has a later version than the one that was removed was brought back since.
+      const told = thing ? versionOf(thing) >= (answer ? versionOf(answer) : version! + 1) : !awaited;
       if (told) this.drop(operation);
     }
   }
 
   /**
    * Events and lists may tell of what was sent before its answer does. That answer tells nothing then: it may come so late that
-   * what it is about was deleted since, and no event would tell so once more.
+   * what it is about was deleted since, and no event would tell so once more. (Before they tell of a removal, they prove nothing of
+   * what was sent after that.)
    */
-  recognize(kind: Kind, id: string): void {
+  #recognize(kind: Kind, id: string): void {
     const thing = this.server.get(kind, id);
-    const operation = this.all.find((one) => one.kind === kind && one.target === id && one.answer === undefined);
-    if (!thing || !operation?.sent) return;
+    const about = this.#about(kind, id);
+    const operation = about.find(({ answer }) => answer === undefined);
+    if (!operation?.sent || about.some(({ answer }) => answer === null)) return;
     const { what, version, body } = operation;
-    const told = what === "change" ? thing["version"] === version! + 1 && same(body, thing) : what === "create" || what === "restore";
+    const told = thing ? (what === "change" ? madeBy(body, version!, thing) : what === "create" || what === "restore") : what === "remove";
     if (told) this.drop(operation);
   }
 
-  tell(conflict: Omit<Conflict, "id">): void {
+  /** Tells what became of an operation that could not be done as it was meant. */
+  tell({ kind, target, body, seen }: Operation, what: Conflict["what"], more: Partial<Conflict> = {}): void {
     const id = newId();
-    this.records.set("conflict", id, { ...conflict, id });
+    this.records.set("conflict", id, { id, kind, target, what, mine: body, seen, theirs: null, ...more });
   }
 
   /** What is created in place of something carries its place in the order. */

@@ -26,7 +26,7 @@ export function newFields(kind: Kind, id: string, body: Fields, at: string): Thi
 
 /** Of a task that is shown, what makes another one like it. It does not repeat: the first one does. */
 export function copied(thing: Fields, changes: Fields): Fields {
-  const fields = ["text", "description", "completed", "deadline", "due_on", "priority", "project_id", "label_ids", "parent_id", "order"];
+  const { completed_at, recurrence, previous_id, ...fields } = OF_TASKS;
   const all = { ...thing, ...changes };
-  return Object.fromEntries(fields.filter((field) => all[field] !== null && all[field] !== undefined).map((field) => [field, all[field]]));
+  return Object.fromEntries(Object.keys(fields).filter((field) => all[field] !== null && all[field] !== undefined).map((field) => [field, all[field]]));
 }
