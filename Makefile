@@ -59,9 +59,8 @@ demo: .venv/installed .env demo/node_modules/installed ## Serve with a real Bett
 	@$(PY) manage.py migrate --verbosity 0
 	@exec $(PY) scripts/run.py 127.0.0.1:$(PORT) $(DEMO_PORT) $(TOKEN_MODE)
 
-demo/node_modules/installed: demo/package-lock.json
-	@command -v npm >/dev/null || { echo "Node.js is missing: install Node.js 20 or newer with npm (Debian: apt-get install nodejs npm)." >&2; exit 1; }
-	cd demo && npm ci --no-audit --no-fund --loglevel=error
+demo/node_modules/installed: demo/package-lock.json client/node_modules/built
+	cd demo && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 EXAMPLE_PORT ?= 3000
@@ -71,9 +70,7 @@ example: .venv/installed .env $(EXAMPLE)/.next/built ## Serve with examples/next
 	@$(PY) manage.py migrate --verbosity 0
 	@exec $(PY) scripts/run.py 127.0.0.1:$(PORT) $(EXAMPLE_PORT) nextjs
 
-# What npm packs of the client, without scripts of anybody, is what was built here.
-$(EXAMPLE)/node_modules/installed: $(EXAMPLE)/package-lock.json client/node_modules/installed $(shell find client/src -type f)
-	cd client && npm run --silent build
+$(EXAMPLE)/node_modules/installed: $(EXAMPLE)/package-lock.json client/node_modules/built
 	cd $(EXAMPLE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -100,6 +97,11 @@ client/node_modules/installed: client/package-lock.json
 	cd client && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# What npm packs of the client for the demo and the example, without scripts of anybody, is what was built here.
+client/node_modules/built: client/node_modules/installed $(shell find client/src -type f)
+	cd client && npm run --silent build
+	@touch $@
+
 client: .venv/installed client/node_modules/installed ## Build the client of TypeScript, and test it against a real server
 	cd client && npm test --silent
 
@@ -110,7 +112,7 @@ client-schema: client/node_modules/installed ## Make the types of the client ane
 	cd client && npm run --silent schema
 
 e2e: .venv/installed-e2e demo/node_modules/installed client/node_modules/installed $(EXAMPLE)/.next/built ## Run the tests with a real Better Auth and a real Chromium
-	$(PY) -m pytest -q e2e --ignore=e2e/generators
+	$(PY) -m pytest -q -n 2 e2e --ignore=e2e/generators
 
 CLUSTER_PORT ?= 8080
 

@@ -11,11 +11,23 @@ import { settings } from "./settings.mjs";
 import * as store from "./store.mjs";
 import * as tokenRoute from "./token-route.mjs";
 
-const FOLDER = new URL("./public/", import.meta.url);
 const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml" };
 
-// Only these names are ever opened, so no path in a request can lead out of the folder.
-const FILES = new Set(readdirSync(FOLDER, { recursive: true }).filter((name) => extname(name) in TYPES));
+// Parts of the client for those who have React or TanStack Query.
+const OTHERS = /^(react|query)\b/;
+
+// What the page is made of, the client included, as it was built. Only these files are ever opened, so no path in a
+// request leads to another one.
+const FILES = new Map([
+  ...filesOf(new URL("./public/", import.meta.url), "/"),
+  ...filesOf(new URL(".", import.meta.resolve("todolist-client")), "/client/"),
+]);
+
+/** @returns {[string, URL][]} path → file */
+function filesOf(folder, prefix) {
+  const names = readdirSync(folder, { recursive: true }).filter((name) => extname(name) in TYPES && !OTHERS.test(name));
+  return names.map((name) => [prefix + name.replaceAll("\\", "/"), new URL(name, folder)]);
+}
 
 const PAGE_HEADERS = {
   // Nothing but our own files, and no connection but to here and to the backend: a script that slipped into the page
@@ -25,6 +37,7 @@ const PAGE_HEADERS = {
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self'",
+    "worker-src 'self'",
     `connect-src 'self' ${settings.apiURL} ${settings.apiURL.replace(/^http/, "ws")}`,
     "base-uri 'none'",
     "form-action 'none'",
@@ -35,10 +48,14 @@ const PAGE_HEADERS = {
   "Cache-Control": "no-cache",
 };
 
-// What the page has to know; the rest of the settings stays here.
-const PAGE_CONFIG = {
-  api: settings.apiURL,
-  token: settings.tokenMode === "jwks" ? "/api/auth/token" : "/api/token",
+const PAGE_DATA = {
+  // What the page has to know; the rest of the settings stays here.
+  "/config.json": {
+    api: settings.apiURL,
+    token: settings.tokenMode === "jwks" ? "/api/auth/token" : "/api/token",
+  },
+  // What the browser keeps, so that the page comes up without a connection.
+  "/files.json": ["/", "/config.json", ...FILES.keys()].filter((path) => !["/index.html", "/offline.js"].includes(path)),
 };
 
 const betterAuth = toNodeHandler(auth);
@@ -60,13 +77,14 @@ async function handle(request, response) {
   if (request.headers.host !== new URL(settings.baseURL).host) {
     return answer(response, 307, { Location: settings.baseURL + pathname });
   }
-  if (pathname === "/config.json") {
-    return answer(response, 200, { ...PAGE_HEADERS, "Content-Type": "application/json" }, JSON.stringify(PAGE_CONFIG));
+  if (pathname in PAGE_DATA) {
+    return answer(response, 200, { ...PAGE_HEADERS, "Content-Type": "application/json" }, JSON.stringify(PAGE_DATA[pathname]));
   }
-  const name = pathname === "/" ? "index.html" : pathname.slice(1);
-  if (!FILES.has(name)) return answer(response, 404, { "Content-Type": "text/plain" }, "Not found\n");
+  const name = pathname === "/" ? "/index.html" : pathname;
+  const file = FILES.get(name);
+  if (!file) return answer(response, 404, { "Content-Type": "text/plain" }, "Not found\n");
   const type = `${TYPES[extname(name)]}; charset=utf-8`;
-  answer(response, 200, { ...PAGE_HEADERS, "Content-Type": type }, readFileSync(new URL(name, FOLDER)));
+  answer(response, 200, { ...PAGE_HEADERS, "Content-Type": type }, readFileSync(file));
 }
 
 /** The request in the form that a route of Next.js gets. */

@@ -48,8 +48,9 @@ def node():
     ).stdout.strip()
     if int(re.match(r"v(\d+)", version)[1]) < OLDEST_NODE:
         give_up(f"Node.js {version} is too old: {wanted}")
-    if not all((DEMO / "node_modules" / name).is_dir() for name in ("better-auth", "axe-core")):
-        give_up("The demo's packages are missing: run `npm ci` in the folder demo.")
+    packages = ("better-auth", "todolist-client/dist", "axe-core")
+    if not all((DEMO / "node_modules" / name).is_dir() for name in packages):
+        give_up("The demo's packages are missing: run `make demo/node_modules/installed`.")
 
 
 @pytest.fixture(scope="session")
@@ -158,3 +159,36 @@ def make_browser_of(browser):
     assert [
         line for window in windows for line in window.console if "Content Security Policy" in line
     ] == []
+
+
+@pytest.fixture
+def make_two_windows(make_browser_of):
+    """Opens two windows of one browser, for a person who has just signed up."""
+
+    def make(stack, name):
+        open_window = make_browser_of(stack.page_url)
+        first = open_window()
+        first.sign_up(name)
+        first.expect_live()
+        second = open_window()
+        second.expect_live()
+        return first, second
+
+    return make
+
+
+@pytest.fixture
+def window(own_stack, make_browser_of, make_person, tmp_path):
+    """Of Mia, who is signed in and has three tasks."""
+    # Sessions have to outlive the Better Auth server, as with any database.
+    stack = own_stack("secret", demo={"DATA_FILE": str(tmp_path / "people.json")})
+    mia = make_person(stack, "Mia")
+    for text in ("Third", "Second", "First"):
+        assert mia.call("POST", "/tasks", {"text": text})[0] == 201
+    window = make_browser_of(stack.page_url)()
+    window.mia = mia
+    window.sign_in("Mia")
+    window.expect_live()
+    window.expect_task("First")
+    window.page.wait_for_function("navigator.serviceWorker.controller")
+    return window

@@ -29,21 +29,3 @@ def test_a_task_made_meanwhile_is_shown_after_a_restart(
     window.expect_task("Before")
     assert mia.call("POST", "/tasks", {"text": "Afterwards"})[0] == 201
     window.expect_task("Afterwards", timeout=1000)
-
-
-def test_a_task_added_without_connection_is_kept_and_added_once(mode, own_stack, make_browser_of):
-    stack = own_stack(mode)
-    window = make_browser_of(stack.page_url)()
-    window.sign_up("Nora")
-    window.expect_live()
-    stack.backend.stop()
-    window.expect_reconnecting()
-
-    window.add("Typed in a tunnel")
-    window.page.get_by_text("The server cannot be reached.").wait_for()
-    stack.start_backend()
-    window.expect_live(timeout=15_000)
-    window.page.get_by_role("button", name="Add").click()
-
-    window.expect_task("Typed in a tunnel")
-    assert window.page.get_by_role("checkbox").count() == 1

@@ -4,6 +4,7 @@ import datetime
 import zoneinfo
 
 from playwright.sync_api import expect
+from servers import wait_until
 
 # Their days are never the same: one is 25 hours ahead of the other.
 FIRST, LAST = "Pacific/Kiritimati", "Pacific/Pago_Pago"
@@ -11,12 +12,6 @@ FIRST, LAST = "Pacific/Kiritimati", "Pacific/Pago_Pago"
 
 def today_in(zone):
     return datetime.datetime.now(zoneinfo.ZoneInfo(zone)).date()
-
-
-def live(open_window):
-    window = open_window()
-    window.expect_live()
-    return window
 
 
 def expect_order(window, group, wanted):
@@ -60,17 +55,14 @@ def test_days_are_grouped_and_counted_as_the_server_has_them(
     window.look_at("Today")
     window.add("Added where it is today")
     window.expect_task("Added where it is today")
+    window.expect_live()
     (added,) = olga.call("GET", "/tasks?due=today")[1]
     assert added["due_on"] == today_in(FIRST).isoformat()
 
 
-def test_lists_labels_and_priorities_are_in_both_windows(own_stack, make_browser_of):
+def test_lists_labels_and_priorities_are_in_both_windows(own_stack, make_two_windows):
     stack = own_stack("secret")
-    open_window = make_browser_of(stack.page_url)
-    first = open_window()
-    first.sign_up("Petra")
-    first.expect_live()
-    second = live(open_window)
+    first, second = make_two_windows(stack, "Petra")
     page = first.in_front()
 
     for kind, name in {"list": "Garden", "label": "errand"}.items():
@@ -105,13 +97,9 @@ def test_lists_labels_and_priorities_are_in_both_windows(own_stack, make_browser
     expect(second.page.get_by_role("navigation").get_by_text("Garden")).to_have_count(0)
 
 
-def test_subtasks_are_under_their_parent_and_go_with_it(own_stack, make_browser_of):
+def test_subtasks_are_under_their_parent_and_go_with_it(own_stack, make_two_windows):
     stack = own_stack("secret")
-    open_window = make_browser_of(stack.page_url)
-    first = open_window()
-    first.sign_up("Quinn")
-    first.expect_live()
-    second = live(open_window)
+    first, second = make_two_windows(stack, "Quinn")
     first.add("Bake a cake")
     first.choose("New subtask", "Bake a cake")
     keyboard = first.page.keyboard
@@ -133,13 +121,33 @@ def test_subtasks_are_under_their_parent_and_go_with_it(own_stack, make_browser_
     expect(first.page.get_by_role("checkbox")).to_have_count(3)
 
 
-def test_an_order_of_ones_own_by_keyboard_menu_and_pointer(own_stack, make_browser_of):
+def test_a_task_that_is_done_by_mistake_is_opened_again(own_stack, make_browser_of, make_person):
     stack = own_stack("secret")
-    open_window = make_browser_of(stack.page_url)
-    first = open_window()
-    first.sign_up("Rosa")
-    first.expect_live()
-    second = live(open_window)
+    rita = make_person(stack, "Rita")
+    parent = rita.call("POST", "/tasks", {"text": "Bake a cake"})[1]
+    for text, completed in {"Buy eggs": True, "Find the tin": False}.items():
+        rita.call(
+            "POST", "/tasks", {"text": text, "completed": completed, "parent_id": parent["id"]}
+        )
+    window = make_browser_of(stack.page_url)()
+    window.sign_in("Rita")
+    window.expect_live()
+
+    def completed():
+        window.expect_live()
+        return {task["text"] for task in rita.call("GET", "/tasks?completed=true")[1]}
+
+    window.page.get_by_role("checkbox", name="Bake a cake").click()
+    expect(window.page.get_by_text("Done (1)")).to_be_visible()
+    assert completed() == {"Bake a cake", "Buy eggs", "Find the tin"}
+    window.page.get_by_role("button", name="Undo").click()
+    expect(window.page.get_by_role("checkbox", name="Find the tin")).to_be_visible()
+    assert completed() == {"Buy eggs"}
+
+
+def test_an_order_of_ones_own_by_keyboard_menu_and_pointer(own_stack, make_two_windows):
+    stack = own_stack("secret")
+    first, second = make_two_windows(stack, "Rosa")
     for text in ("Three", "Two", "One"):
         first.add(text)
         first.expect_task(text)
@@ -179,7 +187,8 @@ def test_what_was_deleted_is_brought_back_or_dropped_for_good(
     for text in ("Keep me", "Drop me", "Drop me too"):
         first.add(text)
         first.expect_task(text)
-    second = live(open_window)
+    second = open_window()
+    second.expect_live()
 
     first.delete("Keep me")
     second.expect_no_task("Keep me")
@@ -216,7 +225,7 @@ def test_what_repeats_comes_again_and_settings_are_kept(own_stack, make_browser_
     window.add("Water the plants", day="2099-07-01")
     window.expect_task("Water the plants")
     # Nobody chose it: it is the browser's.
-    assert tess.call("GET", "/preferences")[1]["time_zone"] == "Europe/Berlin"
+    wait_until(lambda: tess.call("GET", "/preferences")[1]["time_zone"] == "Europe/Berlin", 10)
     page.get_by_role("button", name="Edit: Water the plants").click()
     editor = page.locator("form.editor")
     editor.get_by_label("Repeat").select_option("Every week")
@@ -235,6 +244,7 @@ def test_what_repeats_comes_again_and_settings_are_kept(own_stack, make_browser_
     settings.get_by_label("before a deadline").select_option("1 hour")
     settings.get_by_role("button", name="Save").click()
     expect(settings).to_be_hidden()
+    window.expect_live()
     found = tess.call("GET", "/preferences")[1]
     assert (found["time_zone"], found["remind_at"], found["remind_before"]) == (
         "Asia/Tokyo", "07:15", 60,

@@ -24,14 +24,9 @@ def send_reminders(stack):
     )
 
 
-def test_a_deadline_rings_the_bell_and_is_marked_read_in_all_windows(own_stack, make_browser_of):
+def test_a_deadline_rings_the_bell_and_is_marked_read_in_all_windows(own_stack, make_two_windows):
     stack = own_stack("secret")
-    open_window = make_browser_of(stack.page_url)
-    first = open_window()
-    first.sign_up("Uma")
-    first.expect_live()
-    second = open_window()
-    second.expect_live()
+    first, second = make_two_windows(stack, "Uma")
 
     first.add("Water the plants", day="2026-01-01", time="12:00")
     first.expect_task("Water the plants")
@@ -48,14 +43,9 @@ def test_a_deadline_rings_the_bell_and_is_marked_read_in_all_windows(own_stack, 
         expect(window.in_front().locator("#unread")).to_have_text("0")
 
 
-def test_the_bell_counts_off_what_is_withdrawn_in_all_windows(own_stack, make_browser_of):
+def test_the_bell_counts_off_what_is_withdrawn_in_all_windows(own_stack, make_two_windows):
     stack = own_stack("secret")
-    open_window = make_browser_of(stack.page_url)
-    first = open_window()
-    first.sign_up("Vera")
-    first.expect_live()
-    second = open_window()
-    second.expect_live()
+    first, second = make_two_windows(stack, "Vera")
     for text in ("Water the plants", "Feed the cat", "Call the bank"):
         first.add(text, day="2026-01-01", time="12:00")
         first.expect_task(text)

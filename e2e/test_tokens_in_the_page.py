@@ -50,14 +50,20 @@ def test_a_new_token_keeps_the_socket_open(mode, own_stack, make_browser_of):
 def test_an_expired_token_is_replaced_by_the_socket(own_stack, make_browser_of):
     """As after a night's sleep of the machine: the page believes its token to be good, and it is not."""
     stack = own_stack("secret")
-    window = make_browser_of(stack.page_url)(prepare=first_token_is_expired)
+    open_window = make_browser_of(stack.page_url)
+    before = open_window()
+    before.sign_up("Ida")
+    before.expect_live()
+    before.page.close()
 
-    window.sign_up("Ida")
+    # What was known then is known still, so the socket is the first to show a token.
+    window = open_window(prepare=first_token_is_expired)
 
     window.expect_live()
     assert window.socket_closings() == [4001]
     window.add("Awake again")
     window.expect_task("Awake again")
+    window.expect_live()
 
 
 def test_an_expired_token_is_replaced_by_a_call(own_stack, make_browser_of):
@@ -82,13 +88,31 @@ def test_an_expired_token_is_replaced_by_a_call(own_stack, make_browser_of):
 
 def test_a_wrong_secret_shows_sign_in_again(own_stack, make_browser_of):
     stack = own_stack("secret", backend={"BETTER_AUTH_SECRET": OTHER_SECRET})
+    statuses = []
     window = make_browser_of(stack.page_url)()
+    window.page.on(
+        "response", lambda answer: answer.url.endswith("/tasks") and statuses.append(answer.status)
+    )
 
     window.sign_up("Kim")
 
     window.expect_sign_in_again()
     # A new token was tried once, and then no more.
-    assert window.socket_closings() == [4001, 4001]
+    assert statuses == [401, 401]
+    assert window.socket_closings() == []
+
+
+def test_a_secret_that_becomes_wrong_shows_sign_in_again(own_stack, make_browser_of):
+    stack = own_stack("secret")
+    window = make_browser_of(stack.page_url)()
+    window.sign_up("Lara")
+    window.expect_live()
+
+    stack.backend.stop()
+    stack.start_backend(BETTER_AUTH_SECRET=OTHER_SECRET)
+
+    window.expect_sign_in_again()
+    assert window.socket_closings()[-2:] == [4001, 4001]
 
 
 def test_after_the_secret_is_put_right_signing_in_again_works(own_stack, make_browser_of):

@@ -5,13 +5,8 @@ from playwright.sync_api import expect
 WITHIN_A_SECOND = 1000  # milliseconds
 
 
-def test_a_new_task_is_in_the_second_window_within_a_second(stack, make_browser_of):
-    open_window = make_browser_of(stack.page_url)
-    first = open_window()
-    first.sign_up("Alice")
-    first.expect_live()
-    second = open_window()
-    second.expect_live()
+def test_a_new_task_is_in_the_second_window_within_a_second(stack, make_two_windows):
+    first, second = make_two_windows(stack, "Alice")
 
     first.add("Buy bread")
 
@@ -38,13 +33,8 @@ def test_a_task_is_in_nobody_elses_window(stack, make_browser_of, make_person):
     alices.expect_no_task("Bob's own")
 
 
-def test_every_change_is_in_the_second_window(stack, make_browser_of):
-    open_window = make_browser_of(stack.page_url)
-    first = open_window()
-    first.sign_up("Clara")
-    first.expect_live()
-    second = open_window()
-    second.expect_live()
+def test_every_change_is_in_the_second_window(stack, make_two_windows):
+    first, second = make_two_windows(stack, "Clara")
     first.add("Call the dentist")
     task = second.task("Call the dentist")
     expect(task).to_be_visible()
@@ -82,13 +72,8 @@ def test_what_people_type_is_shown_as_text(stack, make_browser_of):
     assert window.page.locator("#list img").count() == 0
 
 
-def test_signing_out_signs_the_other_windows_out(stack, make_browser_of):
-    open_window = make_browser_of(stack.page_url)
-    first = open_window()
-    first.sign_up("Emma")
-    first.expect_live()
-    second = open_window()
-    second.expect_live()
+def test_signing_out_signs_the_other_windows_out(stack, make_two_windows):
+    first, second = make_two_windows(stack, "Emma")
 
     first.in_front().get_by_role("button", name="Sign out").click()
 

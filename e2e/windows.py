@@ -8,6 +8,17 @@ from playwright.sync_api import expect
 PATIENCE = 10_000  # milliseconds
 
 
+# Says by which code a socket of the page was closed.
+SAY_CLOSINGS = """
+    window.WebSocket = class extends WebSocket {
+        constructor(...how) {
+            super(...how);
+            this.addEventListener("close", ({ code }) => console.info(`socket closed: ${code}`));
+        }
+    };
+"""
+
+
 class Window:
     """One page of the demo. It also keeps what its console said."""
 
@@ -17,6 +28,7 @@ class Window:
         self.console = []
         self.errors = []
         page.set_default_timeout(PATIENCE)
+        page.add_init_script(SAY_CLOSINGS)
         page.on("console", lambda message: self.console.append(message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
@@ -69,13 +81,13 @@ class Window:
         )
 
     def expect_live(self, timeout=PATIENCE):
+        """Connected, and all that was done here is at the server: it says "Saving…" before."""
         expect(self.page.get_by_text("Live", exact=True)).to_be_visible(timeout=timeout)
-        expect(self.page.get_by_text("Connection lost, reconnecting…")).to_be_hidden()
+        expect(self.page.locator("#banner")).to_be_hidden()
 
-    def expect_reconnecting(self):
-        expect(self.page.get_by_text("Connection lost, reconnecting…")).to_be_visible(
-            timeout=PATIENCE
-        )
+    def expect_reconnecting(self, *, kept=""):
+        banner = self.page.locator("#banner")
+        expect(banner).to_contain_text(f"reconnecting… {kept}", timeout=PATIENCE)
 
     def expect_sign_in_again(self):
         expect(self.page.get_by_text(re.compile("sign in again", re.IGNORECASE))).to_be_visible(
@@ -90,6 +102,6 @@ class Window:
         expect(self.task(text)).to_have_count(0, timeout=timeout)
 
     def socket_closings(self):
-        """The close codes that the page has met so far."""
+        """The codes by which sockets of this page were closed so far."""
         prefix = "socket closed: "
         return [int(line.removeprefix(prefix)) for line in self.console if line.startswith(prefix)]

@@ -8,10 +8,13 @@ const DAY = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", 
 const DAY_AND_YEAR = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
 let clock, wall;
+let zone = null;
 setZone(undefined);
 
 /** The person's time zone; that of the browser where it does not know it. */
 export function setZone(timeZone) {
+  if (timeZone === zone) return;
+  zone = timeZone;
   try {
     clock = new Intl.DateTimeFormat(LOCALE, { timeStyle: "short", timeZone });
     wall = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "medium", timeZone }); // 2030-05-01 14:30:00

@@ -7,40 +7,31 @@ export function stamp(id) {
   return element(id).content.firstElementChild.cloneNode(true);
 }
 
-/** Says something to those who cannot see it happen. */
+const ANNOUNCED_FOR = 10_000;
+
+/** Says something to those who cannot see it happen, after what is being said already. */
 export function announce(text) {
-  element("announcer").textContent = text;
-}
-
-let onError = () => false;
-
-/** `handler` may take an error over by answering true. */
-export function interceptErrors(handler) {
-  onError = handler;
+  const line = document.createElement("p");
+  line.textContent = text;
+  element("announcer").append(line);
+  setTimeout(() => line.remove(), ANNOUNCED_FOR);
 }
 
 /** Shows an error until the next success; "" takes it away. */
 export function report(error) {
-  if (error && onError(error)) return;
   const problem = element("problem");
   element("problem-text").textContent = error ? error.message : "";
   if (problem.matches(":popover-open")) problem.hidePopover();
   if (error) problem.showPopover(); // above a dialog that may be open
 }
 
-/** Runs a change, with the buttons of its form off meanwhile; a failure is shown. @returns whether it worked */
-export async function attempt(action, form = null) {
-  const buttons = form ? form.querySelectorAll("button[type=submit]") : [];
-  for (const button of buttons) button.disabled = true;
+/** Does what needs the server at once; a failure is shown. */
+export async function attempt(action) {
   try {
     await action();
     report("");
-    return true;
   } catch (error) {
     report(error);
-    return false;
-  } finally {
-    for (const button of buttons) button.disabled = false;
   }
 }
 
@@ -66,12 +57,12 @@ export function offerUndo(text, action) {
   undo = action;
   element("undo-text").textContent = text;
   element("undo").hidden = false;
-  announce(`${text}. Undo with Control Z.`);
+  announce("Undo with Control Z.");
   clearTimeout(undoTimer);
   undoTimer = setTimeout(withdrawUndo, UNDO_FOR);
 }
 
-export function withdrawUndo() {
+function withdrawUndo() {
   const notice = element("undo");
   // Not from under somebody's hands.
   if (undo && notice.matches(":hover, :focus-within")) {

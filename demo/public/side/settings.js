@@ -1,7 +1,8 @@
 // Settings of a person: time zone, and when reminders come.
 
-import { attempt, element } from "../page.js";
-import * as store from "../store.js";
+import { element } from "../page.js";
+import { store } from "../store.js";
+import { difference } from "../tasks/fields.js";
 
 const dialog = element("settings");
 const form = element("settings-form");
@@ -14,6 +15,8 @@ const BEFORE = [
   ["120", "2 hours"],
   ["1440", "1 day"],
 ];
+
+let shown = null;
 
 function fill({ time_zone: zone, remind_at: at, remind_before: before }) {
   const { elements } = form;
@@ -34,13 +37,14 @@ function read() {
 }
 
 element("settings-open").addEventListener("click", () => {
-  const preferences = store.getPreferences();
-  if (!preferences) return;
-  fill(preferences);
+  fill(store.preferences.current());
+  shown = read();
   dialog.showModal();
 });
 element("settings-cancel").addEventListener("click", () => dialog.close());
-form.addEventListener("submit", async (event) => {
+form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (await attempt(() => store.savePreferences(read()), form)) dialog.close();
+  const changes = difference(shown, read());
+  if (changes) store.preferences.change(changes);
+  dialog.close();
 });

@@ -1,18 +1,18 @@
 // The side: what is due, with how many, and one's own lists and labels.
 
 import { announce, element, stamp } from "../page.js";
-import * as store from "../store.js";
+import { store } from "../store.js";
 import { currentView } from "../tasks/views.js";
 import { editThing } from "./thing.js";
 
 const side = element("side");
 const toggle = element("side-toggle");
 
-export function showSide() {
-  const counts = store.getCounts();
+/** @param {ReturnType<typeof import("../tasks/views.js").count>} counts */
+export function showSide(counts) {
   const key = currentView().key;
   for (const link of side.querySelectorAll("a[data-count]")) {
-    fillLink(link, { count: counts?.[link.dataset.count], current: link.hash === `#${key}` });
+    fillLink(link, { count: counts[link.dataset.count], current: link.hash === `#${key}` });
   }
   fillLink(element("trash-link"), { current: key === "trash" });
   const make = (kind, by) => (thing) => {
@@ -21,15 +21,16 @@ export function showSide() {
     link.href = `#${kind}=${thing.id}`;
     if (thing.color) item.querySelector(".color").style.setProperty("--color", thing.color);
     item.querySelector(".name").textContent = thing.archived ? `${thing.name} (archived)` : thing.name;
-    fillLink(link, { count: by?.[thing.id], current: link.hash === `#${key}` });
+    fillLink(link, { count: by.get(thing.id), current: link.hash === `#${key}` });
     return item;
   };
-  refill(element("projects"), store.projects().map(make("project", counts?.by_project)));
-  refill(element("labels"), store.labels().map(make("label", counts?.by_label)));
+  refill(element("projects"), store.projects.all().map(make("project", counts.byProject)));
+  refill(element("labels"), store.labels.all().map(make("label", counts.byLabel)));
 }
 
 /** New links in the place of the old ones; the one that had the focus has it again. */
 function refill(list, items) {
+  if (items.length === list.children.length && items.every((item, index) => item.isEqualNode(list.children[index]))) return;
   const focused = list.contains(document.activeElement) ? document.activeElement.hash : null;
   list.replaceChildren(...items);
   list.hidden = !items.length;

@@ -1,12 +1,12 @@
 // Makes, changes and deletes a list or a label.
 
-import { call } from "../api.js";
-import { ask, attempt, stamp } from "../page.js";
-import * as store from "../store.js";
+import { ask, stamp } from "../page.js";
+import { store } from "../store.js";
+import { difference } from "../tasks/fields.js";
 
 const WORDS = {
-  project: { path: "/projects", name: "list", longest: 100, after: "Its tasks stay, in no list." },
-  label: { path: "/labels", name: "label", longest: 60, after: "It is taken off its tasks." },
+  project: { name: "list", longest: 100, after: "Its tasks stay, in no list." },
+  label: { name: "label", longest: 60, after: "It is taken off its tasks." },
 };
 const COLORS = [
   ["", "None"],
@@ -19,9 +19,10 @@ const COLORS = [
   ["#c2508f", "Pink"],
 ];
 
-/** @param {"project" | "label"} kind @param {object | null} thing null for a new one @returns what was saved, or null */
+/** @param {"project" | "label"} kind @param {object | null} thing null for a new one @returns what was made, or null */
 export function editThing(kind, thing) {
-  const { path, name, longest } = WORDS[kind];
+  const { name, longest } = WORDS[kind];
+  const things = store[`${kind}s`];
   const dialog = stamp("thing-dialog");
   const form = dialog.querySelector("form");
   const { elements } = form;
@@ -34,41 +35,34 @@ export function editThing(kind, thing) {
   elements.color.value = thing?.color ?? "";
   const erase = dialog.querySelector(".erase");
   erase.hidden = !thing;
-  let saved = null;
+  const read = () => ({ name: elements.name.value, color: elements.color.value });
+  const before = read();
+  let made = null;
 
   dialog.querySelector(".cancel").addEventListener("click", () => dialog.close());
   erase.addEventListener("click", async () => {
     if (await eraseThing(kind, thing)) dialog.close();
   });
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const body = { name: elements.name.value, color: elements.color.value };
-    const done = await attempt(async () => {
-      const response = await (thing ? call("PATCH", `${path}/${thing.id}`, { body }) : call("POST", path, { body }));
-      saved = await response.json();
-      store.put(kind, saved);
-    }, form);
-    if (done) dialog.close();
+    const changes = difference(before, read());
+    if (!thing) made = things.create(read());
+    else if (changes) things.change(thing.id, changes);
+    dialog.close();
   });
   document.body.append(dialog);
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
-      resolve(saved);
+      resolve(made);
     });
   });
 }
 
-async function eraseThing(kind, thing) {
-  const { path, name, after } = WORDS[kind];
-  if (!(await ask({ title: `Delete this ${name}?`, text: `${thing.name}. ${after}`, action: "Delete" }))) return false;
-  return attempt(async () => {
-    try {
-      await call("DELETE", `${path}/${thing.id}`);
-    } catch (error) {
-      if (error.status !== 404) throw error;
-    }
-    store.remove(kind, thing.id);
-  });
+async function eraseThing(kind, { id, name }) {
+  const { name: word, after } = WORDS[kind];
+  const sure = await ask({ title: `Delete this ${word}?`, text: `${name}. ${after}`, action: "Delete" });
+  if (sure) store[`${kind}s`].remove(id);
+  return sure;
 }

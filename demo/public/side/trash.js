@@ -1,33 +1,44 @@
-// Deleted tasks: to bring back, or to drop for good.
+// Deleted tasks: to bring back, or to drop for good. The server alone has them.
 
-import { call, callAll } from "../api.js";
 import { inWords } from "../dates.js";
-import { announce, ask, attempt, element, report, stamp } from "../page.js";
-import { restore } from "../tasks/changes.js";
+import { announce, ask, attempt, element, stamp } from "../page.js";
+import { store, todolist } from "../store.js";
 
 const list = element("trash-list");
+const none = element("no-trash");
 let asked = null;
+let shownFor = []; // what was known when it was asked for
 
-/** Fetches it anew, as no event tells of it. */
-export async function showTrash() {
-  const mine = (asked = Symbol("trash"));
-  try {
-    const tasks = await callAll("/trash");
-    if (mine === asked) fill(tasks);
-  } catch (error) {
-    if (error.status !== 0) report(error);
-  }
+/** Fetches it anew where tasks have come or gone since, as no event tells of it. */
+export function showTrash() {
+  const { state, pending } = store.status();
+  const now = [store.tasks.all(), pending, state === "live"];
+  if (now.some((one, index) => one !== shownFor[index])) fetchTrash(now);
 }
 
 export function clearTrash() {
   asked = null;
-  fill([]);
+  shownFor = [];
+  fill([], "Loading…");
 }
 
-function fill(tasks) {
+async function fetchTrash(now = shownFor) {
+  if (!todolist) return;
+  const mine = (asked = Symbol("trash"));
+  shownFor = now;
+  try {
+    const tasks = await todolist.trash.list({}, { tries: 1 }).all();
+    if (mine === asked) fill(tasks, "The trash is empty.");
+  } catch (error) {
+    if (mine === asked) fill([], error.code === "unreachable" ? "The trash cannot be shown without a connection." : error.message);
+  }
+}
+
+function fill(tasks, otherwise) {
   const focused = list.contains(document.activeElement);
   list.replaceChildren(...tasks.map(makeItem));
-  element("no-trash").hidden = tasks.length > 0;
+  none.textContent = otherwise;
+  none.hidden = tasks.length > 0;
   element("empty-trash").hidden = !tasks.length;
   if (focused) (list.querySelector("button") ?? element("tasks-title")).focus();
 }
@@ -42,16 +53,16 @@ function makeItem(task) {
   back.setAttribute("aria-label", `Restore: ${task.text}`);
   drop.setAttribute("aria-label", `Delete for good: ${task.text}`);
   back.addEventListener("click", async () => {
-    await restore(task);
-    await showTrash();
+    await attempt(() => todolist.trash.restore(task.id));
+    await fetchTrash();
   });
   drop.addEventListener("click", async () => {
     if (!(await ask({ title: "Delete this task for good?", text: task.text, action: "Delete for good" }))) return;
     await attempt(async () => {
-      await call("DELETE", `/trash/${task.id}`);
+      await todolist.trash.drop(task.id);
       announce(`Deleted for good: ${task.text}`);
     });
-    await showTrash();
+    await fetchTrash();
   });
   return item;
 }
@@ -59,7 +70,7 @@ function makeItem(task) {
 element("empty-trash").addEventListener("click", async () => {
   const text = "All tasks in it are deleted for good.";
   if (!(await ask({ title: "Empty the trash?", text, action: "Empty it" }))) return;
-  await attempt(() => call("DELETE", "/trash"));
-  await showTrash();
+  await attempt(() => todolist.trash.empty());
+  await fetchTrash();
   element("tasks-title").focus();
 });

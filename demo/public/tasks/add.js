@@ -1,38 +1,42 @@
 // The form at the top that adds tasks. It begins with what the current view says.
 
 import { element } from "../page.js";
-import * as store from "../store.js";
-import { adder } from "./changes.js";
-import { addFields, fill, followDay, read, refreshChoices } from "./fields.js";
+import { store } from "../store.js";
+import { addFields, difference, fill, followDay, read, refreshChoices } from "./fields.js";
 import { currentView } from "./views.js";
 
 const form = element("add");
-const add = adder(form);
 let startedFor = null;
+let start = null; // what the form held then
 
-/** Begins anew where another view is shown, and follows lists and labels as they come and go. */
+/** Begins anew where another view is shown, with what was typed, and follows lists and labels as they come and go. */
 export function showAdd() {
+  if (startedFor && !store.status().loaded) return; // of whoever is back, and sees again what they typed
   const { key, gives } = currentView();
-  const start = JSON.stringify([key, gives]);
-  if (startedFor === start) return refreshChoices(form);
-  const typed = form.elements.text.value;
-  startedFor = start;
-  fill(form, { ...gives, text: typed });
+  const wanted = JSON.stringify([key, gives]);
+  if (startedFor === wanted) return refreshChoices(form);
+  const typed = start && difference(start, read(form));
+  startedFor = wanted;
+  begin(gives);
+  if (typed) fill(form, { ...gives, ...typed });
+}
+
+function begin(gives) {
+  fill(form, gives);
+  start = read(form);
 }
 
 export function clearAdd() {
   form.reset();
-  startedFor = null;
+  startedFor = start = null;
 }
 
 addFields(form.querySelector(".fields"));
 form.addEventListener("input", () => followDay(form));
-form.addEventListener("submit", async (event) => {
+form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!(await add(read(form)))) return;
+  store.tasks.create(read(form));
   element("add-more").open = false;
-  fill(form, currentView().gives);
+  begin(currentView().gives);
   form.elements.text.focus();
 });
-
-store.listen(showAdd);

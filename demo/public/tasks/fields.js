@@ -1,8 +1,8 @@
 // What can be typed and chosen of a task: the same fields where one is added and where one is edited.
 
-import { dayOf, momentOf, timeOf } from "../dates.js";
+import { dayInWords, dayOf, inWords as momentInWords, momentOf, timeOf } from "../dates.js";
 import { stamp } from "../page.js";
-import * as store from "../store.js";
+import { store } from "../store.js";
 
 export const PRIORITIES = ["None", "Low", "Medium", "High", "Urgent"];
 
@@ -18,6 +18,43 @@ const RULES = new Map([
 /** A rule in words; those that this page does not offer are shown as they are. */
 export const ruleInWords = (rule) => RULES.get(rule) ?? rule;
 
+/** What people see of the fields that they can change. */
+export const FIELDS = new Map([
+  ["text", "Task"],
+  ["name", "Name"],
+  ["description", "Details"],
+  ["completed", "Done"],
+  ["due_on", "Day"],
+  ["deadline", "Time"],
+  ["priority", "Priority"],
+  ["project_id", "List"],
+  ["label_ids", "Labels"],
+  ["recurrence", "Repeat"],
+  ["color", "Color"],
+  ["time_zone", "Time zone"],
+  ["remind_at", "Reminder of a day"],
+  ["remind_before", "Minutes before a deadline"],
+  ["archived", "Archived"],
+]);
+
+/** A value of one of them. */
+export function inWords(field, value) {
+  if (field === "priority") return PRIORITIES[value];
+  if (field === "recurrence") return ruleInWords(value);
+  if (typeof value === "boolean") return value ? "Yes" : "No";
+  if (field === "label_ids") return value.map((id) => store.labels.get(id)?.name).filter(Boolean).join(", ") || "None";
+  if (value === null || value === "" || value === undefined) return "None";
+  if (field === "deadline") return momentInWords(value);
+  if (field === "due_on") return dayInWords(value);
+  return field === "project_id" ? (store.projects.get(value)?.name ?? "None") : value;
+}
+
+/** What of the one is otherwise in the other, or null. Only that is sent, so that another's change of the rest is kept. */
+export function difference(before, after) {
+  const changed = Object.entries(after).filter(([field, value]) => JSON.stringify(value) !== JSON.stringify(before[field]));
+  return changed.length ? Object.fromEntries(changed) : null;
+}
+
 /** Puts the fields that every form of a task has into `place`. */
 export function addFields(place) {
   place.append(...stamp("fields-template").children);
@@ -31,7 +68,7 @@ export function fill(form, task) {
   day.value = task.due_on ?? (task.deadline ? dayOf(task.deadline) : "");
   time.value = task.deadline ? timeOf(task.deadline) : "";
   choose(priority, PRIORITIES.map((name, value) => [String(value), name]), String(task.priority ?? 0));
-  choose(project, [["", "None"], ...store.projects().map(({ id, name }) => [id, name])], task.project_id ?? "");
+  choose(project, [["", "None"], ...store.projects.all().map(({ id, name }) => [id, name])], task.project_id ?? "");
   // The list of a subtask is that of its parent.
   project.closest("label").hidden = Boolean(task.parent_id);
   const rule = task.recurrence ?? "";
@@ -43,7 +80,7 @@ export function fill(form, task) {
 /** Brings what can be chosen up to date, and leaves what was. */
 export function refreshChoices(form) {
   const { project } = form.elements;
-  choose(project, [["", "None"], ...store.projects().map(({ id, name }) => [id, name])], project.value);
+  choose(project, [["", "None"], ...store.projects.all().map(({ id, name }) => [id, name])], project.value);
   fillLabels(form.querySelector(".labels"), chosenLabels(form));
 }
 
@@ -84,19 +121,19 @@ function chosenLabels(form) {
 }
 
 function fillLabels(place, chosen) {
-  const labels = store.labels();
+  const labels = store.labels.all();
   place.closest("fieldset").hidden = !labels.length;
-  const wanted = JSON.stringify([labels.map(({ id, name }) => [id, name]), chosen]);
-  if (place.dataset.labels === wanted) return;
-  place.dataset.labels = wanted;
-  place.replaceChildren(
-    ...labels.map(({ id, name }) => {
-      const item = stamp("choice-template");
-      const box = item.querySelector("input");
-      box.value = id;
-      box.checked = chosen.includes(id);
-      item.querySelector("span").textContent = name;
-      return item;
-    }),
-  );
+  const wanted = JSON.stringify(labels.map(({ id, name }) => [id, name]));
+  if (place.dataset.labels !== wanted) {
+    place.dataset.labels = wanted;
+    place.replaceChildren(...labels.map(makeChoice));
+  }
+  for (const box of place.querySelectorAll("input")) box.checked = chosen.includes(box.value);
+}
+
+function makeChoice({ id, name }) {
+  const item = stamp("choice-template");
+  item.querySelector("input").value = id;
+  item.querySelector("span").textContent = name;
+  return item;
 }

@@ -2,23 +2,28 @@
 
 import { dayInWords, dueOf, inWords } from "../dates.js";
 import { openMenu } from "./menu.js";
-import { stamp } from "../page.js";
-import * as store from "../store.js";
-import { adder, change, erase, move } from "./changes.js";
-import { PRIORITIES, addFields, fill, followDay, read, ruleInWords } from "./fields.js";
+import { ask, stamp } from "../page.js";
+import { store } from "../store.js";
+import { erase, move, tick } from "./changes.js";
+import { PRIORITIES, addFields, difference, fill, followDay, read, ruleInWords } from "./fields.js";
 import { moveBy, startDrag } from "./reorder.js";
 
-export function makeItem(id) {
+/** @param {() => void} closed called when a form in it was closed */
+export function makeItem(id, closed) {
   const item = stamp("task-template");
-  const current = () => store.get("task", id);
   item.dataset.id = id;
+  item.addEventListener("closed", closed);
+  // A task that was deleted elsewhere may still be on the page, with a form.
+  const act = (action) => (event) => {
+    const task = store.tasks.get(id);
+    if (task) action(task, event);
+  };
   const view = item.querySelector(".view");
-  view.querySelector("input").addEventListener("change", ({ target }) => tick(current(), target));
-  view.querySelector(".edit").addEventListener("click", () => edit(item, current()));
-  view.querySelector(".delete").addEventListener("click", () => erase(current()));
-  view.querySelector(".more").addEventListener("click", ({ currentTarget }) => {
-    openMenu(currentTarget, `Actions: ${current().text}`, actions(item, current()));
-  });
+  view.querySelector("input").addEventListener("change", act((task, { target }) => tick(task, target.checked)));
+  view.querySelector(".edit").addEventListener("click", act((task) => edit(item, task)));
+  view.querySelector(".delete").addEventListener("click", act(erase));
+  const openActions = (task, { currentTarget }) => openMenu(currentTarget, `Actions: ${task.text}`, actions(item, task));
+  view.querySelector(".more").addEventListener("click", act(openActions));
   view.querySelector(".handle").addEventListener("pointerdown", (event) => startDrag(event, item));
   view.addEventListener("keydown", (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
@@ -58,11 +63,11 @@ export function fillItem(item, task, { alone, view }) {
   const marks = [];
   if (task.priority) marks.push(makeMark(PRIORITIES[task.priority], `priority-${task.priority}`));
   if (task.recurrence) marks.push(makeMark(`↻ ${ruleInWords(task.recurrence)}`));
-  const project = store.get("project", task.project_id);
+  const project = store.projects.get(task.project_id);
   if (project && !task.parent_id && view.thing?.[1].id !== project.id) marks.push(makeMark(project.name, "list-mark", project.color));
-  const labels = task.label_ids.map((id) => store.get("label", id)).filter(Boolean);
+  const labels = task.label_ids.map((id) => store.labels.get(id)).filter(Boolean);
   for (const { name, color } of labels) marks.push(makeMark(name, "label-mark", color));
-  if (alone && store.get("task", task.parent_id)) marks.push(makeMark(`of: ${store.get("task", task.parent_id).text}`));
+  if (alone && store.tasks.get(task.parent_id)) marks.push(makeMark(`of: ${store.tasks.get(task.parent_id).text}`));
   part(".marks").replaceChildren(...marks);
   part(".facts").hidden = !marks.length && part(".deadline").hidden;
 }
@@ -92,14 +97,6 @@ function fillWhen(item, task) {
   time.textContent = (overdue ? "Overdue: " : "") + (deadline ? inWords(deadline) : dayInWords(dueOn));
 }
 
-async function tick(task, box) {
-  const completed = box.checked;
-  box.setAttribute("aria-busy", "true");
-  const done = await change(task, { completed });
-  box.removeAttribute("aria-busy");
-  if (!done) box.checked = store.get("task", task.id)?.completed ?? !completed;
-}
-
 /** Whether it is being edited, or given subtasks. */
 export const hasForm = (item) => Boolean(item?.querySelector(":scope > form"));
 
@@ -114,23 +111,33 @@ function edit(item, task) {
   form.addEventListener("input", () => followDay(form));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    // Only what was changed, so that another window's change of another field is kept.
-    const changes = Object.fromEntries(
-      Object.entries(read(form)).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name])),
-    );
-    if (!Object.keys(changes).length || (await change(task, changes, form))) close();
+    const changes = difference(before, read(form));
+    if (changes && !(await overwrites(task, changes))) return;
+    if (changes) {
+      if (!store.tasks.get(task.id)) store.tasks.restore(task); // deleted elsewhere meanwhile
+      store.tasks.change(task.id, changes);
+    }
+    close();
   });
   item.classList.add("editing");
+}
+
+/** Asks before a text is replaced that somebody wrote while the form was open. @returns whether to go on */
+async function overwrites(task, changes) {
+  const now = store.tasks.get(task.id);
+  const isOther = (field) => field in changes && now && ![task[field], changes[field]].includes(now[field]);
+  const others = ["text", "description"].filter(isOther).map((field) => now[field]);
+  const text = `It says now: ${others.join("\n\n")}`;
+  return !others.length || ask({ title: "Replace what was written meanwhile?", text, action: "Replace" });
 }
 
 function addSubtask(item, task) {
   if (hasForm(item)) return item.querySelector(":scope > form").elements.text.focus();
   const form = stamp("subtask-template");
   opened(item, form, ".more");
-  const add = adder(form);
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!(await add({ text: form.elements.text.value, parent_id: task.id }))) return;
+    store.tasks.create({ text: form.elements.text.value, parent_id: task.id });
     form.reset(); // and stays, for the next one
     form.elements.text.focus();
   });
@@ -142,9 +149,11 @@ function opened(item, form, opener) {
     const hadFocus = form.contains(document.activeElement);
     form.remove();
     item.classList.remove("editing");
-    if (!hadFocus) return;
-    const button = item.querySelector(`:scope > .view ${opener}`);
-    (button.checkVisibility() ? button : item.querySelector(":scope > .view .more")).focus();
+    if (hadFocus) {
+      const button = item.querySelector(`:scope > .view ${opener}`);
+      (button.checkVisibility() ? button : item.querySelector(":scope > .view .more")).focus();
+    }
+    item.dispatchEvent(new Event("closed")); // from now on it may belong elsewhere, or nowhere
   };
   form.querySelector(".cancel").addEventListener("click", close);
   form.addEventListener("keydown", (event) => event.key === "Escape" && close());

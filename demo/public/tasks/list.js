@@ -2,7 +2,7 @@
 
 import { dueOf } from "../dates.js";
 import { element } from "../page.js";
-import * as store from "../store.js";
+import { store } from "../store.js";
 import { fillItem, hasForm, makeItem } from "./item.js";
 import { currentView } from "./views.js";
 
@@ -18,21 +18,22 @@ let items = new Map(); // id → its <li>
 let shownKey = "";
 
 /** Brings what is shown in line with what is known. */
-export function show() {
+export function showTasks() {
   const view = currentView();
   if (view.key !== shownKey) startView(view);
   const focused = document.activeElement;
   const place = focused?.closest("li.task");
   const focusedIndex = place ? visibleItems().indexOf(place) : -1;
 
-  const tasks = store.tasks();
+  const tasks = store.tasks.all();
+  const { loaded } = store.status();
   for (const [id, item] of items) {
-    if (store.get("task", id)) continue;
+    if (!loaded || store.tasks.get(id) || isWrittenIn(item)) continue;
     item.remove();
     items.delete(id);
   }
   const shown = arrange(tasks, view);
-  for (const [id, item] of items) if (!shown.has(id)) item.hidden = true;
+  for (const [id, item] of items) if (!shown.has(id) && !isWrittenIn(item)) item.hidden = true;
 
   for (const name of GROUPS) {
     const list = element(`group-${name}`);
@@ -40,12 +41,11 @@ export function show() {
     list.closest(".group").hidden = some === 0;
     if (name === "done") element("done-title").textContent = `Done (${some})`;
   }
-  none.hidden = shown.size > 0 || !store.getPreferences() || store.isLoading() || view.key === "trash";
+  none.hidden = shown.size > 0 || !loaded || view.key === "trash";
   none.textContent = Number(priority.value) ? "None of this priority." : view.nothing;
   // One group alone needs no title beside that of the page.
   groups.classList.toggle("single", Boolean(view.due));
-  if (store.isLoading()) groups.setAttribute("aria-busy", "true");
-  else groups.removeAttribute("aria-busy");
+  groups.setAttribute("aria-busy", String(!loaded));
   keepFocus(focused, place, focusedIndex);
 }
 
@@ -63,10 +63,14 @@ function arrange(tasks, view) {
   };
 
   const tops = tasks.filter((task) => passes(task) && !nestedIn(task, passes));
-  for (const task of tops) put(element(`group-${task.completed ? "done" : dueOf(task)}`), task);
+  for (const task of tops) {
+    // What is being edited also stays where it is, and is not folded away.
+    const place = hasForm(items.get(task.id)) ? items.get(task.id).closest(".group > .list") : null;
+    put(place ?? element(`group-${task.completed ? "done" : dueOf(task)}`), task);
+  }
   // Whoever sees a task sees its subtasks, whatever the view.
   for (const task of tasks) {
-    const parent = store.get("task", task.parent_id);
+    const parent = store.tasks.get(task.parent_id);
     if (parent && shown.has(parent.id) && goesWith(task, parent) && !shown.has(task.id)) {
       put(itemOf(parent).querySelector(".subtasks"), task);
     }
@@ -83,8 +87,11 @@ function arrange(tasks, view) {
   return shown;
 }
 
+/** Whether somebody is writing in it, or in one of its subtasks: then it stays, even where the task is gone. */
+const isWrittenIn = (item) => Boolean(item.querySelector("form"));
+
 function nestedIn(task, passes) {
-  const parent = store.get("task", task.parent_id);
+  const parent = store.tasks.get(task.parent_id);
   return Boolean(parent) && passes(parent) && goesWith(task, parent);
 }
 
@@ -92,7 +99,7 @@ function nestedIn(task, passes) {
 const goesWith = (task, parent) => task.completed || !parent.completed;
 
 function itemOf(task) {
-  if (!items.has(task.id)) items.set(task.id, makeItem(task.id));
+  if (!items.has(task.id)) items.set(task.id, makeItem(task.id, showTasks));
   return items.get(task.id);
 }
 
@@ -108,6 +115,8 @@ function keepFocus(focused, place, index) {
   const nobody = document.activeElement === focused || document.activeElement === document.body;
   if (!nobody) return;
   if (focused.isConnected && focused.checkVisibility()) return focused.focus();
+  // Whoever was typing is not to go on typing into a checkbox.
+  if (focused.matches("textarea, select, input:not([type=checkbox])")) return heading.focus();
   const all = visibleItems();
   const neighbour = all[Math.min(index, all.length - 1)];
   (neighbour?.querySelector("input") ?? heading).focus();
@@ -120,7 +129,8 @@ function visibleItems() {
 /** Moves the focus to a task, as a notification asks for. */
 export function focusTask(id) {
   const seen = () => items.get(id)?.checkVisibility();
-  if (!seen() && store.get("task", id)) {
+  if (!seen() && store.tasks.get(id)) {
+    priority.value = "0";
     history.pushState(null, "", "#all");
     dispatchEvent(new HashChangeEvent("hashchange"));
     if (!seen()) done.open = true;
@@ -129,10 +139,10 @@ export function focusTask(id) {
 }
 
 /** Forgets one person's tasks before another's are shown. */
-export function clear() {
+export function clearTasks() {
   for (const item of items.values()) item.remove();
   items = new Map();
   shownKey = "";
 }
 
-priority.addEventListener("change", show);
+priority.addEventListener("change", showTasks);

@@ -1,6 +1,6 @@
 // Puts tasks into an order of one's own: by the keyboard, by the menu, or dragged by their handle.
 
-import * as store from "../store.js";
+import { store } from "../store.js";
 import { move } from "./changes.js";
 
 // This near to an edge of the window, the page scrolls by so much with each move.
@@ -20,7 +20,7 @@ function areSiblings(item, other) {
   return !other.hidden && taskOf(item)?.parent_id === taskOf(other)?.parent_id;
 }
 
-const taskOf = (item) => store.get("task", item.dataset.id);
+const taskOf = (item) => store.tasks.get(item.dataset.id);
 
 /** Follows the pointer, mouse or finger, until it lets go. */
 export function startDrag(event, item) {
@@ -48,7 +48,7 @@ export function startDrag(event, item) {
     item.classList.remove("dragged");
     const found = type === "pointerup" && target?.item.isConnected ? target : null;
     mark(null);
-    if (found && store.get("task", item.dataset.id)) drop(item, found);
+    if (found && store.tasks.get(item.dataset.id)) drop(item, found);
   };
   handle.setPointerCapture(event.pointerId);
   handle.addEventListener("pointermove", follow);

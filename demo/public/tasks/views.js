@@ -1,7 +1,7 @@
 // What the page can show: all tasks, those due, those of a list or a label, the trash. The address says which one.
 
 import { dueOf, today } from "../dates.js";
-import * as store from "../store.js";
+import { store } from "../store.js";
 
 const DUE = { today: "Today", upcoming: "Upcoming", overdue: "Overdue" };
 
@@ -20,8 +20,8 @@ const DUE = { today: "Today", upcoming: "Upcoming", overdue: "Overdue" };
 export function currentView() {
   const key = location.hash.slice(1) || "all";
   const [kind, id] = key.split("=");
-  if (kind in DUE) return dueView(kind);
-  const thing = id && (kind === "project" || kind === "label") ? store.get(kind, id) : null;
+  if (Object.hasOwn(DUE, kind)) return dueView(kind);
+  const thing = id && (kind === "project" || kind === "label") ? store[`${kind}s`].get(id) : null;
   if (thing) return { project: projectView, label: labelView }[kind](thing);
   if (key === "trash") return { key, title: "Trash", shows: () => false, gives: {}, nothing: "" };
   return {
@@ -38,11 +38,27 @@ function dueView(due) {
     key: due,
     due: true,
     title: DUE[due],
-    // Those of archived lists are not due, as the server counts them.
-    shows: (task) => !task.completed && dueOf(task) === due && !store.get("project", task.project_id)?.archived,
+    shows: (task) => !task.completed && dueOf(task) === due && counts(task),
     gives: due === "today" ? { due_on: today() } : {},
     nothing: due === "overdue" ? "Nothing is late." : "Nothing to do.",
   };
+}
+
+/** Those of archived lists are neither counted nor due (docs/api.md, section 4). */
+const counts = (task) => !store.projects.get(task.project_id)?.archived;
+
+/** How many there are, as `GET /tasks/counts` has it; here it is known without a connection. */
+export function count() {
+  const found = { open: 0, completed: 0, overdue: 0, today: 0, upcoming: 0, none: 0, byProject: new Map(), byLabel: new Map() };
+  const add = (map, id) => map.set(id, (map.get(id) ?? 0) + 1);
+  for (const task of store.tasks.all().filter(counts)) {
+    found[task.completed ? "completed" : "open"] += 1;
+    if (task.completed) continue;
+    found[dueOf(task)] += 1;
+    add(found.byProject, task.project_id);
+    for (const id of task.label_ids) add(found.byLabel, id);
+  }
+  return found;
 }
 
 function projectView(project) {
