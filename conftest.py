@@ -422,12 +422,17 @@ def copied_database(folder: Path, *, template: str | None) -> Iterator[str]:
     host, port, user = (configured[part] or "" for part in ("HOST", "PORT", "USER"))
     password = f":{configured['PASSWORD']}" if configured["PASSWORD"] else ""
     url = f"postgresql://{user}{password}@{host}:{port or 5432}"
-    with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{copied}"')
-        try:
-            yield f"{url}/{name}"
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def execute(statement: str) -> None:
+        # Over a connection that is not kept: PostgreSQL has a hundred for all that run at a time.
+        with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
+            connection.execute(statement)
+
+    execute(f'CREATE DATABASE "{name}" TEMPLATE "{copied}"')
+    try:
+        yield f"{url}/{name}"
+    finally:
+        execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def hash_in_earnest(password: str) -> str:
@@ -573,9 +578,18 @@ def starting_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
         yield start
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """For a module at most: PostgreSQL has a hundred connections, and each server some of them."""
+    """For one test: PostgreSQL has a hundred connections, and each server some of them."""
+    with starting_servers(tmp_path_factory) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Server]]:
+    """For fixtures of a module, whose tests share a server of their own."""
     with starting_servers(tmp_path_factory) as start:
         yield start
 

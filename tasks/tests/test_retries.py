@@ -450,10 +450,10 @@ def test_a_repeat_while_the_first_is_still_running_is_told_to_come_back(server):
 
 
 @pytest.fixture(scope="module")
-def twins(start_server) -> list[Server]:
+def twins(start_shared_server) -> list[Server]:
     """Two server processes with one database."""
-    first = start_server()
-    return [first, start_server(DATABASE_URL=first.database_url)]
+    first = start_shared_server()
+    return [first, start_shared_server(DATABASE_URL=first.database_url)]
 
 
 def test_processes_know_of_each_other(twins):

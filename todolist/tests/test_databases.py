@@ -32,9 +32,9 @@ CONNECTIONS = THREADS_AT_MOST + 3  # and those that read for sockets
 
 
 @pytest.fixture(scope="module")
-def busy_server(start_server) -> Any:
+def busy_server(start_shared_server) -> Any:
     """A server of its own: its tasks and connections are counted."""
-    return start_server()
+    return start_shared_server()
 
 
 def test_200_creates_at_once_by_20_people_make_200_tasks(busy_server):

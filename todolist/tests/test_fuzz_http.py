@@ -47,8 +47,8 @@ def fuzz(server: Server, folder: Path, *options: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def fuzzed(start_server):
-    return start_server()
+def fuzzed(start_shared_server):
+    return start_shared_server()
 
 
 def assert_unharmed(server: Server) -> None:

@@ -259,8 +259,8 @@ def assert_closed(socket: RawSocket, move: Move) -> None:
 
 
 @pytest.fixture(scope="module")
-def fuzzed(start_server):
-    return start_server()
+def fuzzed(start_shared_server):
+    return start_shared_server()
 
 
 class Witness:

@@ -231,8 +231,8 @@ def test_other_types_are_415(server, content_type, status):
 
 
 @pytest.fixture(scope="module")
-def developers_server(start_server) -> Server:
-    started: Server = start_server(DEBUG="True")
+def developers_server(start_shared_server) -> Server:
+    started: Server = start_shared_server(DEBUG="True")
     return started
 
 

@@ -104,14 +104,14 @@ class Caller:
 
 
 @pytest.fixture(scope="module", params=[("False", "json"), ("True", "text"), ("True", "json")])
-def marked_server(request, start_server, working_on, tmp_path_factory) -> Iterator[Server]:
+def marked_server(request, start_shared_server, working_on, tmp_path_factory) -> Iterator[Server]:
     """A server all of whose secrets are markers."""
     debug, log_format = request.param
     with ExitStack() as stack:
         url = stack.enter_context(new_database(tmp_path_factory.mktemp("marked")))
         # Neither service asks for a password here; both take one from who sends it.
         redis = django_settings.REDIS_URL.replace("://", f"://default:{REDIS_PASSWORD}@")
-        server: Server = start_server(
+        server: Server = start_shared_server(
             application="todolist.tests.faulty:application",
             DEBUG=debug,
             LOG_FORMAT=log_format,

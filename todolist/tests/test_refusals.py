@@ -126,8 +126,8 @@ def test_a_socket_that_is_open_says_why_it_is_closed(server):
 
 
 @pytest.fixture(scope="module")
-def without_keys(start_server) -> Server:
-    started: Server = start_server(BETTER_AUTH_URL=GONE, LOG_FORMAT="json")
+def without_keys(start_shared_server) -> Server:
+    started: Server = start_shared_server(BETTER_AUTH_URL=GONE, LOG_FORMAT="json")
     return started
 
 

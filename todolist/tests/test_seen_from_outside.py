@@ -79,8 +79,8 @@ def test_the_version_stands_in_one_place_and_is_told_everywhere(server, tmp_path
 
 
 @pytest.fixture(scope="module")
-def behind_a_proxy(start_server: Any) -> Server:
-    started: Server = start_server(
+def behind_a_proxy(start_shared_server: Any) -> Server:
+    started: Server = start_shared_server(
         USE_X_FORWARDED_HOST="True", ALLOWED_HOSTS="127.0.0.1,api.example.com", SOCKETS_PER_USER="1"
     )
     return started
@@ -408,8 +408,10 @@ def until(what: Callable[[], float], wanted: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def measured(start_server: Any) -> Server:
-    started: Server = start_server(METRICS="True", ACCESS_LOG="True", LOG_FORMAT="json", workers=2)
+def measured(start_shared_server: Any) -> Server:
+    started: Server = start_shared_server(
+        METRICS="True", ACCESS_LOG="True", LOG_FORMAT="json", workers=2
+    )
     return started
 
 

@@ -74,8 +74,8 @@ def as_superuser(url: str, name: str = "") -> str:
 
 
 @pytest.fixture(scope="module")
-def restricted(two: Two, start_server: Any) -> Server:
-    server: Server = start_server(DATABASE_URL=two.server, DATABASE_RLS="True")
+def restricted(two: Two, start_shared_server: Any) -> Server:
+    server: Server = start_shared_server(DATABASE_URL=two.server, DATABASE_RLS="True")
     return server
 
 
