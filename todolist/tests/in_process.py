@@ -5,7 +5,7 @@ It can hold a message back, or never take it. Whoever uses it imports the fixtur
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from channels.db import database_sync_to_async
 from django.db import connections
 
 from tasks.events.bell import Bell
+from tasks.events.bell import bell as real_bell
 from tasks.events.hub import current_hub
 from tasks.models import Task
 
@@ -31,10 +32,13 @@ def no_poll(monkeypatch, db) -> None:
 
 
 @pytest.fixture(autouse=True)
-def new_bell(monkeypatch) -> None:
+def new_bell(monkeypatch) -> Iterator[None]:
+    real_bell.flush()  # else what an earlier test wrote may be told during this one
     bell = Bell()
     for user in ("tasks.events.record.bell", "tasks.events.hub.bell"):
         monkeypatch.setattr(user, bell)
+    yield
+    bell.flush()
 
 
 class Client:

@@ -6,7 +6,7 @@ far away that a test cannot pass by them.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -44,9 +44,12 @@ needs_redis = pytest.mark.skipif(
 
 
 @pytest.fixture
-def elsewhere(monkeypatch) -> None:
+def elsewhere(monkeypatch) -> Iterator[None]:
     """Whatever is written, another process has written it: its bell is not ours."""
-    monkeypatch.setattr("tasks.events.record.bell", Bell())
+    bell = Bell()
+    monkeypatch.setattr("tasks.events.record.bell", bell)
+    yield
+    bell.flush()
 
 
 # The channel layer
