@@ -68,7 +68,7 @@ export function fill(form, task) {
   day.value = task.due_on ?? (task.deadline ? dayOf(task.deadline) : "");
   time.value = task.deadline ? timeOf(task.deadline) : "";
   choose(priority, PRIORITIES.map((name, value) => [String(value), name]), String(task.priority ?? 0));
-  choose(project, [["", "None"], ...store.projects.all().map(({ id, name }) => [id, name])], task.project_id ?? "");
+  chooseProject(project, task.project_id ?? "");
   // The list of a subtask is that of its parent.
   project.closest("label").hidden = Boolean(task.parent_id);
   const rule = task.recurrence ?? "";
@@ -80,7 +80,7 @@ export function fill(form, task) {
 /** Brings what can be chosen up to date, and leaves what was. */
 export function refreshChoices(form) {
   const { project } = form.elements;
-  choose(project, [["", "None"], ...store.projects.all().map(({ id, name }) => [id, name])], project.value);
+  chooseProject(project, project.value);
   fillLabels(form.querySelector(".labels"), chosenLabels(form));
 }
 
@@ -104,6 +104,10 @@ export function followDay(form) {
   const { day, time, recurrence } = form.elements;
   time.disabled = recurrence.disabled = !day.value;
   if (!day.value) time.value = "";
+}
+
+function chooseProject(select, value) {
+  choose(select, [["", "None"], ...store.projects.all().map(({ id, name }) => [id, name])], value);
 }
 
 function choose(select, choices, value) {
